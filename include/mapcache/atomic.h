@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one place that names atomic operations.
+ *
+ * Public because the hit path is inlined into the caller (mapcache/inline.h). Not an
+ * interface: use mapcache/mapcache.h. C11 and C++ callers both compile this, hence the
+ * compiler's __atomic builtins and not <stdatomic.h>.
+ *
+ * A model checker can put its own types and operations here: define
+ * MAPCACHE_ATOMIC_PROVIDED and give every name below (see tests/model).
+ */
+#ifndef MAPCACHE_ATOMIC_H
+#define MAPCACHE_ATOMIC_H
+
+#include <stdint.h>
+
+#ifndef MAPCACHE_ATOMIC_PROVIDED
+
+typedef uint64_t mapcache_atomic_u64;
+typedef uint32_t mapcache_atomic_u32;
+
+#define mapcache_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define mapcache_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define mapcache_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define mapcache_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define mapcache_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define mapcache_add_release(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELEASE)
+#define mapcache_add_seq_cst(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
+#define mapcache_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define mapcache_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
+#define mapcache_fence_seq_cst() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+/* Orders this thread's accesses against itself only: the cheap half of membarrier(2). */
+#define mapcache_fence_light() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
+#endif /* MAPCACHE_ATOMIC_PROVIDED */
+
+#define mapcache_likely(x) __builtin_expect(!!(x), 1)
+#define mapcache_unlikely(x) __builtin_expect(!!(x), 0)
+
+#endif

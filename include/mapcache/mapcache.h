@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libmapcache: a map cache for Xen device models.
+ *
+ * A cache maps the memory of one guest, bucket by bucket, on demand, and keeps the
+ * mappings. INVALIDATE costs one atomic increment; what it made stale is refreshed on its
+ * next use or unmapped later. A hit takes no lock and writes nothing that others read.
+ *
+ * Conventions
+ *   - int functions return 0 (or a count) or -errno; pointer functions return NULL with
+ *     errno set. A call that fails has changed nothing that its caller can see.
+ *   - gpa: guest-physical address in bytes. len: bytes. prot: PROT_READ, PROT_WRITE or both
+ *     (PROT_WRITE alone means both).
+ *   - Option and statistics structs start with their size, so that a caller built against
+ *     another version of this header is understood or refused, never misread.
+ *
+ * Guarantees (the letters are cited in sources and tests; docs/design.md argues each)
+ *   A  A look-up that starts after mapcache_invalidate() has returned never yields a mapping
+ *      made before it.
+ *   B  A pointer from mapcache_ptr() stays mapped until its section ends, a pinned one until
+ *      it is unpinned, whatever else happens.
+ *   C  A stale mapping that is still pinned serves its pinners only.
+ *   D  mapcache_invalidate() is wait-free and async-signal-safe.
+ *   E  Stale mappings are unmapped within reclaim_ms, or by mapcache_reclaim().
+ *   F  mapcache_drain() returns 0 only when nobody uses anything older than its epoch.
+ *   G  No lock is held across a backend call: one that hangs hangs nobody else.
+ *   H  Nothing a guest, Xen or the kernel does aborts the process or makes memory grow.
+ *   I  Every handle is opened in mapcache_open(); guest numbers are checked before use.
+ *   J  Nothing called inside a section waits for the section of another client to end.
+ *
+ * Threads
+ *   A struct mapcache may be used by any thread. A struct mapcache_client belongs to the one
+ *   thread that opened it. After fork(2) a child may call mapcache_close() on an inherited
+ *   cache and nothing else.
+ */
+#ifndef MAPCACHE_MAPCACHE_H
+#define MAPCACHE_MAPCACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <mapcache/backend.h>
+#include <mapcache/inline.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MAPCACHE_VERSION_MAJOR 0
+#define MAPCACHE_VERSION_MINOR 1
+#define MAPCACHE_VERSION_PATCH 0
+
+/* "MAJOR.MINOR.PATCH" of the library that was linked. Any thread, does not block. */
+const char *mapcache_version(void);
+
+struct mapcache;
+struct mapcache_client;
+
+/* Log levels, most urgent first. */
+enum mapcache_log_level {
+	MAPCACHE_LOG_ERROR = 0,
+	MAPCACHE_LOG_WARNING = 1,
+	MAPCACHE_LOG_INFO = 2,
+};
+
+/* mapcache_options.flags */
+#define MAPCACHE_NO_RECLAIM_THREAD 0x1u /* the embedder calls mapcache_reclaim() itself */
+#define MAPCACHE_NO_MEMBARRIER 0x2u     /* full fences in begin instead of membarrier(2) */
+
+/*
+ * Zero everywhere but in size and domid means "the default", which suits a 64-bit dom0.
+ */
+struct mapcache_options {
+	size_t size;              /* sizeof(struct mapcache_options) */
+	uint32_t domid;           /* the guest whose memory is mapped */
+	uint32_t flags;           /* MAPCACHE_NO_* */
+	uint32_t bucket_shift;    /* log2 bytes of a bucket, 12..30; default 20 (32-bit: 16) */
+	uint32_t granule_shift;   /* log2 bytes refreshed at once, 12..bucket_shift and at least
+				     bucket_shift - 6; default 14, or the nearest allowed */
+	uint32_t stripes;         /* locks, a power of two, 1..4096; default 64 */
+	uint32_t reclaim_ms;      /* an unused stale mapping lives this long; default 40 */
+	uint64_t max_bytes;       /* address space for mappings, stale ones included, counted in
+				     whole buckets, at least 4; default 32 GiB (32-bit: 512 MiB) */
+	uint64_t max_stale_bytes; /* past this the mapping path helps to unmap before it maps;
+				     at least 4 buckets; default a quarter of max_bytes */
+	uint64_t max_vmas;        /* kernel mappings in use at once, at least 64; default half of
+				     vm.max_map_count */
+	uint64_t guest_limit;     /* guest-physical addresses at and past this are refused;
+				     default 2^46 or what 2^28 buckets cover, if that is less */
+	uint64_t refresh_bytes;   /* the reclaim thread maps up to this much of what was used
+				     most recently again, ahead of its next use; default 0 */
+	const struct mapcache_backend *backend; /* default &mapcache_backend_xen */
+	void *backend_data;                     /* for backend->open */
+
+	/*
+	 * One line of text, no newline. Called without locks, from any thread that calls the
+	 * library and from the reclaim thread, at most about ten times a second. It must not
+	 * call the library. Default: nothing is logged.
+	 */
+	void (*log)(void *log_data, enum mapcache_log_level level, const char *message);
+	void *log_data;
+};
+
+/*
+ * Open a cache and all handles it will ever need, reserve its address space and start its
+ * reclaim thread. Any thread; may block.
+ *   -EINVAL     an option is out of its range (the log says which), or a pointer is NULL
+ *   -E2BIG      options->size is larger than known and the unknown tail is not zero
+ *   -ENOMEM     no memory or address space: lower max_bytes or guest_limit
+ *   -EAGAIN     the reclaim thread could not be started
+ *   others      from the backend, e.g. -ENOENT, -EACCES (no /dev/xen/privcmd)
+ */
+int mapcache_open(const struct mapcache_options *options, struct mapcache **cache);
+
+/*
+ * Unmap everything and free the cache. Any thread, once; waits for the reclaim thread.
+ * In a child after fork(2) only the handles and the child's copy of the memory go.
+ *   -EINVAL     cache is NULL
+ *   -EBUSY      clients are open or pins are left; nothing was done
+ */
+int mapcache_close(struct mapcache *cache);
+
+/*
+ * A client is one thread's handle: open it on the thread that will use it. It costs a cache
+ * line, and 4 bytes for every bucket that it ever pinned.
+ *   -EINVAL, -ENOMEM
+ */
+int mapcache_client_open(struct mapcache *cache, struct mapcache_client **client);
+
+/*
+ * Pins taken through the client stay; anybody may release them.
+ *   -EINVAL     client is NULL
+ *   -EBUSY      a section is open
+ */
+int mapcache_client_close(struct mapcache_client *client);
+
+/*
+ * A section: pointers from mapcache_ptr() on this client are good until its end. Sections
+ * nest; the outermost end counts. Keep them short (no sleeping, no I/O): a section holds up
+ * reclaim and mapcache_drain(). Neither call blocks.
+ */
+static inline void mapcache_begin(struct mapcache_client *client)
+{
+	mapcache_begin_inline(client);
+}
+
+/* -EINVAL: no section is open. */
+static inline int mapcache_end(struct mapcache_client *client)
+{
+	return mapcache_end_inline(client);
+}
+
+/*
+ * A pointer to [gpa, gpa + len), good until the section ends. Only inside a section, only on
+ * the client's thread. A hit does not block; a miss maps, which may block as long as Xen does.
+ *   EINVAL      len is 0, prot is wrong, or no section is open
+ *   ERANGE      gpa + len overflows or lies past guest_limit
+ *   E2BIG       the range crosses a bucket boundary: use mapcache_read(), _write(), _pin_iov()
+ *   EFAULT      there is no memory behind a page of the range (now: ask again later)
+ *   EACCES      write access to memory that can only be read
+ *   EAGAIN      invalidations kept racing with the mapping, or this section holds too much
+ *   ENOMEM      no memory or no kernel mappings left
+ *   others      from Xen, e.g. ESRCH (the domain is gone)
+ */
+static inline void *mapcache_ptr(struct mapcache_client *client, uint64_t gpa, size_t len,
+				 int prot)
+{
+	return mapcache_ptr_inline(client, gpa, len, prot);
+}
+
+/*
+ * Copy from or to guest memory, across any number of buckets. Like pread(2): a count smaller
+ * than len means that something after it could not be reached; an error is returned only
+ * when nothing was copied. Inside or outside of a section; errors as mapcache_ptr().
+ */
+ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer, size_t len);
+ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void *buffer,
+		       size_t len);
+
+/*
+ * Pin guest memory: the pointer is good until it is unpinned, across sections, threads and
+ * invalidations. After an INVALIDATE it may show memory that is no longer the guest's (C).
+ * *len: in, the bytes wanted; out, how many of them are contiguous from the pointer (to the
+ * end of the bucket at most). flags: must be 0. Inside or outside of a section; errors as
+ * mapcache_ptr() without E2BIG, and
+ *   EOVERFLOW   too many pins of this bucket (2^62)
+ */
+void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
+		   unsigned int flags);
+
+/*
+ * Pin [gpa, gpa + len) as segments, each to be unpinned by its iov_base. All or nothing.
+ * Neighbouring buckets that are also neighbours in this process are not merged.
+ * Returns the number of segments used, or -errno as mapcache_pin(), and
+ *   -EMSGSIZE   iovcnt segments are not enough
+ */
+int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
+		     struct iovec *iov, int iovcnt);
+
+/*
+ * Release one pin by any pointer into it that the pin call covered. written: how many bytes
+ * from ptr on were written through it (for the dirty log; 0 when none). Any thread, does not
+ * block. mapcache_client_unpin() is the fast form, for the thread of any client of the same
+ * cache, best the one that pinned: it needs no atomic operation.
+ *   -EINVAL     NULL, or no pin holds this pointer
+ */
+int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written);
+int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written);
+
+/*
+ * The guest address behind a pinned pointer, or behind a section's pointer inside it. Any
+ * thread, constant time, no lock.
+ *   -EINVAL     NULL
+ *   -ENOENT     not a pointer into this cache
+ */
+int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa);
+
+/*
+ * Make every mapping stale (A, D). Returns the new epoch. Any thread, also in a signal
+ * handler; never blocks, never fails.
+ */
+uint64_t mapcache_invalidate(struct mapcache *cache);
+
+/* The current epoch: 1 after open, counts invalidations. Any thread; does not block. */
+uint64_t mapcache_epoch(struct mapcache *cache);
+
+/*
+ * The same for the buckets that [gpa, gpa + len) touches: no look-up that starts after the
+ * return yields a mapping of them made before the call. Any thread; takes stripe locks, does
+ * not wait for mapping or for sections.
+ *   -EINVAL     cache is NULL or len is 0
+ *   -ERANGE     gpa + len overflows; a range past guest_limit is not an error
+ */
+int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len);
+
+#define MAPCACHE_DRAIN_PINS 0x1u /* wait for pins, too */
+
+/*
+ * Wait until no section that began before epoch is running and, with MAPCACHE_DRAIN_PINS, no
+ * mapping older than epoch is pinned (F). timeout_ms: 0 = look once, -1 = for ever. Any
+ * thread that is not inside a section; sleeps.
+ *   -EINVAL     unknown flags, or an epoch that has not been reached
+ *   -ETIMEDOUT  somebody still uses something older
+ *   -EDEADLK    the caller itself is in a section
+ */
+int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsigned int flags);
+
+/*
+ * Do the reclaim thread's work now: retire what is stale and unmap up to budget_bytes of it.
+ * Returns the bytes that are still stale and mapped (pinned ones included). For embedders
+ * that chose MAPCACHE_NO_RECLAIM_THREAD; harmless otherwise. Any thread; never waits for a
+ * section. Returns 0 for a NULL cache.
+ */
+uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
+
+/*
+ * Every counter, once: name, meaning. The struct, the dump and the manual come from this.
+ * Hits are not counted: a hit writes nothing.
+ */
+#define MAPCACHE_STATISTICS(X)                                                                   \
+	X(epoch, "current epoch: 1 + invalidations")                                             \
+	X(range_invalidates, "calls of mapcache_invalidate_range")                               \
+	X(slow_lookups, "look-ups that took the slow path, mapped or not")                       \
+	X(misses, "look-ups that found nothing usable and mapped")                               \
+	X(waits, "look-ups that waited for another thread mapping the same bucket")              \
+	X(retries, "mappings thrown away because of an invalidation meanwhile")                  \
+	X(map_calls, "backend map calls")                                                        \
+	X(map_errors, "backend map calls that failed whole")                                     \
+	X(pages_mapped, "pages mapped by them")                                                  \
+	X(holes, "pages found without memory behind them")                                       \
+	X(refreshed_in_place, "stale mappings replaced in their slot")                           \
+	X(refreshed_in_fresh_slot, "stale mappings replaced by one in a fresh slot")             \
+	X(mapped_whole, "dense buckets mapped whole")                                            \
+	X(evictions, "mappings given up for room")                                               \
+	X(rescues, "mappings on probation that were used again")                                 \
+	X(grace_periods, "grace periods started")                                                \
+	X(grace_failures, "attempts that found a section still running")                         \
+	X(unmap_calls, "release calls")                                                          \
+	X(unmap_errors, "release calls that failed")                                             \
+	X(table_sweeps, "table closed and swept because epoch tags would wrap")                  \
+	X(buckets, "buckets in the index now")                                                   \
+	X(slots_used, "slots of address space in use now")                                       \
+	X(mapped_bytes, "bytes mapped now, stale ones included")                                 \
+	X(stale_bytes, "of these, bytes mapped in older epochs")                                 \
+	X(stale_bytes_max, "most stale bytes seen at a mapping or a reclaim")                    \
+	X(pinned_stale_bytes, "retired bytes that only a pin keeps, at the last reclaim")        \
+	X(vmas, "kernel mappings in use now")                                                    \
+	X(clients, "open clients")                                                               \
+	X(memory_bytes, "memory of the library itself, without the guest's")
+
+struct mapcache_stats {
+	size_t size; /* in: sizeof(struct mapcache_stats) */
+#define MAPCACHE_STATISTICS_FIELD(name, text) uint64_t name;
+	MAPCACHE_STATISTICS(MAPCACHE_STATISTICS_FIELD)
+#undef MAPCACHE_STATISTICS_FIELD
+};
+
+/*
+ * Any thread; takes locks briefly, never waits for mapping.
+ *   -EINVAL     NULL, or size too small to hold itself
+ *   -E2BIG      size is larger than known and the unknown tail is not zero
+ */
+int mapcache_stats(struct mapcache *cache, struct mapcache_stats *stats);
+
+/* Statistics and every bucket, as text. Any thread. -EINVAL, or -EIO when file failed. */
+int mapcache_dump(struct mapcache *cache, FILE *file);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xensim: a Xen in one process. The static library libxensim.a defines the functions of
+ * libxenforeignmemory, libxendevicemodel and libxenevtchn, and is linked instead of them;
+ * this header drives the side that those libraries do not show: domains, their vCPUs,
+ * machine memory, injected failures.
+ *
+ * Link with XENSIM_LDFLAGS (tests/xensim/xensim.mk): mmap, munmap, mremap and mprotect are
+ * wrapped, so that splitting a foreign mapping is refused as new kernels do.
+ *
+ * One simulated host per process, made by xensim_start(). All functions: any thread, unless
+ * it says otherwise; they return 0 (or a count) or -errno. Frames are 4 KiB.
+ */
+#ifndef XENSIM_H
+#define XENSIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define XENSIM_PAGE 4096u
+#define XENSIM_INVALID_MFN UINT64_MAX
+
+/* ---- the host ---------------------------------------------------------------------- */
+
+enum xensim_arch { XENSIM_X86, XENSIM_ARM };
+
+/* What a call costs on top of the real mmap, in ns (busy wait); all zero: nothing. */
+struct xensim_cost {
+	uint64_t map_call, map_page;
+	uint64_t unmap_call, unmap_page;
+};
+/* Proportions seen on a PV dom0 and on an Arm dom0, scaled to a one-page map of unit_ns. */
+struct xensim_cost xensim_cost_pv(uint64_t unit_ns);
+struct xensim_cost xensim_cost_arm(uint64_t unit_ns);
+
+struct xensim_options {
+	uint64_t machine_pages;     /* memory of the host; 0: 1 GiB */
+	enum xensim_arch arch;      /* which p2m rule sends INVALIDATE */
+	bool flag_per_domain;       /* the invalidate flag of the first proposal: one for the
+				       whole domain, racy; default one per vCPU, as adopted */
+	bool allow_split;           /* old kernels: parts of a foreign mapping can be unmapped */
+	bool no_map_resource;       /* an older Xen: EOPNOTSUPP, use the frame number */
+	bool no_populate;           /* do not fill page tables at map time (faster tests) */
+	struct xensim_cost cost;
+	uint64_t seed;
+};
+
+/* options may be NULL. -EBUSY when one is running. */
+int xensim_start(const struct xensim_options *options);
+/* Ends the host. Writes what is leaked (pages, mappings, domains, handles) to report, which
+ * may be NULL, and returns the number of leaks. Domains must have been destroyed. */
+int xensim_stop(FILE *report);
+
+void xensim_set_cost(struct xensim_cost cost);
+
+struct xensim_totals {
+	uint64_t pages_free;
+	uint64_t pages_owned;          /* by living domains */
+	uint64_t pages_held;           /* given back, but held by a foreign mapping */
+	uint64_t foreign_mappings;     /* map calls not yet undone */
+	uint64_t foreign_pages;        /* page references they hold */
+	uint64_t map_calls, unmap_calls; /* unmap: ranges released by any call */
+	uint64_t splits_refused;
+	uint64_t invalidates_sent;     /* requests, counted once per server */
+	uint64_t invalidates_changes;  /* p2m changes that asked for one */
+	uint64_t handles_open;
+};
+void xensim_totals(struct xensim_totals *totals);
+
+/* ---- domains ------------------------------------------------------------------------ */
+
+struct xensim_domain;
+
+/* vcpus: 1..128. ram_pages are populated from gfn 0 (x86) or first_gfn upwards, each page
+ * zeroed. domid is chosen. */
+int xensim_domain_create(uint32_t vcpus, uint64_t first_gfn, uint64_t ram_pages,
+			 struct xensim_domain **domain);
+uint32_t xensim_domid(const struct xensim_domain *domain);
+/* Waits for its vCPU threads (which it asks to stop, and wakes from any blocking request). The
+ * domain lingers as "dying" while foreign mappings hold its pages. */
+int xensim_domain_shutdown(struct xensim_domain *domain);
+int xensim_domain_destroy(struct xensim_domain *domain);
+/* 0: gone, 1: alive, 2: shut down, 3: dying. *pages: what it still holds. */
+int xensim_domain_state(uint32_t domid, uint64_t *pages);
+/* Pages that the domain owns now. */
+uint64_t xensim_domain_pages(struct xensim_domain *domain);
+
+enum xensim_p2m_type {
+	XENSIM_HOLE, XENSIM_RAM, XENSIM_RAM_RO, XENSIM_PAGED_OUT, XENSIM_GRANT, XENSIM_MMIO,
+};
+/* The p2m as it is. XENSIM_INVALID_MFN where there is no page. *level: 1 = 1 GiB .. 3 = 4 KiB. */
+enum xensim_p2m_type xensim_p2m(struct xensim_domain *domain, uint64_t gfn, uint64_t *mfn,
+				int *level);
+/* Change the type of RAM entries in place (read-only, paged out and back, MMIO, grant). Paged
+ * out: map calls get ENOENT and retry inside the library, as the real one does, until
+ * somebody pages it in. Sends nothing. */
+int xensim_p2m_set_type(struct xensim_domain *domain, uint64_t gfn, uint64_t pages,
+			enum xensim_p2m_type type);
+
+/* Toolstack side: as if dom0 made the hypercall. Flags every vCPU of the domain. They return
+ * the number of extents done. */
+int xensim_outside_decrease(struct xensim_domain *domain, const uint64_t *gfn, unsigned int n);
+int xensim_outside_populate(struct xensim_domain *domain, const uint64_t *gfn, unsigned int n,
+			    unsigned int order);
+int xensim_outside_remove(struct xensim_domain *domain, uint64_t gfn);
+
+/* What guest memory holds, read and written by the machine page, never by a device model's
+ * mapping. -EFAULT at a hole; nothing was copied. */
+int xensim_guest_read(struct xensim_domain *domain, uint64_t gpa, void *buffer, size_t len);
+int xensim_guest_write(struct xensim_domain *domain, uint64_t gpa, const void *buffer,
+		       size_t len);
+
+/* ---- vCPUs: guest programs ---------------------------------------------------------- */
+
+/*
+ * A guest program runs on a thread of its own and touches the world through these calls only.
+ * Each returns as the instruction or hypercall would have; -ESHUTDOWN once the domain is shut
+ * down or destroyed (the program should then return); a program that returns halts its vCPU.
+ */
+struct xensim_vcpu;
+typedef void (*xensim_program)(struct xensim_vcpu *vcpu, void *data);
+
+int xensim_vcpu_start(struct xensim_domain *domain, uint32_t vcpu, xensim_program program,
+		      void *data);
+/* Wait until the program has returned. */
+int xensim_vcpu_join(struct xensim_domain *domain, uint32_t vcpu);
+uint32_t xensim_vcpu_id(const struct xensim_vcpu *vcpu);
+struct xensim_domain *xensim_vcpu_domain(struct xensim_vcpu *vcpu);
+bool xensim_vcpu_stopping(struct xensim_vcpu *vcpu);
+
+/* Loads and stores. RAM: done at once (crossing pages is fine). A hole or MMIO: one ioreq to
+ * the server whose range it is, or all ones / dropped when there is none. Like a VM entry,
+ * each also delivers INVALIDATEs that an outside change left for this vCPU. */
+int xensim_load(struct xensim_vcpu *vcpu, uint64_t gpa, void *buffer, size_t len);
+int xensim_store(struct xensim_vcpu *vcpu, uint64_t gpa, const void *buffer, size_t len);
+/* Atomic 16-bit index accesses with acquire / release, for rings. */
+int xensim_load16(struct xensim_vcpu *vcpu, uint64_t gpa, uint16_t *value);
+int xensim_store16(struct xensim_vcpu *vcpu, uint64_t gpa, uint16_t value);
+
+/* One I/O instruction: size 1, 2, 4, 8 (port I/O: 1, 2, 4). */
+int xensim_mmio_read(struct xensim_vcpu *vcpu, uint64_t gpa, uint32_t size, uint64_t *value);
+int xensim_mmio_write(struct xensim_vcpu *vcpu, uint64_t gpa, uint32_t size, uint64_t value);
+int xensim_port_read(struct xensim_vcpu *vcpu, uint16_t port, uint32_t size, uint64_t *value);
+int xensim_port_write(struct xensim_vcpu *vcpu, uint16_t port, uint32_t size, uint64_t value);
+/* rep ins/outs (type 0) and rep movs (type 1): split at page boundaries of the RAM side, each
+ * piece one data_is_ptr request. */
+int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_gpa,
+	       uint32_t size, uint32_t count, bool write, bool backwards);
+/* A request exactly as given (any field, hostile ones included) in this vCPU's slot of one
+ * server; waits for the answer and returns it in *data. */
+struct ioreq;
+int xensim_raw_request(struct xensim_vcpu *vcpu, uint16_t server, const struct ioreq *request,
+		       uint64_t *data);
+
+/* Hypercalls; one hypercall = at most one INVALIDATE, sent at its end, which blocks this vCPU
+ * until all enabled servers have answered. They return the number of extents done. */
+int xensim_decrease_reservation(struct xensim_vcpu *vcpu, const uint64_t *gfn, unsigned int n,
+				unsigned int order);
+int xensim_populate_physmap(struct xensim_vcpu *vcpu, const uint64_t *gfn, unsigned int n,
+			    unsigned int order);
+int xensim_add_to_physmap(struct xensim_vcpu *vcpu, uint64_t gfn); /* a page of Xen's own */
+int xensim_remove_from_physmap(struct xensim_vcpu *vcpu, uint64_t gfn);
+int xensim_exchange(struct xensim_vcpu *vcpu, uint64_t gfn); /* another page, same frame */
+/* A hypercall that changes nothing: the place where late INVALIDATEs are delivered. */
+int xensim_nop_hypercall(struct xensim_vcpu *vcpu);
+
+/* How long this vCPU stood still for INVALIDATE so far. */
+struct xensim_wait {
+	uint64_t invalidates;  /* broadcasts it waited for */
+	uint64_t total_ns, max_ns, last_ns;
+};
+void xensim_vcpu_wait(struct xensim_vcpu *vcpu, struct xensim_wait *wait);
+
+/* ---- servers, seen by Xen ------------------------------------------------------------ */
+
+/* A device model that dies: its process' handles vanish, its servers are destroyed. */
+int xensim_emulator_death(struct xensim_domain *domain, uint16_t server);
+/* Called by the vCPU's thread for every request it is about to send; for tests that want to
+ * see order and contents. NULL: none. */
+typedef void (*xensim_request_hook)(void *data, uint32_t domid, uint16_t server, uint32_t vcpu,
+				    const struct ioreq *request);
+void xensim_set_request_hook(xensim_request_hook hook, void *data);
+/* Illegal state transitions by device models seen (Xen would have crashed the domain). */
+uint64_t xensim_protocol_errors(void);
+
+/* ---- injected failures of the libraries ----------------------------------------------- */
+
+enum xensim_call {
+	XENSIM_CALL_MAP, XENSIM_CALL_UNMAP, XENSIM_CALL_MAP_RESOURCE, XENSIM_CALL_DEVICEMODEL,
+	XENSIM_CALL_EVTCHN, XENSIM_CALL_OPEN, XENSIM_CALL_COUNT,
+};
+/* The nth call from now on (1 = the next) of this kind fails with error; 0: none. */
+void xensim_fail(enum xensim_call call, uint64_t nth, int error);
+/* Every page of the nth map call whose index is a multiple of step gets error in err[]. */
+void xensim_fail_pages(uint64_t nth, unsigned int step, int error);
+/* Map calls that touch gfn hang until xensim_unhang(). xensim_hanging: how many do now. */
+void xensim_hang(struct xensim_domain *domain, uint64_t gfn);
+void xensim_unhang(void);
+unsigned int xensim_hanging(void);
+/* Called at the start of every map call, before any frame is looked at, and at its end. NULL:
+ * none. May call the hypercalls of xensim_outside_*, or the library under test. */
+typedef void (*xensim_map_hook)(void *data, bool end, uint64_t gfn, size_t pages);
+void xensim_set_map_hook(xensim_map_hook hook, void *data);
+
+/* ---- the oracle ------------------------------------------------------------------------ */
+
+/*
+ * The guest side knows what every page must hold. Each 8-byte word w at gpa that a guest
+ * program writes with xensim_oracle_store() is remembered by machine page; xensim_oracle_check
+ * says whether a value that a device model read could be there.
+ */
+int xensim_is_mapping_of(struct xensim_domain *domain, const void *address, uint64_t gpa);
+/* 1: address (inside a foreign mapping) shows the machine page that the p2m has at gpa now; 0:
+ * another page (stale); -EFAULT: gpa is a hole; -ENOENT: no foreign mapping at address. */
+
+#endif
