@@ -24,8 +24,10 @@ enum mapcache_ioreq_type {
 
 /*
  * One request, a private copy: nothing in it changes under the handler's hands, and it was
- * checked: size is 1, 2, 4 or 8, count is at least 1, addr +- count * size does not
- * wrap around, data_is_ptr ranges neither. All of it is chosen by the guest all the same.
+ * checked: size is 1, 2, 4 or 8, count is at least 1, and no byte of any item wraps around,
+ * neither at addr (which moves from item to item for memory only: ports and PCI registers
+ * stay) nor at a data_is_ptr's data. All of it is chosen by the guest all the same. What does
+ * not pass is answered without the handler: reads get all ones.
  */
 struct mapcache_request {
 	uint64_t addr;       /* of the register: port, gpa, or PCI register; first item */
@@ -53,7 +55,8 @@ struct mapcache_ioreq_options {
 	/*
 	 * Everything but INVALIDATE. Called by mapcache_ioreq_handle() on its thread, outside
 	 * of sections and locks, with the client given there. 0, or -errno: a failed read
-	 * gives the guest all ones. Either way the request is answered.
+	 * gives the guest all ones (not with data_is_ptr: that memory is the handler's to
+	 * write). Either way the request is answered.
 	 */
 	int (*handler)(void *handler_data, struct mapcache_client *client,
 		       struct mapcache_request *request);
@@ -82,7 +85,12 @@ int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable);
  * -EAGAIN (not enabled yet). */
 int mapcache_ioreq_vcpu_port(struct mapcache_ioreq *server, uint32_t vcpu);
 
-/* Requests for [start, end] (both included) go to this server. -errno from Xen. */
+/*
+ * Requests for [start, end] (both included) go to this server. MAPCACHE_IOREQ_PCI: one whole
+ * function, (sbdf << 32) to (sbdf << 32 | 0xffffffff); any two of its registers will do.
+ *   -EINVAL     NULL, start > end, a port past 0xffff, two PCI functions
+ *   others      from Xen, e.g. -EEXIST, -ENOENT
+ */
 int mapcache_ioreq_add_range(struct mapcache_ioreq *server, enum mapcache_ioreq_type type,
 			     uint64_t start, uint64_t end);
 int mapcache_ioreq_remove_range(struct mapcache_ioreq *server, enum mapcache_ioreq_type type,
