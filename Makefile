@@ -150,6 +150,9 @@ export B CC CXX AR NM OBJCOPY CROSS_COMPILE SAN
 .PHONY: all
 all: $(LIBMAPCACHE) $(ALL)
 
+.PHONY: programs
+programs: $(PROGRAMS)
+
 .PHONY: deps
 deps:
 	$(DEPS) all

@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# `make install`, a program outside of the tree built from what it installed, DESTDIR and the
+# folder variables honoured, and `make uninstall` leaving nothing.
+
+. "$(dirname "$0")/common.sh"
+
+outside=$(mktemp -d)
+trap 'rm -rf "$outside"' EXIT
+
+files()
+{
+	(cd "$1" && find . -type f | sort)
+}
+
+# ---- the program in the README, with nothing but the installed files
+
+build_with install PREFIX="$outside/prefix"
+readme_program "$outside/peek.c"
+export PKG_CONFIG_PATH="$outside/prefix/lib/pkgconfig"
+flags=$(pkg-config --cflags --libs --static libmapcache)
+for cc in $(c_compilers); do
+	# shellcheck disable=SC2086
+	(cd "$outside" && $cc -Wall -Wextra -Werror -o peek peek.c $flags) ||
+		fail "the README's program does not build ($cc)"
+done
+
+header_version=$(sed -nE 's/^#define MAPCACHE_VERSION_[A-Z]+ ([0-9]+)$/\1/p' \
+	include/mapcache/mapcache.h | paste -sd.)
+[ "$(pkg-config --modversion libmapcache)" = "$header_version" ] ||
+	fail "libmapcache.pc has another version than the header"
+
+# No domain has this number, so it says what is wrong and returns 1; and it ran.
+status=0
+"$outside/peek" 32767 0x1000 >"$outside/output" 2>&1 || status=$?
+{ [ "$status" -eq 1 ] && [ -s "$outside/output" ]; } ||
+	fail "the README's program ended with $status: $(cat "$outside/output")"
+
+# ---- DESTDIR and the folders
+
+folders="PREFIX=/opt/x LIBDIR=/opt/x/lib/here INCLUDEDIR=/opt/x/inc MANDIR=/opt/x/manual"
+# shellcheck disable=SC2086
+build_with install DESTDIR="$outside/stage" $folders
+files "$outside/stage" >"$work/staged"
+for file in lib/here/libmapcache.a lib/here/pkgconfig/libmapcache.pc inc/mapcache/mapcache.h; do
+	grep -qx "./opt/x/$file" "$work/staged" || fail "$file was not installed"
+done
+! grep -v '^\./opt/x/' "$work/staged" || fail "installed outside of PREFIX"
+! grep -rl -e "$outside" -e "$top" "$outside/stage" || fail "a path of this machine inside"
+find "$outside/stage" -type f ! -perm 644 | grep . && fail "permissions are not 644"
+
+# ---- uninstall
+
+# shellcheck disable=SC2086
+build_with uninstall DESTDIR="$outside/stage" $folders
+build_with uninstall PREFIX="$outside/prefix"
+for root in stage prefix; do
+	files "$outside/$root" >"$work/left"
+	[ ! -s "$work/left" ] || fail "uninstall left:" $(cat "$work/left")
+	find "$outside/$root" -name '*mapcache*' | grep . && fail "uninstall left a folder"
+done
+true

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: MIT
+#
+# The checks of what is handed to others. Only for the plain build: nobody installs one with
+# sanitizers.
+
+ifeq ($(SAN)$(CROSS_COMPILE),)
+CHECKS += $(addprefix tests/package/,headers.sh symbols.sh compilers.sh install.sh \
+	reproducible.sh links.sh)
+CHECK_FILES += $(LIBMAPCACHE)
+endif

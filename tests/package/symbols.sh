@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The library defines what the headers declare and nothing else, and calls nothing that ends
+# the process (H).
+
+. "$(dirname "$0")/common.sh"
+
+library=$build/libmapcache.a
+nm=${NM:-nm}
+
+$nm -g --defined-only "$library" | awk 'NF == 3 { print $3 }' | sort -u >"$work/defined"
+! grep -v '^mapcache_' "$work/defined" || fail "$library defines names that are not ours"
+
+# Preprocessed, so that comments do not count; a definition inline is in no object.
+for header in include/mapcache/*.h; do
+	${CC:-gcc} -E -P -Iinclude "$header"
+done >"$work/headers"
+tr '\n' ' ' <"$work/headers" | sed 's/[;{}]/&\n/g' >"$work/declarations"
+words='^ *([a-z_][a-z0-9_]* +)+\**'
+sed -nE "/static|typedef|return/d; s/${words}(mapcache_[a-z0-9_]+) ?\(.*\);\$/\2/p;
+	s/^ *extern ${words#^}(mapcache_[a-z0-9_]+);\$/\2/p" "$work/declarations" |
+	sort -u >"$work/declared"
+[ -s "$work/declared" ] || fail "no declaration was found"
+comm -13 "$work/defined" "$work/declared" >"$work/undefined"
+[ ! -s "$work/undefined" ] || fail "declared but not defined:" $(cat "$work/undefined")
+comm -23 "$work/defined" "$work/declared" >"$work/hidden"
+[ ! -s "$work/hidden" ] || fail "defined but not declared:" $(cat "$work/hidden")
+
+$nm -u "$library" | awk '{ print $NF }' |
+	grep -Ex 'abort|exit|_exit|quick_exit|__assert_fail|__assert_perror_fail|raise|kill' \
+	>"$work/deadly" || true
+[ ! -s "$work/deadly" ] || fail "the library calls" $(cat "$work/deadly")
+
+# No global state: no object that can be written outside of a handle.
+${OBJDUMP:-objdump} -t "$library" | awk '/ O \.(data|bss|tdata|tbss)\t/ { print $NF }' >"$work/state"
+[ ! -s "$work/state" ] || fail "global state:" $(cat "$work/state")
