@@ -184,8 +184,11 @@ check-xen:
 .PHONY: run-check run-check-unit run-check-xen
 run-check: $(CHECKS) $(CHECK_FILES)
 	@tests/run $(CHECKS)
-run-check-unit: $(UNIT_CHECKS) $(CHECK_FILES)
+run-check-unit: $(UNIT_CHECKS)
 	@tests/run $(UNIT_CHECKS)
+.PHONY: has-xen-checks
+has-xen-checks:
+	@echo $(if $(strip $(XEN_CHECKS)),yes,no)
 run-check-xen: $(ALL_XEN_CHECKS) $(CHECK_FILES)
 	@tests/run $(ALL_XEN_CHECKS)
 
