@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/xen/domain.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <xenforeignmemory.h>
+#include <xen/hvm/save.h>
+
+#include "tests/xen/protocol.h"
+#include "tests/xen/test.h"
+
+#define GUEST_IMAGE "/guest.bin"
+/* Page tables of the guest's memory: enough for every page alone. */
+#define POOL_BASE_BYTES (4u << 20)
+
+static void require(int result, const char *what)
+{
+	if (result)
+		test_fail(__FILE__, __LINE__, "%s: %s", what, strerror(errno));
+}
+
+static void populate(const struct domain *domain, unsigned int order)
+{
+	uint64_t extents = domain->pages >> order;
+	xen_pfn_t *gfns = calloc(extents, sizeof(*gfns));
+
+	CHECK(gfns && extents << order == domain->pages);
+	for (uint64_t i = 0; i < extents; i++)
+		gfns[i] = i << order;
+	require(xc_domain_populate_physmap_exact(domain->control, domain->id, extents, order, 0,
+						 gfns),
+		"populate");
+	free(gfns);
+}
+
+/* Copy the guest's image to where the vCPUs start. */
+static void load_image(const struct domain *domain)
+{
+	xenforeignmemory_handle *memory = xenforeignmemory_open(NULL, 0);
+	FILE *file = fopen(GUEST_IMAGE, "rb");
+	xen_pfn_t gfn = GUEST_ENTRY / GUEST_PAGE_SIZE;
+	size_t length;
+	void *page;
+
+	CHECK(memory && file);
+	do {
+		page = xenforeignmemory_map(memory, domain->id, PROT_READ | PROT_WRITE, 1, &gfn,
+					    NULL);
+		CHECK(page);
+		length = fread(page, 1, GUEST_PAGE_SIZE, file);
+		xenforeignmemory_unmap(memory, page, 1);
+		gfn++;
+	} while (length == GUEST_PAGE_SIZE);
+	CHECK(gfn * GUEST_PAGE_SIZE <= GUEST_DATA);
+	fclose(file);
+	xenforeignmemory_close(memory);
+}
+
+/* 32-bit flat protected mode, no paging, at the entry, the vCPU's number in ebx. */
+static struct hvm_hw_cpu initial_state(uint32_t vcpu)
+{
+	struct hvm_hw_cpu cpu;
+
+	memset(&cpu, 0, sizeof(cpu));
+	cpu.cs_limit = cpu.ds_limit = cpu.ss_limit = cpu.es_limit = ~0u;
+	cpu.tr_limit = 0x67;
+	cpu.cs_arbytes = 0xc9b;
+	cpu.ds_arbytes = cpu.ss_arbytes = cpu.es_arbytes = 0xc93;
+	cpu.tr_arbytes = 0x8b;
+	cpu.cr0 = 0x11; /* PE, ET */
+	cpu.rip = GUEST_ENTRY;
+	cpu.rbx = vcpu;
+	cpu.rflags = 2;
+	cpu.dr6 = 0xffff0ff0;
+	cpu.dr7 = 0x400;
+	return cpu;
+}
+
+static void *append(void *to, const void *from, size_t length)
+{
+	memcpy(to, from, length);
+	return (char *)to + length;
+}
+
+/* A save record with Xen's own header, and a CPU for each vCPU. */
+static void set_vcpus(const struct domain *domain)
+{
+	struct hvm_save_descriptor end = { .typecode = HVM_SAVE_CODE(END),
+					   .length = HVM_SAVE_LENGTH(END) };
+	int size = xc_domain_hvm_getcontext(domain->control, domain->id, NULL, 0);
+	uint8_t *context, *at;
+
+	CHECK(size > 0);
+	context = calloc(1, (size_t)size + domain->vcpus * 2 * sizeof(struct hvm_hw_cpu));
+	CHECK(context);
+	size = xc_domain_hvm_getcontext(domain->control, domain->id, context, (uint32_t)size);
+	CHECK(size > 0);
+	at = context + sizeof(end) + HVM_SAVE_LENGTH(HEADER);
+	for (uint32_t vcpu = 0; vcpu < domain->vcpus; vcpu++) {
+		struct hvm_save_descriptor descriptor = { .typecode = HVM_SAVE_CODE(CPU),
+							  .instance = (uint16_t)vcpu,
+							  .length = HVM_SAVE_LENGTH(CPU) };
+		struct hvm_hw_cpu cpu = initial_state(vcpu);
+
+		at = append(at, &descriptor, sizeof(descriptor));
+		at = append(at, &cpu, sizeof(cpu));
+	}
+	at = append(at, &end, sizeof(end));
+	require(xc_domain_hvm_setcontext(domain->control, domain->id, context,
+					 (uint32_t)(at - context)),
+		"set vCPU state");
+	free(context);
+}
+
+void domain_create(struct domain *domain, uint32_t vcpus, uint64_t pages, unsigned int order)
+{
+	struct xen_domctl_createdomain options = {
+		.flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
+		.max_vcpus = vcpus,
+		.max_evtchn_port = -1,
+		.max_grant_frames = -1,
+		.max_maptrack_frames = -1,
+		.grant_opts = XEN_DOMCTL_GRANT_version(1),
+		.arch = { .emulation_flags = XEN_X86_EMU_LAPIC },
+	};
+
+	*domain = (struct domain){ .vcpus = vcpus, .pages = pages };
+	domain->control = xc_interface_open(NULL, NULL, 0);
+	CHECK(domain->control);
+	require(xc_domain_create(domain->control, &domain->id, &options), "create");
+	require(xc_domain_max_vcpus(domain->control, domain->id, (int)vcpus), "vCPUs");
+	/* In KiB; some more than it has, so that it can get a page before it gives one. */
+	require(xc_domain_setmaxmem(domain->control, domain->id, (pages + 256) * 4), "maximum");
+	require(xc_set_paging_mempool_size(domain->control, domain->id,
+					   POOL_BASE_BYTES + ((pages / 256) << 12)),
+		"paging pool");
+	populate(domain, order);
+	load_image(domain);
+	set_vcpus(domain);
+}
+
+void domain_unpause(const struct domain *domain)
+{
+	require(xc_domain_unpause(domain->control, domain->id), "unpause");
+}
+
+void domain_destroy(struct domain *domain)
+{
+	require(xc_domain_destroy(domain->control, domain->id), "destroy");
+}
+
+static bool information(const struct domain *domain, xc_domaininfo_t *info)
+{
+	int count = xc_domain_getinfolist(domain->control, domain->id, 1, info);
+
+	return count == 1 && info->domain == domain->id;
+}
+
+uint64_t domain_page_count(const struct domain *domain)
+{
+	xc_domaininfo_t info;
+
+	return information(domain, &info) ? info.tot_pages : 0;
+}
+
+bool domain_exists(const struct domain *domain)
+{
+	xc_domaininfo_t info;
+
+	return information(domain, &info);
+}
+
+bool domain_wait_gone(const struct domain *domain, unsigned int timeout_ms)
+{
+	for (unsigned int waited = 0; domain_exists(domain); waited += 5) {
+		if (waited >= timeout_ms)
+			return false;
+		test_sleep_ms(5);
+	}
+	return true;
+}
+
+bool domain_has_shut_down(const struct domain *domain)
+{
+	xc_domaininfo_t info;
+
+	return information(domain, &info) && (info.flags & XEN_DOMINF_shutdown);
+}
+
+bool domain_vcpu_stands_still(const struct domain *domain, uint32_t vcpu)
+{
+	xc_vcpuinfo_t before, after;
+
+	require(xc_vcpu_getinfo(domain->control, domain->id, vcpu, &before), "vCPU");
+	test_sleep_ms(100);
+	require(xc_vcpu_getinfo(domain->control, domain->id, vcpu, &after), "vCPU");
+	/* One that waits for a device model is paused inside Xen and gets no time. */
+	return !after.running && after.cpu_time == before.cpu_time;
+}
+
+int domain_take_page(const struct domain *domain, uint64_t gfn)
+{
+	xen_pfn_t frame = gfn;
+
+	return xc_domain_decrease_reservation_exact(domain->control, domain->id, 1, 0, &frame) ?
+		       -errno :
+		       0;
+}
+
+int domain_give_page(const struct domain *domain, uint64_t gfn)
+{
+	xen_pfn_t frame = gfn;
+
+	return xc_domain_populate_physmap_exact(domain->control, domain->id, 1, 0, 0, &frame) ?
+		       -errno :
+		       0;
+}
+
+void domain_write_word(const struct domain *domain, uint64_t gpa, uint32_t value)
+{
+	xenforeignmemory_handle *memory = xenforeignmemory_open(NULL, 0);
+	xen_pfn_t gfn = gpa / GUEST_PAGE_SIZE;
+	uint32_t *page;
+
+	CHECK(memory);
+	page = xenforeignmemory_map(memory, domain->id, PROT_READ | PROT_WRITE, 1, &gfn, NULL);
+	CHECK(page);
+	page[gpa % GUEST_PAGE_SIZE / 4] = value;
+	xenforeignmemory_unmap(memory, page, 1);
+	xenforeignmemory_close(memory);
+}
+
+unsigned int domain_destroy_all(void)
+{
+	xc_interface *control = xc_interface_open(NULL, NULL, 0);
+	xc_domaininfo_t info[16];
+	unsigned int left = 0;
+	int count = control ? xc_domain_getinfolist(control, 1, 16, info) : 0;
+
+	for (int i = 0; i < count; i++) {
+		if (info[i].flags & XEN_DOMINF_dying)
+			continue;
+		left++;
+		xc_domain_destroy(control, info[i].domain);
+	}
+	if (control)
+		xc_interface_close(control);
+	return left;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* The command loop that every vCPU runs. */
+#include "tests/xen/guest/guest.h"
+
+/* Let others have the processor before asking again for a command. */
+static void wait_a_little(void)
+{
+	uint32_t start = time_now();
+
+	while (time_now() - start < 4096)
+		yield();
+}
+
+static void freeze(void)
+{
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
+static uint32_t run(uint32_t vcpu, uint32_t command, const uint32_t *a)
+{
+	switch (command) {
+	case COMMAND_SHUTDOWN:
+		shut_down();
+		return 0;
+	case COMMAND_READ: /* address */
+		return *word_at(a[0]);
+	case COMMAND_WRITE: /* address, value */
+		*word_at(a[0]) = a[1];
+		return 0;
+	case COMMAND_FILL: /* address, length, seed */
+		pattern_fill(a[0], a[1], a[2]);
+		return 0;
+	case COMMAND_VERIFY: /* address, length, seed */
+		return pattern_verify(a[0], a[1], a[2]);
+	case COMMAND_DMA: /* operation, way, address, length, seed */
+		return dma(vcpu, a[0], a[1], a[2], a[3], a[4]);
+	case COMMAND_DECREASE: /* gfn, count */
+		return (uint32_t)decrease_reservation(a[0], a[1]);
+	case COMMAND_POPULATE: /* gfn, count */
+		return (uint32_t)populate_physmap(a[0], a[1]);
+	case COMMAND_REMOVE: /* gfn */
+		return (uint32_t)remove_from_physmap(a[0]);
+	case COMMAND_PORT_OUT: /* port, value */
+		port_out((uint16_t)a[0], a[1]);
+		return 0;
+	case COMMAND_PORT_IN: /* port */
+		return port_in((uint16_t)a[0]);
+	case COMMAND_REP_OUTS: /* port, address, count, size, backwards */
+		return rep_outs((uint16_t)a[0], a[1], a[2], a[3], a[4]);
+	case COMMAND_REP_INS: /* port, address, count, size, backwards */
+		return rep_ins((uint16_t)a[0], a[1], a[2], a[3], a[4]);
+	case COMMAND_REP_MOVS: /* to, from, count, size, backwards */
+		return rep_movs(a[0], a[1], a[2], a[3], a[4]);
+	case COMMAND_BALLOON_ROUNDS:
+		return balloon_rounds(vcpu, a);
+	case COMMAND_BALLOON_RELAY:
+		return balloon_relay(vcpu, a);
+	case COMMAND_TRAFFIC:
+		return traffic(vcpu, a);
+	case COMMAND_TIME_NOTHING:
+		return time_nothing(a);
+	case COMMAND_TIME_DECREASE:
+		return time_decrease(a);
+	case COMMAND_BLOCK_START:
+		return block_start(a);
+	case COMMAND_BLOCK_READ:
+		return block_read(a);
+	case COMMAND_BLOCK_WRITE:
+		return block_write(a);
+	case COMMAND_BLOCK_STRESS:
+		return block_stress(a);
+	}
+	return 0xffffffffu;
+}
+
+void guest_main(uint32_t vcpu)
+{
+	uint32_t argument[COMMAND_ARGUMENTS];
+	uint32_t command;
+
+	for (;;) {
+		command = port_in(PORT_COMMAND);
+		if (command == COMMAND_NONE) {
+			wait_a_little();
+			continue;
+		}
+		for (uint32_t i = 0; i < COMMAND_ARGUMENTS; i++)
+			argument[i] = port_in((uint16_t)(PORT_ARGUMENT + 4 * i));
+		if (command == COMMAND_FREEZE) {
+			port_out(PORT_RESULT, 0);
+			freeze();
+		}
+		port_out(PORT_RESULT, run(vcpu, command, argument));
+	}
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* The runner; its lines look like cmocka's, so that one parser counts both. */
+#include "tests/xen/test.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <xenctrl.h>
+
+#include "tests/xen/domain.h"
+
+/* No test needs a tenth of it. */
+#define TEST_SECONDS 60
+
+void test_sleep_ms(unsigned int ms)
+{
+	struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+
+	while (nanosleep(&time, &time) && errno == EINTR)
+		;
+}
+
+uint64_t test_now_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+void test_fail(const char *file, int line, const char *format, ...)
+{
+	va_list arguments;
+
+	printf("%s:%d: error: ", file, line);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	printf("\n");
+	fflush(stdout);
+	_exit(1);
+}
+
+/* Frees what a dead test held; a page that stays away is a leak in Xen's books. */
+static uint64_t free_pages(void)
+{
+	xc_interface *control = xc_interface_open(NULL, NULL, 0);
+	xc_physinfo_t info = { 0 };
+
+	if (!control || xc_physinfo(control, &info))
+		info.free_pages = 0;
+	if (control)
+		xc_interface_close(control);
+	return info.free_pages;
+}
+
+static bool runs_cleanly(const struct test *test)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		return false;
+	if (!child) {
+		alarm(TEST_SECONDS);
+		test->run();
+		fflush(stdout);
+		_exit(0);
+	}
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status))
+		printf("%s: error: killed by signal %d (%s)\n", test->name, WTERMSIG(status),
+		       WTERMSIG(status) == SIGALRM ? "hung" : strsignal(WTERMSIG(status)));
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* All that Xen gave out for the test must come back. */
+static bool cleaned_up(uint64_t free_before)
+{
+	uint64_t free_now = 0;
+
+	for (int i = 0; i < 300; i++) {
+		free_now = free_pages();
+		if (free_now >= free_before)
+			return true;
+		test_sleep_ms(10);
+	}
+	printf("error: %llu pages of Xen's memory have not come back\n",
+	       (unsigned long long)(free_before - free_now));
+	return false;
+}
+
+static bool run_one(const struct test *test)
+{
+	uint64_t free_before = free_pages();
+	uint64_t start = test_now_ns();
+	unsigned int left;
+	bool passed;
+
+	printf("[ RUN      ] %s\n", test->name);
+	fflush(stdout);
+	passed = runs_cleanly(test);
+	left = domain_destroy_all();
+	if (passed && left) {
+		printf("%s: error: %u domains are left\n", test->name, left);
+		passed = false;
+	}
+	if (!cleaned_up(free_before))
+		passed = false;
+	printf("# %s: %llu ms\n", test->name,
+	       (unsigned long long)(test_now_ns() - start) / 1000000);
+	printf("[  %s ] %s\n", passed ? "     OK" : "FAILED ", test->name);
+	fflush(stdout);
+	return passed;
+}
+
+int test_run_all(const struct test *tests, size_t count)
+{
+	const char *only = getenv("XEN_TESTS");
+	int passed = 0, failed = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (only && !strstr(tests[i].name, only))
+			continue;
+		if (run_one(&tests[i]))
+			passed++;
+		else
+			failed++;
+	}
+	printf("[==========] %d test(s) run.\n", passed + failed);
+	printf("[  PASSED  ] %d test(s).\n", passed);
+	if (failed)
+		printf("[  FAILED  ] %d test(s).\n", failed);
+	fflush(stdout);
+	return failed;
+}

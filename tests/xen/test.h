@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A test runner for programs that are linked statically and run in dom0. Every test runs
+ * in a process of its own, so that a crash or a hang is the failure of that test alone and
+ * its mappings go with it; what it leaves in Xen is found and removed.
+ */
+#ifndef XEN_TEST_H
+#define XEN_TEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct test {
+	const char *name;
+	void (*run)(void);
+};
+
+#define TEST(function) { #function, function }
+
+/* Run those whose name contains the environment's XEN_TESTS. Returns the failures. */
+int test_run_all(const struct test *tests, size_t count);
+
+/* End the running test as failed. */
+_Noreturn void test_fail(const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+void test_sleep_ms(unsigned int ms);
+uint64_t test_now_ns(void);
+
+#define CHECK(condition)                                                                         \
+	do {                                                                                     \
+		if (!(condition))                                                                \
+			test_fail(__FILE__, __LINE__, "%s", #condition);                         \
+	} while (0)
+
+#define CHECK_EQUAL(value, expected)                                                             \
+	do {                                                                                     \
+		long long value_ = (long long)(value), expected_ = (long long)(expected);        \
+		if (value_ != expected_)                                                         \
+			test_fail(__FILE__, __LINE__, "%s is %lld (%#llx), expected %lld (%#llx)", \
+				  #value, value_, value_, expected_, expected_);                 \
+	} while (0)
+
+/* The tests by subject. */
+extern const struct test controls_tests[];
+extern const size_t controls_tests_count;
+
+#endif
