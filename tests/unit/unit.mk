@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+#
+# One program for each tests/unit/test_*.c, on the simulated Xen. The library is the one with
+# its internal names; the one with mapcache_* only is what the examples and benches link.
+
+UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_SUPPORT := $(sort $(wildcard tests/support/*.c))
+
+# Linker flags of one test: <name>_LDFLAGS.
+test_ioreq_enable_LDFLAGS := -Wl,--wrap=xendevicemodel_set_ioreq_server_state
+
+$(foreach test,$(UNIT_TESTS),$(eval $(call program,$(B)/$(basename $(test)),\
+	$(test) $(UNIT_SUPPORT),$(LIBMAPCACHE_INTERNAL) $(LIBXENSIM),\
+	$(XENSIM_LDFLAGS) $($(notdir $(basename $(test)))_LDFLAGS) $(CMOCKA_LIBS) -lpthread)))
+
+CHECKS_UNIT := $(addprefix $(B)/,$(basename $(UNIT_TESTS)))
+CHECKS += $(CHECKS_UNIT)
