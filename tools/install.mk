@@ -25,11 +25,15 @@ install: $(LIBMAPCACHE)
 	$(Q)chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libmapcache.pc
 	$(Q)$(foreach page,$(INSTALLED_MAN_PAGES),\
 		install -D -m 644 man/$(notdir $(page)) $(page) &&) true
+	$(Q)tools/man_aliases | while read -r alias page; do \
+		ln -sf $$page $(DESTDIR)$(MANDIR)/$$alias; done
 
 # Folders go where they are ours, or empty and not the system's.
 .PHONY: uninstall
 uninstall:
 	$(call say,REMOVE,$(DESTDIR)$(PREFIX))
+	$(Q)tools/man_aliases | while read -r alias page; do \
+		rm -f $(DESTDIR)$(MANDIR)/$$alias; done
 	$(Q)rm -f $(INSTALLED_HEADERS) $(INSTALLED_MAN_PAGES) \
 		$(DESTDIR)$(LIBDIR)/libmapcache.a $(DESTDIR)$(LIBDIR)/pkgconfig/libmapcache.pc
 	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache 2>/dev/null || true

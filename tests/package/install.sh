@@ -11,7 +11,7 @@ trap 'rm -rf "$outside"' EXIT
 
 files()
 {
-	(cd "$1" && find . -type f | sort)
+	(cd "$1" && find . ! -type d | sort)
 }
 
 # ---- the program in the README, with nothing but the installed files
@@ -43,9 +43,11 @@ folders="PREFIX=/opt/x LIBDIR=/opt/x/lib/here INCLUDEDIR=/opt/x/inc MANDIR=/opt/
 # shellcheck disable=SC2086
 build_with install DESTDIR="$outside/stage" $folders
 files "$outside/stage" >"$work/staged"
-for file in lib/here/libmapcache.a lib/here/pkgconfig/libmapcache.pc inc/mapcache/mapcache.h; do
+for file in lib/here/libmapcache.a lib/here/pkgconfig/libmapcache.pc inc/mapcache/mapcache.h \
+	manual/man3/mapcache_open.3 manual/man3/mapcache_close.3 manual/man7/mapcache.7; do
 	grep -qx "./opt/x/$file" "$work/staged" || fail "$file was not installed"
 done
+[ -z "$(find "$outside/stage" -xtype l)" ] || fail "a link leads nowhere"
 ! grep -v '^\./opt/x/' "$work/staged" || fail "installed outside of PREFIX"
 ! grep -rl -e "$outside" -e "$top" "$outside/stage" || fail "a path of this machine inside"
 find "$outside/stage" -type f ! -perm 644 | grep . && fail "permissions are not 644"

@@ -5,6 +5,6 @@
 
 ifeq ($(SAN)$(CROSS_COMPILE),)
 CHECKS += $(addprefix tests/package/,headers.sh symbols.sh compilers.sh install.sh \
-	reproducible.sh links.sh)
+	reproducible.sh links.sh check_man.sh)
 CHECK_FILES += $(LIBMAPCACHE)
 endif

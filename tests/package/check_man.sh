@@ -1,0 +1,111 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The manual agrees with the headers: every public function and variable has a page that shows
+# it as the header declares it, every member of a public struct and every statistic is
+# explained, references lead somewhere, the examples compile, and the formatters find nothing
+# to warn about.
+
+. "$(dirname "$0")/common.sh"
+
+headers="include/mapcache/mapcache.h include/mapcache/backend.h include/mapcache/ioreq.h"
+
+# Comments gone, macros left alone; one declaration a line, in one form.
+for header in $headers; do
+	${CC:-gcc} -fpreprocessed -dD -E -P "$header"
+done | grep -v '^ *#' | tr '\t\n' '  ' | sed 's/extern "C" {//g; s/[;{}]/\n/g' |
+	sed -E 's/^ +//; s/ +/ /g; s/ +$//; s/\* /*/g' >"$work/declarations"
+{
+	sed -nE 's/^static inline //; /^[a-z].*[ *]mapcache_[a-z_]+\(.*\)$/p' "$work/declarations" |
+		grep -vE '^return|='
+	grep -E '^extern .*[ *]mapcache_[a-z_]+$' "$work/declarations"
+} | sort >"$work/declared"
+[ "$(wc -l <"$work/declared")" -gt 20 ] || fail "too few declarations were found"
+
+# The same from the pages.
+cat >"$work/synopsis.awk" <<'AWK'
+function flush_function() {
+	print type (type ~ /\*$/ ? "" : " ") name "(" arguments ")"
+}
+function quoted(text,  list, part, n, i) {
+	list = ""
+	n = split(text, part, "\"")
+	for (i = 2; i <= n; i += 2)
+		list = list (list == "" ? "" : ", ") part[i]
+	return n > 1 ? list : text
+}
+/^\.Sh /  { synopsis = ($2 == "SYNOPSIS") }
+!synopsis { next }
+/^\.Ft /  { type = substr($0, 5) }
+/^\.Fn /  { name = $2; arguments = quoted(substr($0, 6 + length(name))); flush_function() }
+/^\.Fo /  { name = $2; arguments = "" }
+/^\.Fa /  { arguments = arguments (arguments == "" ? "" : ", ") quoted(substr($0, 5)) }
+/^\.Fc/   { flush_function() }
+/^\.Vt /  { sub(/ ;$/, ""); print substr($0, 5) }
+AWK
+for page in man/*.3; do
+	awk -f "$work/synopsis.awk" "$page"
+done | sed -E 's/ \*$/*/; s/\* /*/g' | sort >"$work/shown"
+diff -u "$work/declared" "$work/shown" >"$work/differences" ||
+	fail "the headers (-) and the manual (+) differ:" "$(cat "$work/differences")"
+
+# A page is found by what it shows.
+for page in man/*.[1-9]; do
+	sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([^ ]*\).*/\1/p' "$page" | sort >"$work/names"
+	{
+		cat "$work/names"
+		basename "${page%.*}"
+	} | sed "s|^|${page##*.} |" >>"$work/all_names"
+	[ "${page##*.}" = 3 ] || continue
+	awk -f "$work/synopsis.awk" "$page" | grep -oE 'mapcache_[a-z_]+(\(|$)' | tr -d '(' |
+		sort >"$work/functions"
+	cmp -s "$work/names" "$work/functions" || fail "$page: NAME is not what SYNOPSIS shows"
+done
+sed -n 's/^\.Xr \(mapcache[a-z_]*\) \([1-9]\).*/\2 \1/p' man/*.[1-9] | sort -u |
+	while read -r reference; do
+		grep -qx "$reference" "$work/all_names" || fail "no such page: $reference"
+	done
+
+members() # struct, header
+{
+	${CC:-gcc} -fpreprocessed -dD -E -P "$2" | sed -n "/^struct $1 {/,/^}/p" | tr '\t\n' '  ' |
+		sed 's/;/\n/g' | sed -nE 's/.*\(\*+([a-z_]+)\)\(.*/\1/p; t
+			s/^.*[ *]([a-z_]+) *$/\1/p' | grep -v '^}'
+}
+
+explained() # struct, header, page
+{
+	for member in $(members "$1" "include/mapcache/$2"); do
+		grep -qE "^\.It Va (.* )?$member( |\$)" "man/$3" ||
+			fail "man/$3 does not explain $member of struct $1"
+	done
+}
+explained mapcache_options mapcache.h mapcache_open.3
+explained mapcache_backend backend.h mapcache_backend.3
+explained mapcache_ioreq_options ioreq.h mapcache_ioreq_open.3
+explained mapcache_request ioreq.h mapcache_ioreq_handle.3
+
+# What X(name, "text") says, in the same order.
+sed -nE 's/^[[:space:]]*X\(([a-z_]+), "(.*)"\).*/.It Va \1\n\u\2./p' \
+	include/mapcache/mapcache.h >"$work/statistics"
+[ -s "$work/statistics" ] || fail "no statistics were found"
+sed -n '/^\.Bl .*refreshed/,/^\.El/p' man/mapcache_stats.3 | sed '1d;$d' |
+	diff -u "$work/statistics" - >"$work/differences" ||
+	fail "statistics in the header (-) and in man/mapcache_stats.3 (+):" \
+		"$(cat "$work/differences")"
+
+# Each example of a page is a file that compiles.
+for page in man/*.3; do
+	name=$work/$(basename "$page" .3)
+	sed -n '/^\.Sh EXAMPLES/,/^\.Sh [^E]/p' "$page" |
+		sed -n '/^\.Bd -literal/,/^\.Ed/p' | sed '/^\.[BE]d/d; s/\\e/\\/g; s/\\&//g' >"$name.c"
+	[ -s "$name.c" ] || continue
+	${CC:-gcc} -std=gnu11 -Wall -Wextra -Werror -Iinclude -c -o "$name.o" "$name.c" ||
+		fail "the example in $page does not compile"
+done
+
+for page in man/*.[1-9]; do
+	! have mandoc || mandoc -Tlint -W warning "$page" || fail "$page: mandoc warns"
+	! have man || [ -z "$(man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)" ] ||
+		fail "$page: man warns: $(man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)"
+done
