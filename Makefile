@@ -172,7 +172,7 @@ ALL_XEN_CHECKS = $(XEN_CHECKS) $(filter $(B)/tests/xen/% tests/xen/%,$(CHECKS))
 
 .PHONY: check check-unit check-xen
 check:
-	$(DEPS) build check
+	$(DEPS) build check xen
 	+$(Q)$(SUBMAKE) run-check
 check-unit:
 	$(DEPS) build check
