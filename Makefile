@@ -47,6 +47,7 @@ space := $(empty) $(empty)
 B := build
 ifneq ($(CROSS_COMPILE),)
 B := $(B)/cross-$(patsubst %-,%,$(notdir $(CROSS_COMPILE)))
+CROSS_HEADERS := $(B)/headers
 endif
 ifneq ($(SAN),)
 B := $(B)/san-$(subst $(comma),-,$(SAN))
@@ -58,9 +59,17 @@ ifneq ($(SAN),)
 SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 
+# A cross compiler does not look into /usr/include, and must not: most of it is this machine's.
+# These headers are everybody's.
+ifneq ($(CROSS_HEADERS),)
+$(shell mkdir -p $(CROSS_HEADERS) && cd $(CROSS_HEADERS) && \
+	ln -sf /usr/include/xen /usr/include/xen*.h /usr/include/ut*.h .)
+CROSS_FLAGS := -idirafter $(CROSS_HEADERS)
+endif
+
 # The prefix map keeps the place of the source tree out of the objects.
 ALL_CFLAGS = -std=gnu11 -O2 -g -fPIC -pthread -Wall -Wextra -Werror \
-	-ffile-prefix-map=$(CURDIR)=. -Iinclude -I. $(SAN_FLAGS) $(CFLAGS)
+	-ffile-prefix-map=$(CURDIR)=. -Iinclude -I. $(CROSS_FLAGS) $(SAN_FLAGS) $(CFLAGS)
 ALL_CXXFLAGS = -std=gnu++17 -O2 -g -fPIC -pthread -Wall -Wextra -Werror \
 	-ffile-prefix-map=$(CURDIR)=. -Iinclude -I. $(SAN_FLAGS) $(CXXFLAGS)
 ALL_LDFLAGS = -pthread $(SAN_FLAGS) $(LDFLAGS)
@@ -124,7 +133,8 @@ $(1): $(call objects,$(2)) $(3) $(B)/flags
 	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $(call objects,$(2)) $(3) $(4)
 endef
 
-# What fragments add to:
+# What fragments add to (a cross build makes the library only: Debian has no Xen libraries of
+# a foreign architecture to link programs with):
 PROGRAMS :=    # every program (by the macro above)
 CHECKS :=      # programs and scripts that `make check` runs
 CHECK_FILES := # what those scripts need built first
@@ -148,7 +158,7 @@ DEPS = $(Q)tools/deps
 export B CC CXX AR NM OBJCOPY CROSS_COMPILE SAN
 
 .PHONY: all
-all: $(LIBMAPCACHE) $(ALL)
+all: $(LIBMAPCACHE) $(if $(CROSS_COMPILE),,$(ALL))
 
 .PHONY: programs
 programs: $(PROGRAMS)
