@@ -4,7 +4,7 @@
 # sanitizers.
 
 ifeq ($(SAN)$(CROSS_COMPILE),)
-CHECKS += $(addprefix tests/package/,headers.sh symbols.sh compilers.sh cross.sh install.sh \
+CHECKS += $(addprefix tests/package/,runner.sh headers.sh symbols.sh compilers.sh cross.sh install.sh \
 	reproducible.sh links.sh check_man.sh)
 CHECK_FILES += $(LIBMAPCACHE)
 endif
