@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+#
+# Models of the protocols: tests/model/README.md.
+
+CHECKS += tests/model/check_spin.sh
