@@ -88,10 +88,10 @@ int mapcache_ioreq_close(struct mapcache_ioreq *server)
 
 /*
  * The order is enable, then invalidate. A frame removed after Xen has enabled the server is
- * told to it. One removed before is not, and a mapping of it may be in the cache; but that
- * removal precedes the enable (Xen broadcasts and enables under one lock), so that every
- * mapping that shows the old page was begun before the increment below (A). The other way
- * round, a frame mapped and removed between the two would stay in the cache unnoticed.
+ * told to it: Xen looks who is enabled after it has changed the p2m. So a removal that is not
+ * told precedes the enable, and every mapping that still shows its page was begun before the
+ * increment below (A). The other way round, a frame mapped and removed between the two would
+ * stay in the cache unnoticed.
  */
 int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable)
 {
