@@ -9,6 +9,10 @@ VERSION = $(shell sed -nE 's/^\#define MAPCACHE_VERSION_(MAJOR|MINOR|PATCH) ([0-
 PUBLIC_HEADERS := $(sort $(wildcard include/mapcache/*.h))
 MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
 
+# Device models to copy from, and the pages that a package carries.
+DOCUMENTS := $(wildcard README.md CHANGELOG.md LICENSE \
+	$(addprefix examples/,$(addsuffix .[ch],mmio/* virtio-blk/*)))
+
 INSTALLED_HEADERS = $(PUBLIC_HEADERS:include/%=$(DESTDIR)$(INCLUDEDIR)/%)
 INSTALLED_MAN_PAGES = $(foreach page,$(MAN_PAGES),\
 	$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
@@ -25,6 +29,8 @@ install: $(LIBMAPCACHE)
 	$(Q)chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libmapcache.pc
 	$(Q)$(foreach page,$(INSTALLED_MAN_PAGES),\
 		install -D -m 644 man/$(notdir $(page)) $(page) &&) true
+	$(Q)$(foreach document,$(DOCUMENTS),\
+		install -D -m 644 $(document) $(DESTDIR)$(DOCDIR)/$(document) &&) true
 	$(Q)tools/man_aliases | while read -r alias page; do \
 		ln -sf $$page $(DESTDIR)$(MANDIR)/$$alias; done
 
@@ -36,4 +42,7 @@ uninstall:
 		rm -f $(DESTDIR)$(MANDIR)/$$alias; done
 	$(Q)rm -f $(INSTALLED_HEADERS) $(INSTALLED_MAN_PAGES) \
 		$(DESTDIR)$(LIBDIR)/libmapcache.a $(DESTDIR)$(LIBDIR)/pkgconfig/libmapcache.pc
-	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache 2>/dev/null || true
+	$(Q)rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS))
+	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache \
+		$(addprefix $(DESTDIR)$(DOCDIR)/examples/,mmio virtio-blk) \
+		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) 2>/dev/null || true

@@ -26,6 +26,15 @@ for cc in $(c_compilers); do
 		fail "the README's program does not build ($cc)"
 done
 
+# ---- an example, built from where it was installed
+
+(cd "$outside/prefix/share/doc/libmapcache/examples/mmio" &&
+	# shellcheck disable=SC2086
+	${CC:-gcc} -Wall -Wextra -Werror -o "$outside/mmio" ./*.c $flags -lxenevtchn) ||
+	fail "the installed example does not build"
+
+# ---- the library's version, and that what was built runs
+
 header_version=$(sed -nE 's/^#define MAPCACHE_VERSION_[A-Z]+ ([0-9]+)$/\1/p' \
 	include/mapcache/mapcache.h | paste -sd.)
 [ "$(pkg-config --modversion libmapcache)" = "$header_version" ] ||
