@@ -77,7 +77,11 @@ static inline void mapcache_begin_inline(struct mapcache_client *client)
 		uint64_t stamp = mapcache_load_acquire(&fast->shared->stamp);
 
 		fast->depth = 1;
-		mapcache_store_relaxed(&fast->section, stamp);
+		/*
+		 * Release: a retirer that reads this stamp, and not the 0 before it, must see
+		 * the accesses of the section before this one as done, too (B).
+		 */
+		mapcache_store_release(&fast->section, stamp);
 		/*
 		 * The store above must be visible before any entry is read below: pairs with
 		 * epoch_barrier() on the side that retires. Forbidden interleaving: this

@@ -125,8 +125,8 @@ int mapcache_open(const struct mapcache_options *options, struct mapcache **cach
 int mapcache_close(struct mapcache *cache);
 
 /*
- * A client is one thread's handle: open it on the thread that will use it. It costs a cache
- * line, and 4 bytes for every bucket that it ever pinned.
+ * A client is one thread's handle: open it on the thread that will use it. It costs some cache
+ * lines, 4 bytes a page of one bucket, and 4 bytes for every bucket that it ever pinned.
  *   -EINVAL, -ENOMEM
  */
 int mapcache_client_open(struct mapcache *cache, struct mapcache_client **client);
@@ -162,8 +162,8 @@ static inline int mapcache_end(struct mapcache_client *client)
  *   E2BIG       the range crosses a bucket boundary: use mapcache_read(), _write(), _pin_iov()
  *   EFAULT      there is no memory behind a page of the range (now: ask again later)
  *   EACCES      write access to memory that can only be read
- *   EAGAIN      invalidations kept racing with the mapping, or this section holds too much
- *   ENOMEM      no memory or no kernel mappings left
+ *   EAGAIN      the budget is used up by what open sections, this one included, still hold
+ *   ENOMEM      no memory, no kernel mappings left, or the budget is used up by pins
  *   others      from Xen, e.g. ESRCH (the domain is gone)
  */
 static inline void *mapcache_ptr(struct mapcache_client *client, uint64_t gpa, size_t len,
@@ -267,7 +267,7 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
 	X(slow_lookups, "look-ups that took the slow path, mapped or not")                       \
 	X(misses, "look-ups that found nothing usable and mapped")                               \
 	X(waits, "look-ups that waited for another thread mapping the same bucket")              \
-	X(retries, "mappings thrown away because of an invalidation meanwhile")                  \
+	X(born_stale, "mappings overtaken by an invalidation, given to their caller only")       \
 	X(map_calls, "backend map calls")                                                        \
 	X(map_errors, "backend map calls that failed whole")                                     \
 	X(pages_mapped, "pages mapped by them")                                                  \
@@ -285,7 +285,7 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
 	X(buckets, "buckets in the index now")                                                   \
 	X(slots_used, "slots of address space in use now")                                       \
 	X(mapped_bytes, "bytes mapped now, stale ones included")                                 \
-	X(stale_bytes, "of these, bytes mapped in older epochs")                                 \
+	X(stale_bytes, "of these, bytes of older epochs and of evicted mappings")                                \
 	X(stale_bytes_max, "most stale bytes seen at a mapping or a reclaim")                    \
 	X(pinned_stale_bytes, "retired bytes that only a pin keeps, at the last reclaim")        \
 	X(vmas, "kernel mappings in use now")                                                    \

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "arena.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "mapping.h"
+
+int arena_init(struct arena *arena, uint64_t slots, uint32_t shift)
+{
+	uint64_t bucket = UINT64_C(1) << shift;
+	int error;
+
+	arena->shift = shift;
+	arena->slots = slots;
+	arena->bytes = slots << shift;
+	/* One bucket more, to align the first slot. */
+	arena->reserved_bytes = arena->bytes + bucket;
+	if (arena->reserved_bytes > SIZE_MAX)
+		return -ENOMEM;
+	arena->reserved = mmap(NULL, (size_t)arena->reserved_bytes, PROT_NONE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (arena->reserved == MAP_FAILED)
+		return -errno;
+	arena->base = (char *)(((uintptr_t)arena->reserved + (uintptr_t)bucket - 1) &
+			       ~((uintptr_t)bucket - 1));
+	arena->mappings =
+		mmap(NULL, (size_t)(slots * sizeof(*arena->mappings)), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (arena->mappings == MAP_FAILED) {
+		error = -errno;
+		goto unreserve;
+	}
+	/* Only what is touched shall cost memory. Advice: may be refused. */
+	(void)madvise(arena->mappings, (size_t)(slots * sizeof(*arena->mappings)), MADV_NOHUGEPAGE);
+	error = -pthread_mutex_init(&arena->lock, NULL);
+	if (error)
+		goto unmap;
+	return 0;
+unmap:
+	munmap(arena->mappings, (size_t)(slots * sizeof(*arena->mappings)));
+unreserve:
+	munmap(arena->reserved, (size_t)arena->reserved_bytes);
+	return error;
+}
+
+void arena_unreserve(struct arena *arena)
+{
+	munmap(arena->mappings, (size_t)(arena->slots * sizeof(*arena->mappings)));
+	munmap(arena->reserved, (size_t)arena->reserved_bytes);
+}
+
+void arena_destroy(struct arena *arena)
+{
+	pthread_mutex_destroy(&arena->lock);
+	arena_unreserve(arena);
+}
+
+struct mapping *arena_take(struct arena *arena, uint64_t limit)
+{
+	struct mapping *mapping = NULL;
+
+	pthread_mutex_lock(&arena->lock);
+	if (arena->used < limit) {
+		if (arena->free) {
+			mapping = arena->free;
+			arena->free = mapping->next;
+		} else if (arena->beyond < arena->slots) {
+			mapping = &arena->mappings[arena->beyond++];
+		}
+		if (mapping)
+			arena->used++;
+	}
+	pthread_mutex_unlock(&arena->lock);
+	return mapping;
+}
+
+void arena_give(struct arena *arena, struct mapping *mapping)
+{
+	mapcache_store_relaxed(&mapping->epoch, 0); /* mapcache_gpa(): nobody's */
+	pthread_mutex_lock(&arena->lock);
+	mapping->state = MAPPING_FREE;
+	mapping->next = arena->free;
+	arena->free = mapping;
+	arena->used--;
+	pthread_mutex_unlock(&arena->lock);
+}
+
+uint64_t arena_used(struct arena *arena)
+{
+	uint64_t used;
+
+	pthread_mutex_lock(&arena->lock);
+	used = arena->used;
+	pthread_mutex_unlock(&arena->lock);
+	return used;
+}
+
+uint64_t arena_beyond(struct arena *arena)
+{
+	uint64_t beyond;
+
+	pthread_mutex_lock(&arena->lock);
+	beyond = arena->beyond;
+	pthread_mutex_unlock(&arena->lock);
+	return beyond;
+}

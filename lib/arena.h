@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The address space of a cache: reserved once, cut into bucket-sized slots. A slot is mapped
+ * over with MAP_FIXED and released by PROT_NONE, so that no other thread's mmap can get in
+ * between and neighbours are released in one call.
+ */
+#ifndef ARENA_H
+#define ARENA_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mapping;
+
+struct arena {
+	char *reserved; /* what mmap gave, and its length */
+	uint64_t reserved_bytes;
+	char *base; /* first slot, aligned to a bucket */
+	uint64_t bytes;
+	uint32_t shift;
+	uint64_t slots;
+	struct mapping *mappings; /* one a slot */
+	pthread_mutex_t lock;     /* protects what follows */
+	struct mapping *free;
+	uint64_t used;   /* slots taken and not given back */
+	uint64_t beyond; /* slots at and past this were never taken */
+};
+
+int arena_init(struct arena *arena, uint64_t slots, uint32_t shift);
+void arena_destroy(struct arena *arena);
+/* In a child after fork(2), where locks must not be touched: the address space only. */
+void arena_unreserve(struct arena *arena);
+/* A FREE mapping with less than limit slots in use, or NULL. */
+struct mapping *arena_take(struct arena *arena, uint64_t limit);
+void arena_give(struct arena *arena, struct mapping *mapping);
+uint64_t arena_used(struct arena *arena);
+uint64_t arena_beyond(struct arena *arena);
+
+static inline bool arena_holds(const struct arena *arena, const void *pointer)
+{
+	return (uintptr_t)pointer - (uintptr_t)arena->base < arena->bytes;
+}
+
+static inline uint64_t arena_slot(const struct arena *arena, const void *pointer)
+{
+	return ((uintptr_t)pointer - (uintptr_t)arena->base) >> arena->shift;
+}
+
+#endif

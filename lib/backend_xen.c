@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Foreign memory by libxenforeignmemory: the only place that maps through it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <xenforeignmemory.h>
+
+#include <mapcache/backend.h>
+
+#define BACKEND_STACK_PAGES 512 /* frame numbers kept on the stack: 4 KiB of it */
+#define BACKEND_PAGE_SHIFT 12
+
+struct backend_xen {
+	xenforeignmemory_handle *memory;
+	uint32_t domid;
+};
+
+static int backend_xen_open(void *data, uint32_t domid, void **state)
+{
+	struct backend_xen *xen = calloc(1, sizeof(*xen));
+	int error;
+
+	(void)data;
+	if (!xen)
+		return -ENOMEM;
+	xen->domid = domid;
+	errno = 0;
+	xen->memory = xenforeignmemory_open(NULL, 0);
+	if (!xen->memory) {
+		error = errno ? -errno : -ENODEV;
+		free(xen);
+		return error;
+	}
+	*state = xen;
+	return 0;
+}
+
+static void backend_xen_close(void *state)
+{
+	struct backend_xen *xen = state;
+
+	xenforeignmemory_close(xen->memory);
+	free(xen);
+}
+
+/*
+ * The header promises errno values, Linux gives them negative: either sign is understood. A
+ * frame with no memory behind it is EINVAL there, EFAULT here.
+ */
+static int backend_xen_error(int error)
+{
+	if (error == 0)
+		return 0;
+	error = error < 0 ? error : -error;
+	return error == -EINVAL ? -EFAULT : error;
+}
+
+static void *backend_xen_map(void *state, void *address, uint64_t gfn, size_t pages, int prot,
+			     int *error)
+{
+	struct backend_xen *xen = state;
+	xen_pfn_t stack[BACKEND_STACK_PAGES], *frames = stack;
+	void *mapped;
+	int saved;
+
+	if (pages == 0) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (pages > BACKEND_STACK_PAGES) {
+		frames = malloc(pages * sizeof(*frames));
+		if (!frames) {
+			errno = ENOMEM;
+			return NULL;
+		}
+	}
+	for (size_t i = 0; i < pages; i++)
+		frames[i] = (xen_pfn_t)(gfn + i);
+	mapped = xenforeignmemory_map2(xen->memory, xen->domid, address, prot,
+				       address ? MAP_FIXED : 0, pages, frames, error);
+	saved = errno;
+	if (frames != stack)
+		free(frames);
+	for (size_t i = 0; mapped && i < pages; i++)
+		error[i] = backend_xen_error(error[i]);
+	errno = saved;
+	return mapped;
+}
+
+static int backend_xen_unmap(void *state, void *address, size_t pages, int keep)
+{
+	struct backend_xen *xen = state;
+	size_t bytes = pages << BACKEND_PAGE_SHIFT;
+
+	if (!keep)
+		return xenforeignmemory_unmap(xen->memory, address, pages) ? -errno : 0;
+	/* On Linux a foreign mapping is undone by whatever is mapped over all of it. */
+	if (mmap(address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+		 -1, 0) == MAP_FAILED)
+		return -errno;
+	return 0;
+}
+
+const struct mapcache_backend mapcache_backend_xen = {
+	.size = sizeof(struct mapcache_backend),
+	.flags = MAPCACHE_BACKEND_FIXED,
+	.open = backend_xen_open,
+	.close = backend_xen_close,
+	.map = backend_xen_map,
+	.unmap = backend_xen_unmap,
+};

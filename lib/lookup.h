@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LOOKUP_H
+#define LOOKUP_H
+
+#include "private.h"
+
+/* 0 and the request, or -errno as mapcache_ptr(). */
+int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot,
+		 struct request *request);
+/* Inside a section: 0 and the address, or -errno. */
+int lookup_slow(struct mapcache_client *client, const struct request *request, void **pointer);
+/* After many invalidations the table is closed; sweep and open it. */
+void lookup_open_table(struct mapcache *cache);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing a cache. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "stripe.h"
+
+#define MAPCACHE_TEXT_OF(x) #x
+#define MAPCACHE_TEXT(x) MAPCACHE_TEXT_OF(x)
+
+const char *mapcache_version(void)
+{
+	return MAPCACHE_TEXT(MAPCACHE_VERSION_MAJOR) "." MAPCACHE_TEXT(
+		MAPCACHE_VERSION_MINOR) "." MAPCACHE_TEXT(MAPCACHE_VERSION_PATCH);
+}
+
+static int mapcache_open_backend(struct mapcache *cache, const struct mapcache_options *options)
+{
+	const struct mapcache_backend *backend = options->backend;
+
+	cache->backend = backend ? backend : &mapcache_backend_xen;
+	if (cache->backend->size < sizeof(struct mapcache_backend))
+		return -EINVAL;
+	if (!(cache->backend->flags & MAPCACHE_BACKEND_FIXED)) {
+		log_message(cache, MAPCACHE_LOG_ERROR,
+			    "mapcache_open: the backend must be able to map at an address");
+		return -EOPNOTSUPP;
+	}
+	return cache->backend->open(options->backend_data, options->domid, &cache->backend_state);
+}
+
+static int mapcache_init_locks(struct mapcache *cache)
+{
+	pthread_mutex_t *locks[] = { &cache->clients.lock, &cache->retired.lock,
+				     &cache->current_lock, &cache->sweep_lock };
+	size_t count = sizeof(locks) / sizeof(*locks), i;
+	int error;
+
+	for (i = 0; i < count; i++) {
+		error = -pthread_mutex_init(locks[i], NULL);
+		if (error)
+			goto destroy;
+	}
+	return 0;
+destroy:
+	while (i-- > 0)
+		pthread_mutex_destroy(locks[i]);
+	return error;
+}
+
+static void mapcache_destroy_locks(struct mapcache *cache)
+{
+	pthread_mutex_destroy(&cache->clients.lock);
+	pthread_mutex_destroy(&cache->retired.lock);
+	pthread_mutex_destroy(&cache->current_lock);
+	pthread_mutex_destroy(&cache->sweep_lock);
+}
+
+/* Everything but the struct itself and its log. */
+static int mapcache_init(struct mapcache *cache, const struct mapcache_options *options)
+{
+	const struct settings *settings = &cache->settings;
+	int error;
+
+	cache->pid = getpid();
+	cache->shared.stamp = 1;
+	client_barrier_register(cache);
+	error = mapcache_init_locks(cache);
+	if (error)
+		return error;
+	error = table_init(&cache->table, settings->guest_limit >> settings->bucket_shift);
+	if (error)
+		goto destroy_locks;
+	cache->shared.limit = cache->table.buckets;
+	error = arena_init(&cache->arena, settings->slots, settings->bucket_shift);
+	if (error)
+		goto destroy_table;
+	error = stripe_init_all(cache);
+	if (error)
+		goto destroy_arena;
+	error = reclaim_init(cache);
+	if (error)
+		goto destroy_stripes;
+	error = mapcache_open_backend(cache, options);
+	if (error)
+		goto destroy_reclaim;
+	if (settings->refresh_bytes) {
+		error = mapcache_client_open(cache, &cache->refresher);
+		if (error)
+			goto close_backend;
+	}
+	error = reclaim_start(cache);
+	if (error)
+		goto close_refresher;
+	return 0;
+close_refresher:
+	if (cache->refresher)
+		mapcache_client_close(cache->refresher);
+close_backend:
+	cache->backend->close(cache->backend_state);
+destroy_reclaim:
+	reclaim_destroy(cache);
+destroy_stripes:
+	stripe_destroy_all(cache);
+destroy_arena:
+	arena_destroy(&cache->arena);
+destroy_table:
+	table_destroy(&cache->table);
+destroy_locks:
+	mapcache_destroy_locks(cache);
+	return error;
+}
+
+int mapcache_open(const struct mapcache_options *given, struct mapcache **result)
+{
+	struct mapcache_options options;
+	struct mapcache *cache;
+	int error;
+
+	if (!given || !result)
+		return -EINVAL;
+	error = options_copy(given, &options, sizeof(options));
+	if (error)
+		return error;
+	if (posix_memalign((void **)&cache, CACHE_LINE, sizeof(*cache)))
+		return -ENOMEM;
+	memset(cache, 0, sizeof(*cache));
+	error = log_init(&cache->log, &options);
+	if (error)
+		goto free_cache;
+	error = options_check(cache, &options);
+	if (!error)
+		error = mapcache_init(cache, &options);
+	if (error)
+		goto destroy_log;
+	*result = cache;
+	return 0;
+destroy_log:
+	log_destroy(&cache->log);
+free_cache:
+	free(cache);
+	return error;
+}
+
+static bool mapcache_pinned(struct mapcache *cache)
+{
+	uint64_t slots = arena_beyond(&cache->arena);
+
+	for (uint64_t slot = 0; slot < slots; slot++) {
+		if (client_pins(cache, mapping_at(cache, slot)))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t mapcache_clients(struct mapcache *cache)
+{
+	uint64_t count;
+
+	pthread_mutex_lock(&cache->clients.lock);
+	count = cache->clients.count - (cache->refresher != NULL);
+	pthread_mutex_unlock(&cache->clients.lock);
+	return count;
+}
+
+/* Details hang on mappings in the index; those that are retired have none. */
+static void mapcache_drop_details(struct mapcache *cache)
+{
+	uint64_t slots = cache->arena.beyond;
+
+	for (uint64_t slot = 0; slot < slots; slot++)
+		mapping_drop_detail(cache, mapping_at(cache, slot));
+}
+
+static void mapcache_free(struct mapcache *cache)
+{
+	cache->backend->close(cache->backend_state);
+	mapcache_drop_details(cache);
+	reclaim_destroy(cache);
+	stripe_destroy_all(cache);
+	arena_destroy(&cache->arena);
+	table_destroy(&cache->table);
+	mapcache_destroy_locks(cache);
+	log_destroy(&cache->log);
+	free(cache);
+}
+
+int mapcache_close(struct mapcache *cache)
+{
+	if (!cache)
+		return -EINVAL;
+	if (cache->pid != getpid()) {
+		/* A child: the lock holders and the thread did not come along. Foreign
+		 * mappings did not either, but the reservation did. */
+		cache->backend->close(cache->backend_state);
+		arena_unreserve(&cache->arena);
+		return 0;
+	}
+	if (mapcache_clients(cache) || mapcache_pinned(cache))
+		return -EBUSY;
+	reclaim_stop(cache);
+	if (cache->refresher)
+		mapcache_client_close(cache->refresher);
+	cache->refresher = NULL;
+	/* In pieces: one call for all of it would hold up every other thread's mmap. */
+	reclaim_sweep(cache, UINT64_MAX);
+	retired_advance(cache);
+	release(cache, UINT64_MAX);
+	mapcache_free(cache);
+	return 0;
+}

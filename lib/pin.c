@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pins. A client counts its own pins of every slot in an array that only its thread writes, so
+ * that a pin costs no atomic operation; whoever releases through another thread changes the
+ * slot's shared count instead. Their sum is what keeps the slot mapped.
+ */
+#include <errno.h>
+
+#include "access.h"
+#include "mapping.h"
+
+/* A client's own count goes to the shared one before it could overflow. */
+#define PIN_FOLD (UINT32_C(1) << 31)
+#define PIN_SHARED_MAX (INT64_C(1) << 62)
+
+/* Inside a section: its end (release) comes before any look at this count by a thread that
+ * has found the mapping retired and the section over (B). */
+static int pin_take(struct mapcache_client *client, const void *pointer)
+{
+	uint64_t slot = arena_slot(&client->cache->arena, pointer);
+	mapcache_atomic_u32 *own = &client->pins[slot];
+	uint32_t count = mapcache_load_relaxed(own);
+
+	if (mapcache_unlikely(count >= PIN_FOLD)) {
+		struct mapping *mapping = mapping_at(client->cache, slot);
+
+		if ((int64_t)mapcache_load_relaxed(&mapping->shared_pins) >= PIN_SHARED_MAX)
+			return -EOVERFLOW;
+		client_fold(client, slot);
+		count = 0;
+	}
+	mapcache_store_relaxed(own, count + 1);
+	return 0;
+}
+
+static void *pin_slow(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot)
+{
+	void *pointer = access_begin(client, gpa, len, prot);
+	int error;
+
+	if (!pointer)
+		return NULL;
+	error = pin_take(client, pointer);
+	mapcache_end_inline(client);
+	if (!error)
+		return pointer;
+	errno = -error;
+	return NULL;
+}
+
+void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
+		   unsigned int flags)
+{
+	uint64_t offset, part;
+	void *pointer;
+
+	if (mapcache_unlikely(!client || !len || flags)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	offset = gpa & (client->fast.bucket_size - 1);
+	part = client->fast.bucket_size - offset;
+	if (part > *len)
+		part = *len;
+	mapcache_begin_inline(client);
+	pointer = mapcache_ptr_fast(client, gpa, (size_t)part, prot);
+	if (mapcache_likely(pointer && !pin_take(client, pointer))) {
+		mapcache_end_inline(client);
+		*len = (size_t)part;
+		return pointer;
+	}
+	mapcache_end_inline(client);
+	return pin_slow(client, gpa, len, prot);
+}
+
+static void pin_undo(struct mapcache_client *client, const struct iovec *iov, int count)
+{
+	while (count-- > 0)
+		mapcache_client_unpin(client, iov[count].iov_base, 0);
+}
+
+int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
+		     struct iovec *iov, int iovcnt)
+{
+	int count = 0, error;
+
+	if (!client || !iov || iovcnt < 0 || len == 0)
+		return -EINVAL;
+	if (gpa + len < gpa)
+		return -ERANGE;
+	while (len) {
+		size_t part = len;
+
+		error = -EMSGSIZE;
+		if (count == iovcnt)
+			goto undo;
+		iov[count].iov_base = mapcache_pin(client, gpa, &part, prot, 0);
+		error = -errno;
+		if (!iov[count].iov_base)
+			goto undo;
+		iov[count].iov_len = part;
+		count++;
+		gpa += part;
+		len -= part;
+	}
+	return count;
+undo:
+	pin_undo(client, iov, count);
+	return error;
+}
+
+int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written)
+{
+	mapcache_atomic_u32 *own;
+	uint32_t count;
+
+	if (mapcache_unlikely(!client || !arena_holds(&client->cache->arena, ptr)))
+		return -EINVAL;
+	own = &client->pins[arena_slot(&client->cache->arena, ptr)];
+	count = mapcache_load_relaxed(own);
+	if (mapcache_unlikely(count == 0))
+		return mapcache_unpin(client->cache, ptr, written);
+	/* Release: pairs with the acquire in client_pins(). The caller's accesses through the
+	 * pointer come before the unmap (B). */
+	mapcache_store_release(own, count - 1);
+	return 0;
+}
+
+int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
+{
+	struct mapping *mapping;
+	int error = 0;
+
+	(void)written;
+	if (!cache || !arena_holds(&cache->arena, ptr))
+		return -EINVAL;
+	mapping = mapping_at(cache, arena_slot(&cache->arena, ptr));
+	pthread_mutex_lock(&cache->clients.lock);
+	if (client_pins_locked(cache, mapping) > 0)
+		mapcache_add_release(&mapping->shared_pins, UINT64_MAX); /* as above */
+	else
+		error = -EINVAL;
+	pthread_mutex_unlock(&cache->clients.lock);
+	return error;
+}
+
+int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa)
+{
+	const struct mapping *mapping;
+	uint64_t offset;
+
+	if (!cache || !ptr || !gpa)
+		return -EINVAL;
+	if (!arena_holds(&cache->arena, ptr))
+		return -ENOENT;
+	mapping = mapping_at(cache, arena_slot(&cache->arena, ptr));
+	if (mapcache_load_relaxed(&mapping->epoch) == 0)
+		return -ENOENT;
+	offset = (uintptr_t)ptr & ((UINT64_C(1) << cache->settings.bucket_shift) - 1);
+	*gpa = mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift | offset;
+	return 0;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cache as its parts know it. Locks, outermost first (docs/invariants.md has the table):
+ * stripe -> retired -> clients, and stripe -> arena. None of them is held across a backend
+ * call, a callback or a wait for a section.
+ */
+#ifndef PRIVATE_H
+#define PRIVATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include <mapcache/mapcache.h>
+
+#include "arena.h"
+#include "epoch.h"
+#include "log.h"
+#include "table.h"
+
+#define PAGE_SHIFT 12
+#define NS_PER_SECOND UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
+#define CACHE_LINE 128 /* two lines: adjacent ones are fetched together */
+
+struct mapping;
+struct stripe;
+
+/* A look-up, checked. */
+struct request {
+	uint64_t index;          /* bucket */
+	uint64_t offset;         /* in the bucket */
+	unsigned int first_page; /* pages of the bucket, both included */
+	unsigned int last_page;
+	uint64_t granules; /* mask of those that hold the pages */
+	uint64_t epoch;    /* when the look-up began: nothing older serves it (A) */
+	bool write;
+};
+
+/* Granules [first, first + count) of a bucket. */
+struct run {
+	unsigned int first;
+	unsigned int count;
+};
+
+/* Counters that belong to one client: only its thread writes them. */
+enum counter {
+	COUNTER_SLOW_LOOKUPS,
+	COUNTER_MISSES,
+	COUNTER_WAITS,
+	COUNTER_BORN_STALE,
+	COUNTER_MAP_CALLS,
+	COUNTER_MAP_ERRORS,
+	COUNTER_PAGES_MAPPED,
+	COUNTER_HOLES,
+	COUNTER_REFRESHED_IN_PLACE,
+	COUNTER_REFRESHED_IN_FRESH_SLOT,
+	COUNTER_MAPPED_WHOLE,
+	COUNTER_RESCUES,
+	COUNTERS
+};
+
+struct mapcache_client {
+	struct mapcache_client_fast fast; /* first: the inline functions cast to it */
+	struct mapcache *cache;
+	pthread_t owner;
+	mapcache_atomic_u32 *pins; /* one for every slot; its thread writes, reclaim reads */
+	int *error;                /* room for a map call's results: the pages of a bucket */
+	mapcache_atomic_u64 counters[COUNTERS];
+	struct mapcache_client *next, *previous; /* clients lock */
+};
+
+struct clients {
+	pthread_mutex_t lock; /* protects the list and closed[] */
+	struct mapcache_client *first;
+	uint64_t count;
+	uint64_t closed[COUNTERS]; /* of clients that are gone */
+	bool fenced;               /* no membarrier(2) */
+	/* Highest epoch for which a barrier was made / no older section was left. */
+	mapcache_atomic_u64 barrier_epoch;
+	mapcache_atomic_u64 quiet_epoch;
+};
+
+/* Retired mappings on their way to the arena. */
+struct retired {
+	pthread_mutex_t lock;     /* protects what follows */
+	struct mapping *incoming; /* since the last tick of the clock */
+	struct mapping *waiting;  /* until every section is past that tick */
+	struct mapping *ready;    /* nobody can be using it, and nobody pins it */
+	struct mapping *pinned;   /* nobody but its pinners */
+	uint32_t clock;           /* the tick that waiting waits for */
+	enum { BARRIER_NONE, BARRIER_RUNNING, BARRIER_DONE } barrier; /* since that tick */
+	mapcache_atomic_u64 pinned_bytes;
+};
+
+/* When to retire, and the thread that does it. */
+struct reclaim {
+	pthread_mutex_t lock; /* protects what follows */
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool running, stop;
+	uint64_t swept_epoch;       /* no LIVE mapping that is older was left unused */
+	uint64_t stale_since;       /* ns: when an epoch past swept_epoch was first seen; 0: none */
+	uint64_t stale_epoch;       /* that epoch */
+	mapcache_atomic_u32 asleep; /* until something is mapped */
+};
+
+/* The options, checked and completed. */
+struct settings {
+	uint32_t bucket_shift, granule_shift, stripes, reclaim_ms, flags;
+	uint64_t slots;     /* whole address space */
+	uint64_t budget;    /* slots in use before something is evicted; the rest is reserve */
+	uint64_t stale_max; /* bytes */
+	uint64_t vmas_max;
+	uint64_t guest_limit;
+	uint64_t refresh_bytes;
+	unsigned int granules; /* of a bucket */
+	unsigned int granule_pages, bucket_pages;
+};
+
+struct mapcache {
+	struct mapcache_shared shared __attribute__((aligned(CACHE_LINE)));
+	/* From here on nothing that changes often: clients read it on their slow path. */
+	struct settings settings __attribute__((aligned(CACHE_LINE)));
+	const struct mapcache_backend *backend;
+	void *backend_state;
+	pid_t pid; /* who opened it: a child may only close */
+	struct table table;
+	struct arena arena;
+	struct stripe *stripes;
+	struct clients clients __attribute__((aligned(CACHE_LINE)));
+	struct retired retired __attribute__((aligned(CACHE_LINE)));
+	struct reclaim reclaim __attribute__((aligned(CACHE_LINE)));
+	struct mapcache_client *refresher; /* the reclaim thread's own */
+	struct log log;
+
+	/* Totals, written on slow paths only. */
+	mapcache_atomic_u64 mapped_bytes;
+	mapcache_atomic_u64 current_epoch; /* current_bytes is about this epoch */
+	mapcache_atomic_u64 current_bytes;
+	pthread_mutex_t current_lock; /* the two together */
+	mapcache_atomic_u64 stale_bytes_max;
+	mapcache_atomic_u64 vmas;
+	mapcache_atomic_u64 buckets;
+	mapcache_atomic_u64 evict_stripe, help_stripe; /* whose turn it is */
+	mapcache_atomic_u64 evictions, grace_periods, grace_failures;
+	mapcache_atomic_u64 unmap_calls, unmap_errors, table_sweeps, range_invalidates;
+	mapcache_atomic_u64 memory_bytes;
+	pthread_mutex_t sweep_lock; /* one sweep of a closed table at a time */
+};
+
+/* clock.c */
+uint64_t clock_ns(void);
+void clock_sleep_ns(uint64_t ns);
+
+/* client.c: sections and pins of all clients */
+void client_count(struct mapcache_client *client, enum counter counter, uint64_t n);
+int client_barrier_register(struct mapcache *cache);
+/* The heavy half of the asymmetric fence: after it, every section that began before is seen
+ * by a scan, and every later one sees what was unpublished before. */
+bool client_barrier(struct mapcache *cache);
+bool client_sections_passed(struct mapcache *cache, struct epoch_condition condition);
+/* Whether no section older than the epoch is left; remembered, at most one barrier an epoch. */
+bool client_quiet(struct mapcache *cache, uint64_t epoch);
+int64_t client_pins(struct mapcache *cache, struct mapping *mapping);
+int64_t client_pins_locked(struct mapcache *cache, struct mapping *mapping);
+/* Whether this thread is inside a section of any of its clients. */
+bool client_in_section(struct mapcache *cache);
+/* Move a client's own pins of a slot to the shared count. */
+void client_fold(struct mapcache_client *client, uint64_t slot);
+
+/* account.c: bytes mapped and stale */
+void account_map(struct mapcache *cache, uint64_t epoch, uint64_t mapped, uint64_t current);
+void account_unmap(struct mapcache *cache, uint64_t mapped);
+/* What was current in the epoch, and still is mapped, counts as stale from now on. */
+void account_retire(struct mapcache *cache, uint64_t epoch, uint64_t current);
+uint64_t account_stale(struct mapcache *cache);
+
+/* slot.c: room for one more mapping */
+/* A mapping of nobody's; dirty: what is mapped in it may be left for the caller to map over.
+ * NULL and *error: -EAGAIN, -ENOMEM. */
+struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error);
+void slot_put(struct mapcache *cache, struct mapping *mapping);
+/* Release what is mapped in it. -errno: unchanged. */
+int slot_empty(struct mapcache *cache, struct mapping *mapping);
+/* Whether there is room without evicting. */
+bool slot_plenty(struct mapcache *cache);
+
+/* retired.c: grace periods */
+/* Out of the table and the index. Stripe lock held, not busy. */
+void retired_add(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
+/* The same for one that is in neither; current: its granules that counted as such. */
+void retired_push(struct mapcache *cache, struct mapping *mapping, uint64_t current);
+/* One that nobody can be using. */
+void retired_add_ready(struct mapcache *cache, struct mapping *mapping);
+struct mapping *retired_take_ready(struct mapcache *cache);
+/* Move grace periods on as far as they go without waiting. */
+void retired_advance(struct mapcache *cache);
+/* Look again at those that were pinned. */
+void retired_check_pins(struct mapcache *cache);
+bool retired_empty(struct mapcache *cache);
+
+/* release.c: unmapping */
+/* Unmap up to so many bytes of what is ready; returns the bytes unmapped. */
+uint64_t release(struct mapcache *cache, uint64_t budget);
+/* Reserve again what covers kernel mappings whole. -errno: unchanged. */
+int release_range(struct mapcache *cache, char *base, uint64_t bytes);
+
+/* reclaim.c: when */
+int reclaim_init(struct mapcache *cache);
+void reclaim_destroy(struct mapcache *cache);
+int reclaim_start(struct mapcache *cache);
+void reclaim_stop(struct mapcache *cache);
+/* Something is mapped: the thread may have to get up. */
+void reclaim_wake(struct mapcache *cache);
+/* Retire what is older than the epoch. */
+void reclaim_sweep(struct mapcache *cache, uint64_t epoch);
+/* Before mapping: too much is stale, so release some of it. */
+void reclaim_help(struct mapcache *cache);
+
+/* refresh.c: map again what was used last, ahead of its next use */
+void refresh_ahead(struct mapcache *cache, uint64_t epoch);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Room for one more mapping: a free slot, one whose grace period is over, or one made free by
+ * evicting what was least recently used.
+ *
+ * Hits write nothing, so they cannot say what is in use. Instead the oldest mappings of a
+ * stripe are put on probation: hidden from the table but left in the index. Whoever uses one
+ * comes by the slow path once, which shows it again and makes it the newest. What is still on
+ * probation when room is needed goes.
+ *
+ * Slots past the budget are a reserve: evicted mappings need a grace period before their slot
+ * can be used again, and nobody may wait for one inside a section (J).
+ */
+#include "private.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#include "stripe.h"
+
+#define SLOT_TRIES 100
+#define SLOT_EVICT_BATCH 16
+
+bool slot_plenty(struct mapcache *cache)
+{
+	return arena_used(&cache->arena) < cache->settings.budget;
+}
+
+/* One in eight of a stripe, and at least one, wait on probation. */
+static void slot_probate(struct mapcache *cache, struct stripe *stripe)
+{
+	uint64_t count = stripe_count(stripe) / 8 + 1;
+	struct mapping *mapping = stripe_oldest(stripe);
+
+	for (; mapping && count; count--, mapping = stripe_newer(mapping)) {
+		if (mapping->busy || mapping->probation)
+			continue;
+		mapping_unpublish(cache, mapping);
+		mapping->probation = 1;
+	}
+}
+
+/* Retire the stripe's least recently used mapping that nobody pins. */
+static bool slot_evict_from(struct mapcache *cache, struct stripe *stripe)
+{
+	struct mapping *mapping;
+
+	pthread_mutex_lock(&stripe->lock);
+	mapping = stripe_oldest(stripe);
+	while (mapping && (mapping->busy || client_pins(cache, mapping)))
+		mapping = stripe_newer(mapping);
+	if (mapping) {
+		retired_add(cache, stripe, mapping);
+		mapcache_add_relaxed(&cache->evictions, 1);
+		slot_probate(cache, stripe);
+	}
+	pthread_mutex_unlock(&stripe->lock);
+	return mapping != NULL;
+}
+
+/* Retires up to a batch, round the stripes. Returns how many. */
+static unsigned int slot_evict(struct mapcache *cache)
+{
+	uint64_t reserve = cache->settings.slots - cache->settings.budget;
+	uint64_t batch = reserve < SLOT_EVICT_BATCH ? reserve : SLOT_EVICT_BATCH;
+	unsigned int evicted = 0;
+
+	for (uint32_t i = 0; i < cache->settings.stripes && evicted < batch; i++) {
+		uint64_t turn = mapcache_add_relaxed(&cache->evict_stripe, 1);
+
+		if (slot_evict_from(cache, &cache->stripes[turn & (cache->settings.stripes - 1)]))
+			evicted++;
+	}
+	return evicted;
+}
+
+/* A retired slot that can be used again, emptied unless what is in it may be mapped over. */
+static struct mapping *slot_recycle(struct mapcache *cache, bool dirty)
+{
+	struct mapping *mapping;
+
+	retired_advance(cache);
+	mapping = retired_take_ready(cache);
+	if (!mapping || dirty || !mapping->mapped)
+		return mapping;
+	if (slot_empty(cache, mapping)) {
+		retired_add_ready(cache, mapping);
+		return NULL;
+	}
+	return mapping;
+}
+
+int slot_empty(struct mapcache *cache, struct mapping *mapping)
+{
+	int error = release_range(cache, mapping_base(cache, mapping),
+				  UINT64_C(1) << cache->settings.bucket_shift);
+
+	if (!error)
+		mapping_uncover(cache, mapping, (struct run){ 0, cache->settings.granules });
+	return error;
+}
+
+/* Fewer kernel mappings before there is one more. */
+static void slot_trim_vmas(struct mapcache *cache)
+{
+	for (int i = 0; i < 4 && mapcache_load_relaxed(&cache->vmas) >= cache->settings.vmas_max;
+	     i++) {
+		slot_evict(cache);
+		retired_advance(cache);
+		release(cache, UINT64_MAX);
+	}
+}
+
+struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
+{
+	struct mapping *mapping;
+	unsigned int evicted = 0;
+
+	if (mapcache_load_relaxed(&cache->vmas) >= cache->settings.vmas_max)
+		slot_trim_vmas(cache);
+	for (int i = 0; i < SLOT_TRIES; i++) {
+		mapping = arena_take(&cache->arena, cache->settings.budget);
+		if (!mapping)
+			mapping = slot_recycle(cache, dirty);
+		if (!mapping) {
+			evicted += slot_evict(cache);
+			mapping = slot_recycle(cache, dirty);
+		}
+		if (!mapping)
+			mapping = arena_take(&cache->arena, cache->settings.slots);
+		if (mapping)
+			return mapping;
+		sched_yield();
+	}
+	*error = evicted ? -EAGAIN : -ENOMEM;
+	return NULL;
+}
+
+void slot_put(struct mapcache *cache, struct mapping *mapping)
+{
+	mapping_restart(cache, mapping, 0);
+	mapping->busy = 0;
+	if (mapping->mapped && slot_empty(cache, mapping))
+		retired_add_ready(cache, mapping);
+	else
+		arena_give(&cache->arena, mapping);
+}
