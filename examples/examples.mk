@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+#
+# Device models for real Xen, and the demo: the same device on a simulated one.
+
+VIRTIO_BLK := $(addprefix examples/virtio-blk/,blk.c blk_file.c blk_request.c guest.c server.c \
+	virtio_mmio.c virtqueue.c workers.c)
+
+$(eval $(call program,$(B)/examples/mmio,examples/mmio/mmio.c,$(LIBMAPCACHE),\
+	$(XEN_LIBS) -lxenevtchn))
+$(eval $(call program,$(B)/examples/virtio-blk,examples/virtio-blk/main.c $(VIRTIO_BLK),\
+	$(LIBMAPCACHE),$(XEN_LIBS) -lxenevtchn))
+ALL += $(B)/examples/mmio $(B)/examples/virtio-blk
+
+# ---- the demo ---------------------------------------------------------------------------
+
+DEMO_SOURCES := $(addprefix examples/demo/,balloon.c digest.c disk.c driver.c driver_setup.c \
+	host.c image.c main.c memory.c options.c registers.c report.c) bench/histogram.c
+DEMO_IMAGE := $(B)/demo/image.ext4
+DEMO_ARGS ?=
+
+$(eval $(call program,$(B)/examples/demo,$(DEMO_SOURCES) $(VIRTIO_BLK),\
+	$(LIBMAPCACHE) $(LIBXENSIM),$(XENSIM_LDFLAGS) -lpthread))
+ALL += $(B)/examples/demo
+
+$(DEMO_IMAGE): examples/demo/make-image
+	@mkdir -p $(@D)
+	$(Q)examples/demo/make-image $@
+
+.PHONY: run-demo
+run-demo: $(B)/examples/demo $(DEMO_IMAGE)
+	@$(B)/examples/demo --image $(DEMO_IMAGE) $(DEMO_ARGS)
