@@ -98,6 +98,9 @@ enum xensim_p2m_type xensim_p2m(struct xensim_domain *domain, uint64_t gfn, uint
  * somebody pages it in. Sends nothing. */
 int xensim_p2m_set_type(struct xensim_domain *domain, uint64_t gfn, uint64_t pages,
 			enum xensim_p2m_type type);
+/* The next count superpages to be shattered in this p2m are not, for want of memory: the call that
+ * needed it fails, and on Arm a spurious INVALIDATE follows. */
+void xensim_fail_shatter(struct xensim_domain *domain, uint32_t count);
 
 /* Toolstack side: as if dom0 made the hypercall. Flags every vCPU of the domain. They return
  * the number of extents done. */
@@ -111,6 +114,12 @@ int xensim_outside_remove(struct xensim_domain *domain, uint64_t gfn);
 int xensim_guest_read(struct xensim_domain *domain, uint64_t gpa, void *buffer, size_t len);
 int xensim_guest_write(struct xensim_domain *domain, uint64_t gpa, const void *buffer,
 		       size_t len);
+
+/* What device models have reported by xendevicemodel_modified_memory[_bulk] since the domain was
+ * made or the log was cleared: is this frame in it, how many frames are. */
+bool xensim_dirty(struct xensim_domain *domain, uint64_t gfn);
+uint64_t xensim_dirty_pages(struct xensim_domain *domain);
+void xensim_dirty_clear(struct xensim_domain *domain);
 
 /* ---- vCPUs: guest programs ---------------------------------------------------------- */
 
@@ -165,6 +174,19 @@ int xensim_remove_from_physmap(struct xensim_vcpu *vcpu, uint64_t gfn);
 int xensim_exchange(struct xensim_vcpu *vcpu, uint64_t gfn); /* another page, same frame */
 /* A hypercall that changes nothing: the place where late INVALIDATEs are delivered. */
 int xensim_nop_hypercall(struct xensim_vcpu *vcpu);
+
+/* Interrupts, as device models raised them. */
+struct xensim_interrupts {
+	uint64_t count;    /* rising levels and messages */
+	uint64_t messages; /* of these, MSIs */
+	uint64_t msi_addr; /* of the last one */
+	uint32_t msi_data;
+	uint32_t last_irq; /* line that rose last */
+	uint64_t level[4]; /* one bit for each of 256 lines */
+};
+void xensim_interrupts(struct xensim_domain *domain, struct xensim_interrupts *interrupts);
+/* Sleep until there was an interrupt that *seen (begin with 0) does not count. */
+int xensim_halt(struct xensim_vcpu *vcpu, uint64_t *seen);
 
 /* How long this vCPU stood still for INVALIDATE so far. */
 struct xensim_wait {

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+# The simulated Xen: $(LIBXENSIM), its linker flags, its own test.
+
+XENSIM_LDFLAGS := -Wl,--wrap=mmap,--wrap=mmap64,--wrap=munmap,--wrap=mremap,--wrap=mprotect
+
+XENSIM_SOURCES := $(filter-out tests/xensim/test_%.c,$(wildcard tests/xensim/*.c))
+
+$(eval $(call archive,$(LIBXENSIM),$(XENSIM_SOURCES)))
