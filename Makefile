@@ -39,6 +39,7 @@ DOCDIR ?= $(PREFIX)/share/doc/libmapcache
 DESTDIR ?=
 
 # ---- the build directory: one for each kind of build, so that they never mix ----------
+# B=DIR on the command line builds elsewhere.
 
 comma := ,
 empty :=
@@ -47,7 +48,6 @@ space := $(empty) $(empty)
 B := build
 ifneq ($(CROSS_COMPILE),)
 B := $(B)/cross-$(patsubst %-,%,$(notdir $(CROSS_COMPILE)))
-CROSS_HEADERS := $(B)/headers
 endif
 ifneq ($(SAN),)
 B := $(B)/san-$(subst $(comma),-,$(SAN))
@@ -61,7 +61,8 @@ endif
 
 # A cross compiler does not look into /usr/include, and must not: most of it is this machine's.
 # These headers are everybody's.
-ifneq ($(CROSS_HEADERS),)
+ifneq ($(CROSS_COMPILE),)
+CROSS_HEADERS := $(B)/headers
 $(shell mkdir -p $(CROSS_HEADERS) && cd $(CROSS_HEADERS) && \
 	ln -sf /usr/include/xen /usr/include/xen*.h /usr/include/ut*.h .)
 CROSS_FLAGS := -idirafter $(CROSS_HEADERS)

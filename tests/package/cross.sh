@@ -10,8 +10,8 @@ have aarch64-linux-gnu-gcc || {
 	exit 77
 }
 unset CC CXX AR NM OBJCOPY CFLAGS LDFLAGS
-build_with CROSS_COMPILE=aarch64-linux-gnu- all
-library=build/cross-aarch64-linux-gnu/libmapcache.a
+build_with B="$build/arm" CROSS_COMPILE=aarch64-linux-gnu- all
+library=$build/arm/libmapcache.a
 aarch64-linux-gnu-objdump -f "$library" | grep -q 'file format elf64-littleaarch64' ||
 	fail "$library is not for Arm"
 aarch64-linux-gnu-nm -g --defined-only "$library" | awk 'NF == 3 { print $3 }' |

@@ -16,7 +16,7 @@ files()
 
 # ---- the program in the README, with nothing but the installed files
 
-build_with install PREFIX="$outside/prefix"
+build_with B="$build" install PREFIX="$outside/prefix"
 readme_program "$outside/peek.c"
 export PKG_CONFIG_PATH="$outside/prefix/lib/pkgconfig"
 flags=$(pkg-config --cflags --libs --static libmapcache)
@@ -50,7 +50,7 @@ status=0
 
 folders="PREFIX=/opt/x LIBDIR=/opt/x/lib/here INCLUDEDIR=/opt/x/inc MANDIR=/opt/x/manual"
 # shellcheck disable=SC2086
-build_with install DESTDIR="$outside/stage" $folders
+build_with B="$build" install DESTDIR="$outside/stage" $folders
 files "$outside/stage" >"$work/staged"
 for file in lib/here/libmapcache.a lib/here/pkgconfig/libmapcache.pc inc/mapcache/mapcache.h \
 	manual/man3/mapcache_open.3 manual/man3/mapcache_close.3 manual/man7/mapcache.7; do
@@ -64,8 +64,8 @@ find "$outside/stage" -type f ! -perm 644 | grep . && fail "permissions are not 
 # ---- uninstall
 
 # shellcheck disable=SC2086
-build_with uninstall DESTDIR="$outside/stage" $folders
-build_with uninstall PREFIX="$outside/prefix"
+build_with B="$build" uninstall DESTDIR="$outside/stage" $folders
+build_with B="$build" uninstall PREFIX="$outside/prefix"
 for root in stage prefix; do
 	files "$outside/$root" >"$work/left"
 	[ ! -s "$work/left" ] || fail "uninstall left:" $(cat "$work/left")
