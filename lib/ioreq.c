@@ -5,31 +5,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "ioreq.h"
 #include "log.h"
+#include "options.h"
 
 #define DRAIN_MS_DEFAULT 1000u
-
-/*
- * A shorter struct is from a caller who knows fewer options, a longer one from a caller who
- * knows more: good as long as what is unknown here is zero.
- */
-static int read_options(const struct mapcache_ioreq_options *given,
-			struct mapcache_ioreq_options *options)
-{
-	size_t known = sizeof(*options);
-
-	if (given->size < sizeof(given->size))
-		return -EINVAL;
-	for (size_t i = known; i < given->size; i++)
-		if (((const char *)given)[i] != 0)
-			return -E2BIG;
-	memset(options, 0, sizeof(*options));
-	memcpy(options, given, given->size < known ? given->size : known);
-	return 0;
-}
 
 static int check_options(struct mapcache_ioreq_options *options)
 {
@@ -58,7 +40,8 @@ int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_opti
 	if (opened == NULL)
 		return -ENOMEM;
 	opened->cache = cache;
-	error = read_options(options, &opened->options);
+	opened->pid = getpid();
+	error = options_copy(options, &opened->options, sizeof(opened->options));
 	if (!error)
 		error = check_options(&opened->options);
 	if (!error)
@@ -77,7 +60,8 @@ int mapcache_ioreq_close(struct mapcache_ioreq *server)
 
 	if (server == NULL)
 		return -EINVAL;
-	error = ioreq_xen_close(&server->xen);
+	error = getpid() == server->pid ? ioreq_xen_close(&server->xen)
+					: ioreq_xen_close_handles(&server->xen);
 	/* Nothing to do about it, and usual for a guest that is gone: not the caller's error. */
 	if (error)
 		log_message(server->cache, MAPCACHE_LOG_INFO,

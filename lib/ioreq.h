@@ -36,6 +36,7 @@ struct mapcache_ioreq {
 	struct mapcache *cache;
 	struct mapcache_ioreq_options options;
 	struct ioreq_xen xen;
+	pid_t pid; /* who opened it: a child may only close */
 	/* The page means something: Xen clears it when it enables the server, and until
 	 * then the frame of an older Xen can be written by the guest. */
 	mapcache_atomic_u32 enabled_once;
@@ -45,6 +46,8 @@ struct mapcache_ioreq {
 int ioreq_xen_open(struct ioreq_xen *xen, domid_t domid);
 /* The reverse. Every step is tried; returns the first error. */
 int ioreq_xen_close(struct ioreq_xen *xen);
+/* Its last part alone, which leaves the server as it is: for a child after fork(2). */
+int ioreq_xen_close_handles(struct ioreq_xen *xen);
 int ioreq_xen_set_state(struct ioreq_xen *xen, bool enable);
 /* One range that ioreq_check_range() found good. */
 int ioreq_xen_range(struct ioreq_xen *xen, enum mapcache_ioreq_type type, uint64_t start,

@@ -107,17 +107,24 @@ close_foreign:
 	return error;
 }
 
+int ioreq_xen_close_handles(struct ioreq_xen *xen)
+{
+	int devicemodel = result(xendevicemodel_close(xen->devicemodel));
+	int foreign = result(xenforeignmemory_close(xen->foreign));
+
+	return devicemodel ? devicemodel : foreign;
+}
+
 int ioreq_xen_close(struct ioreq_xen *xen)
 {
-	int error[5];
+	int error[4];
 
 	/* The page goes before the server: Xen frees it with the last mapping of it. */
 	error[0] = ioreq_xen_set_state(xen, false);
 	error[1] = unmap_slots(xen);
 	error[2] = destroy_server(xen);
-	error[3] = result(xendevicemodel_close(xen->devicemodel));
-	error[4] = result(xenforeignmemory_close(xen->foreign));
-	for (unsigned int step = 0; step < 5; step++)
+	error[3] = ioreq_xen_close_handles(xen);
+	for (unsigned int step = 0; step < 4; step++)
 		if (error[step])
 			return error[step];
 	return 0;

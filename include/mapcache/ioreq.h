@@ -72,7 +72,12 @@ struct mapcache_ioreq_options {
 int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_options *options,
 			struct mapcache_ioreq **server);
 
-/* Disable, unmap, destroy, close. Unbind the event channels first. */
+/*
+ * Disable, unmap, destroy, close. Unbind the event channels first, and let no other thread
+ * be inside a call on this server. Before mapcache_close(). In a child after fork(2) only the
+ * handles are closed, and no other call on the server is allowed.
+ *   -EINVAL     server is NULL
+ */
 int mapcache_ioreq_close(struct mapcache_ioreq *server);
 
 /*
