@@ -14,7 +14,7 @@ ALL += $(B)/examples/mmio $(B)/examples/virtio-blk
 # ---- the demo ---------------------------------------------------------------------------
 
 DEMO_SOURCES := $(addprefix examples/demo/,balloon.c digest.c disk.c driver.c driver_setup.c \
-	host.c image.c main.c memory.c options.c registers.c report.c) bench/histogram.c
+	host.c image.c main.c options.c pool.c registers.c report.c) bench/histogram.c
 DEMO_IMAGE := $(B)/demo/image.ext4
 DEMO_ARGS ?=
 

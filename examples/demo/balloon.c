@@ -53,7 +53,7 @@ static int take_back(struct balloon *balloon)
 	}
 	for (i = 0; i < balloon->out_count && !error; i++)
 		error = scribble(balloon, balloon->out[i]);
-	memory_give(&balloon->demo->memory, balloon->out, balloon->out_count);
+	pool_give(&balloon->demo->pool, balloon->out, balloon->out_count);
 	balloon->out_count = 0;
 	return error;
 }
@@ -72,7 +72,7 @@ static int one_round(struct balloon *balloon)
 {
 	uint32_t count = 1 + (uint32_t)random_below(&balloon->random, BATCH);
 	uint64_t gfn[BATCH];
-	int error = memory_take(&balloon->demo->memory, gfn, count), done;
+	int error = pool_take(&balloon->demo->pool, gfn, count), done;
 
 	if (error)
 		return 0; /* the disk has it all: nothing to give away now */

@@ -15,7 +15,7 @@
 #include "bench/histogram.h"
 #include "digest.h"
 #include "driver.h"
-#include "memory.h"
+#include "pool.h"
 #include "options.h"
 
 #define DEMO_VCPUS 3u
@@ -50,7 +50,7 @@ struct demo {
 	int work; /* file descriptor of the copy that is served */
 
 	struct xensim_domain *domain;
-	struct memory memory;
+	struct pool pool;
 	int interrupt; /* eventfd: the device's line has risen */
 
 	uint32_t phase;  /* atomic, enum demo_phase */

@@ -357,7 +357,7 @@ void disk_program(struct xensim_vcpu *vcpu, void *data)
 		disk->demo = demo;
 		disk->pieces = (demo->image_bytes + DRIVER_BYTES - 1) / DRIVER_BYTES;
 		disk->driver.vcpu = vcpu;
-		disk->driver.memory = &demo->memory;
+		disk->driver.pool = &demo->pool;
 		disk->driver.base = DEMO_BLOCK_BASE;
 		disk->driver.interrupt = demo->interrupt;
 		disk->driver.random = 1;

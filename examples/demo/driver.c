@@ -31,12 +31,12 @@ static uint32_t data_pages(const struct driver_request *request)
 int driver_take_pages(struct driver *driver, struct driver_request *request)
 {
 	request->pages = 1 + data_pages(request);
-	return memory_take(driver->memory, request->page, request->pages);
+	return pool_take(driver->pool, request->page, request->pages);
 }
 
 void driver_give_pages(struct driver *driver, struct driver_request *request)
 {
-	memory_give(driver->memory, request->page, request->pages);
+	pool_give(driver->pool, request->page, request->pages);
 	request->pages = 0;
 }
 

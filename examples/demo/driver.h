@@ -14,7 +14,7 @@
 #include <linux/virtio_ring.h>
 #include <tests/xensim/xensim.h>
 
-#include "memory.h"
+#include "pool.h"
 
 #define DRIVER_QUEUES_MAX 4u
 #define DRIVER_SLOTS 4u /* requests in flight on one queue */
@@ -42,7 +42,7 @@ struct driver_queue {
 
 struct driver {
 	struct xensim_vcpu *vcpu;
-	struct memory *memory;
+	struct pool *pool;
 	uint64_t base; /* of the registers */
 	int interrupt; /* eventfd: the interrupt line has risen */
 	uint64_t random;

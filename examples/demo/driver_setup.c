@@ -145,7 +145,7 @@ int driver_start(struct driver *driver)
 	error = error ? error : negotiate(driver);
 	error = error ? error : read_config(driver);
 	for (i = 0; i < driver->queues && !error; i++) {
-		error = memory_take(driver->memory, &driver->queue[i].gfn, 1);
+		error = pool_take(driver->pool, &driver->queue[i].gfn, 1);
 		error = error ? error : start_queue(driver, i);
 	}
 	return error ? error : add_status(driver, VIRTIO_CONFIG_S_DRIVER_OK);
@@ -157,6 +157,6 @@ int driver_stop(struct driver *driver)
 	uint32_t i;
 
 	for (i = 0; i < driver->queues && !error; i++)
-		memory_give(driver->memory, &driver->queue[i].gfn, 1);
+		pool_give(driver->pool, &driver->queue[i].gfn, 1);
 	return error;
 }

@@ -192,7 +192,7 @@ static void extend_path(void)
 
 static int prepare(struct demo *demo)
 {
-	int error = memory_init(&demo->memory, DEMO_FIRST_GFN, DEMO_FREE_PAGES, 4);
+	int error = pool_init(&demo->pool, DEMO_FIRST_GFN, DEMO_FREE_PAGES, 4);
 
 	extend_path();
 	demo->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -228,7 +228,7 @@ int main(int argc, char **argv)
 			demo_fail(&demo, "%s: %s", demo.options.json, strerror(-error));
 	}
 	image_close(&demo);
-	memory_destroy(&demo.memory);
+	pool_destroy(&demo.pool);
 	if (demo_failed(&demo))
 		printf("demo: FAILED %s\n", demo.reason);
 	else

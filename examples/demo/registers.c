@@ -41,7 +41,7 @@ static int block(struct xensim_vcpu *vcpu, struct demo *demo, uint64_t *random)
 {
 	uint64_t gfn[2], words[BLOCK / 8], found[BLOCK / 8];
 	uint32_t i, offset = (uint32_t)random_below(random, PAGE_BYTES - BLOCK) & ~3u;
-	int error = memory_take(&demo->memory, gfn, 2);
+	int error = pool_take(&demo->pool, gfn, 2);
 
 	if (error)
 		return 0;
@@ -56,7 +56,7 @@ static int block(struct xensim_vcpu *vcpu, struct demo *demo, uint64_t *random)
 		xensim_load(vcpu, gfn[1] * PAGE_BYTES + offset, found, sizeof(found));
 	if (!error)
 		miss(demo, memcmp(words, found, sizeof(words)) == 0);
-	memory_give(&demo->memory, gfn, 2);
+	pool_give(&demo->pool, gfn, 2);
 	return error;
 }
 
