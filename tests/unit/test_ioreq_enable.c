@@ -75,7 +75,7 @@ static void exchange_program(struct xensim_vcpu *vcpu, void *data)
 {
 	uint64_t *value = data;
 
-	if (xensim_exchange(vcpu, VICTIM) == 1)
+	if (xensim_exchange(vcpu, VICTIM) >= 0)
 		xensim_store(vcpu, VICTIM_GPA, value, sizeof(*value));
 }
 

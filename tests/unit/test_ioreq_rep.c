@@ -20,7 +20,7 @@
 struct memory_device {
 	uint8_t bytes[REGISTERS];
 	uint64_t next;
-	uint64_t requests;
+	uint64_t requests, values;
 };
 
 static uint8_t *device_byte(struct memory_device *memory, const struct mapcache_request *request,
@@ -53,13 +53,27 @@ static int serve_chunk(struct memory_device *memory, struct mapcache_client *cli
 	return moved == count ? 0 : -EFAULT;
 }
 
+/* An item across two pages of RAM is fetched or stored by Xen. */
+static void serve_value(struct memory_device *memory, struct mapcache_request *request)
+{
+	uint8_t *place = device_byte(memory, request, 0);
+
+	if (request->write)
+		memcpy(place, &request->data, request->size);
+	else
+		memcpy(&request->data, place, request->size);
+	memory->values++;
+}
+
 static int serve(void *data, struct mapcache_client *client, struct mapcache_request *request)
 {
 	struct memory_device *memory = data;
 	int error = 0;
 
 	memory->requests++;
-	for (uint32_t first = 0; !error && first < request->count; first += CHUNK)
+	if (!request->data_is_ptr)
+		serve_value(memory, request);
+	for (uint32_t first = 0; request->data_is_ptr && !error && first < request->count; first += CHUNK)
 		error = serve_chunk(memory, client, request, first,
 				    request->count - first < CHUNK ? request->count - first
 								   : CHUNK);
@@ -141,6 +155,7 @@ static void rep_instructions_move_data_both_ways_and_in_both_directions(void **s
 		move_and_check(&rig, &memory, rep);
 	}
 	assert_true(memory.requests > 28);
+	assert_true(memory.values > 0);
 	rig_device_close(&device);
 	rig_stop(&rig);
 }
