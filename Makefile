@@ -57,6 +57,10 @@ endif
 
 ifneq ($(SAN),)
 SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
+# gcc says that its ThreadSanitizer sees no fences; clang's does not either, and is silent.
+ifeq ($(SAN)$(findstring clang,$(CC)),thread)
+SAN_FLAGS += -Wno-tsan
+endif
 endif
 
 # A cross compiler does not look into /usr/include, and must not: most of it is this machine's.
@@ -116,12 +120,28 @@ $(B)/obj/%.o: %.cc $(B)/flags
 	$(call say,CXX,$<)
 	$(Q)$(CXX) $(ALL_CXXFLAGS) $(EXTRA_CFLAGS) -MMD -MP -c -o $@ $<
 
-# $(eval $(call archive,<output>,<sources>)): a static library.
+# $(eval $(call archive,<output>,<sources>)): a static library. D: no times and owners, so that
+# the same sources give the same bytes.
 define archive
 $(1): $(call objects,$(2))
 	@mkdir -p $$(@D)
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && $$(AR) rcsD $$@ $(call objects,$(2))
+endef
+
+# $(eval $(call joined_archive,<output>,<sources>,<patterns>)): a static library of one object,
+# in which only the names that match a pattern are left global: nothing else of it can clash with
+# a name of the program that links it.
+define joined_archive
+$(1:.a=.o): $(call objects,$(2))
+	@mkdir -p $$(@D)
+	$$(call say,JOIN,$$@)
+	$$(Q)$$(CC) $$(filter -m%,$$(CFLAGS)) -r -nostdlib -o $$@ $(call objects,$(2))
+	$$(Q)$$(OBJCOPY) --wildcard $(foreach pattern,$(3),--keep-global-symbol='$(pattern)') $$@
+
+$(1): $(1:.a=.o)
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && $$(AR) rcsD $$@ $(1:.a=.o)
 endef
 
 # $(eval $(call program,<output>,<sources>,<static libraries>,<linker flags and -l>)): a

@@ -5,4 +5,4 @@ XENSIM_LDFLAGS := -Wl,--wrap=mmap,--wrap=mmap64,--wrap=munmap,--wrap=mremap,--wr
 
 XENSIM_SOURCES := $(filter-out tests/xensim/test_%.c,$(wildcard tests/xensim/*.c))
 
-$(eval $(call archive,$(LIBXENSIM),$(XENSIM_SOURCES)))
+$(eval $(call joined_archive,$(LIBXENSIM),$(XENSIM_SOURCES),xen* __wrap_*))
