@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# The benchmark: build/bench/mapcache-bench on the simulator, mapcache-bench-xen for a dom0.
+
+BENCH_SOURCES := $(filter-out bench/guest_%.c,$(wildcard bench/*.c))
+
+$(eval $(call program,$(B)/bench/mapcache-bench,$(BENCH_SOURCES) bench/guest_xensim.c,\
+	$(LIBMAPCACHE) $(LIBXENSIM),$(XENSIM_LDFLAGS) -lpthread -lm))
+$(eval $(call program,$(B)/bench/mapcache-bench-xen,$(BENCH_SOURCES) bench/guest_xen.c,\
+	$(LIBMAPCACHE),$(XEN_LIBS) -lpthread -lm))
+
+# Figures need a machine to themselves, and exit status 0 whatever they are.
+.PHONY: run-bench run-bench-quick
+run-bench-quick: $(B)/bench/mapcache-bench
+	@$(B)/bench/mapcache-bench --json $(B)/bench/quick.json --csv $(B)/bench/quick.csv quick
+
+run-bench: $(B)/bench/mapcache-bench
+	@$(B)/bench/mapcache-bench --json $(B)/bench/results.json --csv $(B)/bench/results.csv full
+	@bench/plots/plot $(B)/bench/results.csv $(B)/bench

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A running domain on a real Xen. Its RAM is taken to begin at address 0 without a hole, so
+ * choose working sets below its first 3 GiB.
+ */
+#include "bench/guest.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+const char *const guest_platform = "xen";
+
+int guest_open(struct guest *guest, uint64_t bytes, const struct options *options)
+{
+	if (!options->domid) {
+		fprintf(stderr, "mapcache-bench: on a real Xen --domid says whose memory to map\n");
+		return -EINVAL;
+	}
+	guest->domid = options->domid;
+	guest->bytes = bytes;
+	guest->domain = NULL;
+	return 0;
+}
+
+void guest_close(struct guest *guest)
+{
+	guest->domid = 0;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The timed loops, made once for each design. Before including this, define
+ *   DESIGN          a prefix
+ *   DESIGN_PINS     1 when the design has pins
+ *   DESIGN_UNSAFE   1 when a pointer can be unmapped before it is used: then the storm takes
+ *                   DESIGN_safe_read and DESIGN_safe_write
+ * and, static inline,
+ *   DESIGN_read(thread, gpa) -> uint32_t      one 4-byte access
+ *   DESIGN_write(thread, gpa, value)
+ *   DESIGN_pin(thread, gpa) -> void *, DESIGN_unpin(thread, gpa, pointer)
+ * where thread is struct DESIGN_thread *, which begins with a struct contestant_thread.
+ */
+#include "bench/clock.h"
+#include "bench/contestant.h"
+
+#define LOOP_PASTE2(a, b) a##_##b
+#define LOOP_PASTE(a, b) LOOP_PASTE2(a, b)
+#define LOOP_NAME(name) LOOP_PASTE(DESIGN, name)
+#define LOOP_THREAD struct LOOP_NAME(thread)
+#if DESIGN_UNSAFE
+#define LOOP_SAFE(access) LOOP_NAME(safe_##access)
+#else
+#define LOOP_SAFE(access) LOOP_NAME(access)
+#endif
+
+static uint64_t LOOP_NAME(hit_loop)(struct contestant_thread *head,
+				    const struct workload *workload, uint64_t count)
+{
+	LOOP_THREAD *thread = (LOOP_THREAD *)head;
+	const uint64_t *gpa = workload->gpa;
+	uint64_t mask = workload->mask, sum = 0;
+
+	for (uint64_t i = 0; i < count; i++)
+		sum += LOOP_NAME(read)(thread, gpa[i & mask]);
+	return sum;
+}
+
+static uint64_t LOOP_NAME(mixed_loop)(struct contestant_thread *head,
+				      const struct workload *workload, uint64_t count)
+{
+	LOOP_THREAD *thread = (LOOP_THREAD *)head;
+	const uint64_t *gpa = workload->gpa;
+	uint64_t mask = workload->mask, sum = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t where = gpa[i & mask];
+
+		if (where & 1)
+			LOOP_NAME(write)(thread, where & ~UINT64_C(1), (uint32_t)i);
+		else
+			sum += LOOP_NAME(read)(thread, where);
+	}
+	return sum;
+}
+
+#if DESIGN_PINS
+static uint64_t LOOP_NAME(pin_loop)(struct contestant_thread *head,
+				    const struct workload *workload, uint64_t count)
+{
+	LOOP_THREAD *thread = (LOOP_THREAD *)head;
+	const uint64_t *gpa = workload->gpa;
+	uint64_t mask = workload->mask, sum = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t where = gpa[i & mask] & ~UINT64_C(1);
+		void *pointer = LOOP_NAME(pin)(thread, where);
+
+		sum += (uintptr_t)pointer;
+		LOOP_NAME(unpin)(thread, where, pointer);
+	}
+	return sum;
+}
+#endif
+
+/* Times each access by itself, so that a stall is seen by the access that had it. */
+static void LOOP_NAME(storm_loop)(struct contestant_thread *head, struct storm_reader *reader)
+{
+	LOOP_THREAD *thread = (LOOP_THREAD *)head;
+	const uint64_t *gpa = reader->workload->gpa;
+	uint64_t mask = reader->workload->mask, i = 0;
+
+	while (!__atomic_load_n(reader->stop, __ATOMIC_RELAXED)) {
+		uint64_t where = gpa[i++ & mask], before = head->misses, begin, end;
+
+		begin = clock_now();
+		if (where & 1)
+			LOOP_SAFE(write)(thread, where & ~UINT64_C(1), (uint32_t)i);
+		else
+			(void)LOOP_SAFE(read)(thread, where);
+		end = clock_now();
+		histogram_record(head->misses == before ? &reader->hits : &reader->misses,
+				 end - begin);
+	}
+	reader->accesses = i;
+}

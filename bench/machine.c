@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* What the machine has: read from /proc, and the cost of the clock measured. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "bench/machine.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "bench/clock.h"
+#include "bench/statistics.h"
+
+/* The number after a field's name in a file of /proc; 0 when it is not there. */
+static uint64_t proc_number(const char *path, const char *field)
+{
+	FILE *file = fopen(path, "r");
+	unsigned long long value = 0;
+	char line[256];
+
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file)) {
+		if (strncmp(line, field, strlen(field)))
+			continue;
+		if (sscanf(line + strlen(field), "%llu", &value) != 1)
+			value = 0;
+		break;
+	}
+	fclose(file);
+	return value;
+}
+
+static void processor_name(char *name, size_t size)
+{
+	FILE *file = fopen("/proc/cpuinfo", "r");
+	char line[256], *value;
+
+	snprintf(name, size, "unknown");
+	if (!file)
+		return;
+	while (fgets(line, sizeof(line), file)) {
+		if (strncmp(line, "model name", 10) || !(value = strchr(line, ':')))
+			continue;
+		value[strcspn(value, "\n")] = '\0';
+		snprintf(name, size, "%s", value + 2);
+		break;
+	}
+	fclose(file);
+}
+
+static double timer_cost(void)
+{
+	struct series series = { 0 };
+
+	for (unsigned int round = 0; round < 5; round++) {
+		uint64_t begin = clock_now(), end = begin;
+
+		for (unsigned int i = 0; i < 100000; i++)
+			end = clock_now();
+		series_add(&series, (double)(end - begin) / 100000);
+	}
+	return series_median(&series);
+}
+
+static unsigned int allowed_cpus(cpu_set_t *set)
+{
+	CPU_ZERO(set);
+	if (sched_getaffinity(0, sizeof(*set), set))
+		return 1;
+	return (unsigned int)CPU_COUNT(set);
+}
+
+void machine_inspect(struct machine *machine)
+{
+	struct utsname name;
+	cpu_set_t set;
+
+	memset(machine, 0, sizeof(*machine));
+	machine->cpus = allowed_cpus(&set);
+	machine->memory_available = proc_number("/proc/meminfo", "MemAvailable:") * 1024;
+	machine->mappings_limit = proc_number("/proc/sys/vm/max_map_count", "");
+	machine->timer_ns = timer_cost();
+	processor_name(machine->processor, sizeof(machine->processor));
+	if (!uname(&name))
+		snprintf(machine->kernel, sizeof(machine->kernel), "%.20s %.60s %.20s",
+			 name.sysname, name.release, name.machine);
+}
+
+void machine_pin_thread(unsigned int index)
+{
+	unsigned int count, seen = 0;
+	cpu_set_t allowed, one;
+
+	count = allowed_cpus(&allowed);
+	if (count < 2)
+		return;
+	for (unsigned int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed) || seen++ != index % count)
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		(void)sched_setaffinity(0, sizeof(one), &one);
+		return;
+	}
+}
+
+uint64_t machine_anonymous_bytes(void)
+{
+	return proc_number("/proc/self/smaps_rollup", "Anonymous:") * 1024;
+}

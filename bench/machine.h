@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What the machine has: CPUs to pin threads to, memory and kernel mappings to work with. */
+#ifndef BENCH_MACHINE_H
+#define BENCH_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct machine {
+	unsigned int cpus; /* that this process may run on */
+	uint64_t memory_available;
+	uint64_t mappings_limit;
+	double timer_ns; /* one reading of the clock */
+	char kernel[128];
+	char processor[128];
+};
+
+void machine_inspect(struct machine *machine);
+
+/* The calling thread, on the index-th allowed CPU, when there are at least two. */
+void machine_pin_thread(unsigned int index);
+
+/* Anonymous memory of this process, bytes; 0 when the kernel does not say. */
+uint64_t machine_anonymous_bytes(void);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of scenarios, the help text, and what scenarios share. */
+#include "bench/scenario.h"
+
+#include <string.h>
+
+#include "bench/clock.h"
+#include "bench/contestant.h"
+
+static const struct scenario *const scenarios[] = {
+	&scenario_hit,	      &scenario_pin,	  &scenario_miss,    &scenario_refresh,
+	&scenario_answer,     &scenario_storm,	  &scenario_release, &scenario_throughput,
+	&scenario_reverse,    &scenario_footprint, &scenario_scale,  &scenario_quick,
+	&scenario_full,
+};
+#define COUNT (sizeof(scenarios) / sizeof(scenarios[0]))
+
+static const char usage[] =
+	"usage: mapcache-bench [options] scenario\n"
+	"\n"
+	"Measures libmapcache beside other ways to reach guest memory. Contestants take turns in\n"
+	"every round; figures are medians over rounds. Exit status: 0 whatever the figures are,\n"
+	"1 when something could not be measured, 2 for a wrong command line.\n"
+	"\n";
+
+static const char option_help[] =
+	"\noptions (each scenario has its own defaults)\n"
+	"  --working-set N,...    buckets in use (answer, release, footprint: mapped; reverse: pins)\n"
+	"  --threads N,...        threads (storm: readers)\n"
+	"  --rate HZ,...          INVALIDATE per second (storm)\n"
+	"  --contestants A,...    who takes part\n"
+	"  --distribution D       uniform or zipf, over buckets\n"
+	"  --skew S               exponent of zipf, default 0.99\n"
+	"  --pattern P            pages used in a bucket: uniform, rings (4 neighbours, aligned),\n"
+	"                         straddle (4, half a granule on), scattered (4), runs (64 KiB)\n"
+	"  --write PERCENT        share of accesses that write (hit, storm, scale)\n"
+	"  --pinned PERCENT       share of buckets that stay pinned (hit, scale)\n"
+	"  --resident PERCENT     byte budget over working set (hit, pin, scale); less than 100\n"
+	"                         makes misses\n"
+	"  --bucket-shift N       log2 of the bucket, 12..30, default 20\n"
+	"  --granule-shift N      log2 of what is refreshed at once\n"
+	"  --reclaim-ms N         age at which what is stale is unmapped\n"
+	"  --refresh-bytes N      mapped again ahead of use\n"
+	"  --cost MODEL           none, pv or arm: a delay for every map and unmap in the simulator,\n"
+	"                         in the proportions of such a machine\n"
+	"  --cost-unit NS         what a one-page map takes in that model, default 1000\n"
+	"  --no-populate          page tables are not filled when mapping\n"
+	"  --rounds N             1..101\n"
+	"  --duration MS          of one contestant in one round\n"
+	"  --seed N               of all random choices, default 1\n"
+	"  --domid N              the domain to map (on a real Xen only)\n"
+	"  --json FILE            write figures and rows as JSON\n"
+	"  --csv FILE             write rows as CSV\n"
+	"  -h, --help             this text\n";
+
+const struct scenario *scenario_find(const char *name)
+{
+	for (unsigned int i = 0; i < COUNT; i++)
+		if (!strcmp(scenarios[i]->name, name))
+			return scenarios[i];
+	return NULL;
+}
+
+void scenario_help(FILE *file)
+{
+	fputs(usage, file);
+	fputs("scenarios\n", file);
+	for (unsigned int i = 0; i < COUNT; i++)
+		fprintf(file, "  %-22s %s\n", scenarios[i]->name, scenarios[i]->text);
+	fputs("\ncontestants\n", file);
+	for (unsigned int i = 0; i < contestants_count; i++)
+		fprintf(file, "  %-22s %s\n", contestants[i]->name, contestants[i]->text);
+	fputs(option_help, file);
+}
+
+int scenario_error(const char *what, int error)
+{
+	report_progress(NULL);
+	fprintf(stderr, "mapcache-bench: %s: %s\n", what, strerror(-error));
+	return error;
+}
+
+unsigned int scenario_rounds(const struct bench *bench, unsigned int preferred)
+{
+	return bench->options.rounds ? bench->options.rounds : preferred;
+}
+
+uint64_t scenario_duration_ns(const struct bench *bench, unsigned int quick_ms,
+			      unsigned int full_ms)
+{
+	uint64_t preferred = bench->quick ? quick_ms : full_ms;
+	uint64_t chosen = bench->options.duration_ms ? bench->options.duration_ms : preferred;
+
+	return chosen * CLOCK_MILLISECOND;
+}
+
+uint64_t scenario_bucket_bytes(const struct bench *bench)
+{
+	return UINT64_C(1) << bench->options.bucket_shift;
+}

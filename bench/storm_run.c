@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The generator is due at fixed times and never waits for reclaim. A vCPU that waits for an
+ * answer cannot send another request, so what comes due meanwhile is skipped, not queued: a
+ * slow answer lowers the rate that its design has to bear. Its lateness is recorded for the
+ * skipped ones, too, as if they had been answered together.
+ */
+#include "bench/storm_run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "bench/clock.h"
+#include "bench/team.h"
+
+#define ADDRESSES 65536
+
+struct storm_state {
+	const struct lineup_entry *entry;
+	const struct storm *storm;
+	struct storm_result *result;
+	struct storm_reader *readers;
+	uint64_t elapsed_ns;
+	bool stop;
+	int error;
+};
+
+static void generate(struct storm_state *state)
+{
+	const struct contestant *contestant = state->entry->contestant;
+	struct storm_result *result = state->result;
+	uint64_t period = state->storm->period_ns, start = clock_now(), due = start + period;
+	uint64_t begin, end;
+
+	/* 50 us of slack are the default, much at 1 kHz. */
+	(void)prctl(PR_SET_TIMERSLACK, 1);
+	while (due < start + state->storm->duration_ns) {
+		clock_sleep_until(due);
+		begin = clock_now();
+		contestant->invalidate(state->entry->instance);
+		end = clock_now();
+		histogram_record(&result->answers, end - begin);
+		histogram_record(&result->lateness, end - due);
+		for (due += period; due < end; due += period) {
+			histogram_record(&result->lateness, end - due);
+			result->skipped++;
+		}
+	}
+	clock_sleep_until(start + state->storm->duration_ns);
+	__atomic_store_n(&state->stop, true, __ATOMIC_RELAXED);
+	state->elapsed_ns = clock_now() - start;
+}
+
+static void read_memory(struct storm_state *state, struct team *team, unsigned int index)
+{
+	const struct contestant *contestant = state->entry->contestant;
+	struct workload_shape shape = state->storm->shape;
+	struct storm_reader *reader = &state->readers[index];
+	struct contestant_thread *thread = NULL;
+	struct workload workload = { 0 };
+	int error;
+
+	shape.stream = index;
+	shape.addresses = ADDRESSES;
+	reader->workload = &workload;
+	reader->stop = &state->stop;
+	error = workload_open(&workload, &shape);
+	if (!error)
+		error = contestant->thread_open(state->entry->instance, &thread);
+	team_meet(team);
+	if (!error) {
+		contestant->storm(thread, reader);
+		if (thread->failures)
+			error = -EFAULT;
+		contestant->thread_close(thread);
+	}
+	if (error)
+		__atomic_store_n(&state->error, error, __ATOMIC_RELAXED);
+	workload_close(&workload);
+}
+
+static void member(struct team *team, unsigned int index, void *data)
+{
+	struct storm_state *state = data;
+
+	if (index < state->storm->readers) {
+		read_memory(state, team, index);
+		return;
+	}
+	team_meet(team);
+	generate(state);
+}
+
+int storm_run(const struct lineup_entry *entry, const struct storm *storm,
+	      struct storm_result *result)
+{
+	struct storm_state state = { .entry = entry, .storm = storm, .result = result };
+	uint64_t accesses = 0;
+	int error;
+
+	*result = (struct storm_result){ 0 };
+	state.readers = calloc(storm->readers, sizeof(*state.readers));
+	if (!state.readers)
+		return -ENOMEM;
+	error = team_run(storm->readers + 1, member, &state);
+	if (!error)
+		error = state.error;
+	for (unsigned int i = 0; i < storm->readers && !error; i++) {
+		histogram_merge(&result->hits, &state.readers[i].hits);
+		histogram_merge(&result->misses, &state.readers[i].misses);
+		accesses += state.readers[i].accesses;
+	}
+	histogram_merge(&result->all, &result->hits);
+	histogram_merge(&result->all, &result->misses);
+	if (state.elapsed_ns)
+		result->accesses_per_second = (double)accesses * 1e9 / (double)state.elapsed_ns;
+	free(state.readers);
+	return error;
+}
