@@ -229,6 +229,28 @@ static void memory_behind_a_hole_is_not_written(void **state)
 	stop(&fixture);
 }
 
+static void items_behind_one_that_cannot_be_reached_are_not_written(void **state)
+{
+	/* The first item lies half in the hole; the others, below it, could be written. */
+	struct mapcache_request request = { .size = 8,
+					    .count = 100,
+					    .data_is_ptr = true,
+					    .backwards = true,
+					    .data = 20 * 4096 - 4 };
+	uint64_t buffer[100] = { 0 };
+	uint8_t page[4096];
+	struct fixture fixture;
+
+	(void)state;
+	start(&fixture, 16);
+	make_hole(&fixture, 20);
+	assert_int_equal(mapcache_ioreq_copy(fixture.client, &request, 0, 100, buffer), -EFAULT);
+	assert_int_equal(xensim_guest_read(fixture.rig.domain, 19 * 4096, page, 4096), 0);
+	for (unsigned int i = 0; i < 4092; i++)
+		assert_int_equal(page[i], pattern(19 * 4096 + i));
+	stop(&fixture);
+}
+
 /* ---- what is refused --------------------------------------------------------------------------- */
 
 static void wrong_arguments_are_refused(void **state)
@@ -292,6 +314,7 @@ int main(void)
 		cmocka_unit_test(items_of_all_sizes_cross_pages_in_one_bucket),
 		cmocka_unit_test(a_hole_ends_the_copy_at_the_item_before_it),
 		cmocka_unit_test(memory_behind_a_hole_is_not_written),
+		cmocka_unit_test(items_behind_one_that_cannot_be_reached_are_not_written),
 		cmocka_unit_test(wrong_arguments_are_refused),
 		cmocka_unit_test(addresses_past_the_guests_limit_are_an_error),
 	};

@@ -9,8 +9,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+#include <xendevicemodel.h>
 
 #include <tests/support/rig.h>
 
@@ -394,6 +398,42 @@ static void close_works_after_the_emulator_has_died(void **state)
 	rig_stop(&rig);
 }
 
+/* Whether a call into Xen that would fail has still to come. */
+static bool is_pending(uint32_t domid)
+{
+	xendevicemodel_handle *handle = xendevicemodel_open(NULL, 0);
+	int error = xendevicemodel_set_ioreq_server_state(handle, (domid_t)domid, 0, 1);
+
+	return error == -1 && errno == EPROTO;
+}
+
+static void a_child_closes_its_handles_and_asks_xen_for_nothing(void **state)
+{
+	struct rig_options rig_options = { .cache.flags = MAPCACHE_NO_RECLAIM_THREAD };
+	struct mapcache_ioreq_options options;
+	struct mapcache_ioreq *server;
+	struct rig rig;
+	int status;
+	pid_t child;
+
+	(void)state;
+	rig_start(&rig, &rig_options);
+	options = good(&rig);
+	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		xensim_fail(XENSIM_CALL_DEVICEMODEL, 1, EPROTO);
+		if (mapcache_ioreq_close(server))
+			_exit(1);
+		_exit(is_pending(rig.domid) ? 0 : 2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(mapcache_ioreq_close(server), 0);
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +453,7 @@ int main(void)
 		cmocka_unit_test(close_works_when_the_domain_is_gone),
 		cmocka_unit_test(every_call_of_close_is_made_although_one_fails),
 		cmocka_unit_test(close_works_after_the_emulator_has_died),
+		cmocka_unit_test(a_child_closes_its_handles_and_asks_xen_for_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

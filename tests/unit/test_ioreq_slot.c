@@ -25,7 +25,9 @@ static int peek(void *data, struct mapcache_client *client, struct mapcache_requ
 	assert_int_equal((*slot)->df, request->backwards);
 	/* What Xen would write there now must not be seen by anybody. */
 	(*slot)->count = 0;
-	(*slot)->size = 77;
+	(*slot)->size = 1;
+	if (!request->write)
+		request->data = UINT64_MAX;
 	return 0;
 }
 
@@ -64,6 +66,7 @@ static void a_request_in_process_keeps_the_other_fields_of_its_byte(void **state
 		assert_int_equal(slot->df, bits >> 2 & 1);
 		assert_int_equal(slot->_pad1, 1);
 		assert_int_equal(slot->vp_eport, 0x1234);
+		assert_int_equal(slot->data, bits == 1 || bits == 5 ? UINT64_MAX : 0x1000);
 		assert_int_equal(slots[1].addr, UINT64_MAX);
 	}
 	assert_int_equal(mapcache_client_close(client), 0);
