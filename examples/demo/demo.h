@@ -20,7 +20,7 @@
 
 #define DEMO_VCPUS 3u
 #define DEMO_QUEUES DRIVER_QUEUES_MAX
-#define DEMO_RAM_PAGES 16384u
+#define DEMO_RAM_PAGES 2048u
 /* The guest's allocator has these; with 1 MiB buckets rings and buffers share all of them. */
 #define DEMO_FIRST_GFN 64u
 #define DEMO_FREE_PAGES 1536u
@@ -55,7 +55,7 @@ struct demo {
 
 	uint32_t phase;  /* atomic, enum demo_phase */
 	bool done;       /* atomic: the other vCPUs may stop */
-	uint64_t stale;  /* atomic: sectors or registers that did not hold what they must */
+	uint64_t stale;  /* atomic: sectors or copies that did not hold what they must */
 	uint64_t progress; /* atomic: requests done, of all phases */
 	struct demo_traffic traffic[DEMO_PHASES]; /* atomic fields; written by the disk's vCPU */
 

@@ -7,6 +7,10 @@
 
 #include "host.h"
 
+/* The simulated Xen needs a kernel mapping for each run of machine pages, the real one only
+ * one for each call: keep far below vm.max_map_count (65530) even if no two are neighbours. */
+#define STALE_BYTES (64u << 20)
+
 /* ---- regions ------------------------------------------------------------------------------ */
 
 static int block_read(void *data, uint64_t offset, uint32_t size, uint64_t *value)
@@ -96,10 +100,12 @@ static void *serve(void *data)
 
 static int open_cache(struct host *host)
 {
+	uint64_t least = UINT64_C(4) << host->demo->options.bucket_shift;
 	struct mapcache_options options = {
 		.size = sizeof(options),
 		.domid = xensim_domid(host->demo->domain),
 		.bucket_shift = host->demo->options.bucket_shift,
+		.max_stale_bytes = least > STALE_BYTES ? least : STALE_BYTES,
 		.log = print_log,
 	};
 

@@ -124,6 +124,8 @@ static void run_on_host(struct demo *demo, struct host *host, struct report *rep
 	if (host_start(host, demo) == 0) {
 		run_guest(demo);
 		virtio_blk_count(&host->blk, &report->device);
+		if (host->blk.device.error)
+			printf("the device stopped: %s\n", strerror(-host->blk.device.error));
 		host_stop(host, &report->stats);
 	}
 	if (xensim_domain_pages(demo->domain) != DEMO_RAM_PAGES)

@@ -14,12 +14,6 @@
 #define BLOCK 256u /* bytes moved by one rep instruction */
 #define PAUSE_US 50
 
-static void miss(struct demo *demo, bool same)
-{
-	if (!same)
-		__atomic_fetch_add(&demo->stale, 1, __ATOMIC_RELAXED);
-}
-
 static int one_register(struct xensim_vcpu *vcpu, struct demo *demo, uint64_t *random)
 {
 	uint64_t gpa = DEMO_SCRATCH_BASE + 8 * random_below(random, DEMO_SCRATCH_BYTES / 8);
@@ -32,7 +26,9 @@ static int one_register(struct xensim_vcpu *vcpu, struct demo *demo, uint64_t *r
 	if (error)
 		return error;
 	histogram_record(&demo->registers[ballooning], clock_now() - begin);
-	miss(demo, value == found);
+	if (value != found)
+		demo_fail(demo, "a register held %#llx instead of %#llx",
+			  (unsigned long long)found, (unsigned long long)value);
 	return 0;
 }
 
@@ -54,8 +50,8 @@ static int block(struct xensim_vcpu *vcpu, struct demo *demo, uint64_t *random)
 					   gfn[1] * PAGE_BYTES + offset, 4, BLOCK / 4, false, false);
 	error = error ? error :
 		xensim_load(vcpu, gfn[1] * PAGE_BYTES + offset, found, sizeof(found));
-	if (!error)
-		miss(demo, memcmp(words, found, sizeof(words)) == 0);
+	if (!error && memcmp(words, found, sizeof(words)))
+		__atomic_fetch_add(&demo->stale, 1, __ATOMIC_RELAXED);
 	pool_give(&demo->pool, gfn, 2);
 	return error;
 }

@@ -156,7 +156,7 @@ uint32_t virtio_blk_process(struct virtio_blk *blk, struct mapcache_client *clie
 		int result = process_one(blk, client, ring, &blk->counters[queue]);
 
 		if (result < 0)
-			virtio_needs_reset(&blk->device);
+			virtio_needs_reset(&blk->device, result);
 		if (result <= 0)
 			break;
 	}

@@ -145,9 +145,12 @@ static void status_write(struct virtio_device *device, uint32_t value)
 	status_or(device, value);
 }
 
-void virtio_needs_reset(struct virtio_device *device)
+void virtio_needs_reset(struct virtio_device *device, int error)
 {
-	uint32_t before = status_or(device, VIRTIO_CONFIG_S_NEEDS_RESET);
+	uint32_t before;
+
+	__atomic_store_n(&device->error, error, __ATOMIC_RELAXED);
+	before = status_or(device, VIRTIO_CONFIG_S_NEEDS_RESET);
 
 	if ((before & VIRTIO_CONFIG_S_DRIVER_OK) && !(before & VIRTIO_CONFIG_S_NEEDS_RESET))
 		interrupt_raise(device, VIRTIO_MMIO_INT_CONFIG);

@@ -64,6 +64,7 @@ struct virtio_device {
 	bool resetting;
 
 	uint32_t status; /* atomic: queues set DEVICE_NEEDS_RESET */
+	int error; /* atomic: why, the last time */
 	pthread_mutex_t interrupt_lock;
 	uint32_t interrupt_status; /* under interrupt_lock */
 
@@ -95,7 +96,8 @@ bool virtio_queue_leaving(struct virtio_device *device);
 
 /* A request has been given back. Any thread. */
 void virtio_interrupt_queue(struct virtio_device *device);
-/* The driver broke the protocol: stop until it resets the device. Any thread. */
-void virtio_needs_reset(struct virtio_device *device);
+/* The driver broke the protocol, or its rings cannot be reached: stop until it resets the
+ * device. error says why, -errno. Any thread. */
+void virtio_needs_reset(struct virtio_device *device, int error);
 
 #endif
