@@ -150,6 +150,11 @@ void vcpu_sleep(struct xensim_vcpu *vcpu, uint64_t seen)
 	pthread_mutex_unlock(&vcpu->lock);
 }
 
+struct xensim_vcpu *xensim_vcpu(struct xensim_domain *domain, uint32_t id)
+{
+	return id < domain->vcpu_count ? &domain->vcpus[id] : NULL;
+}
+
 uint32_t xensim_vcpu_id(const struct xensim_vcpu *vcpu)
 {
 	return vcpu->id;

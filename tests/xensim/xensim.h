@@ -135,6 +135,8 @@ int xensim_vcpu_start(struct xensim_domain *domain, uint32_t vcpu, xensim_progra
 		      void *data);
 /* Wait until the program has returned. */
 int xensim_vcpu_join(struct xensim_domain *domain, uint32_t vcpu);
+/* NULL: there is none with this number. */
+struct xensim_vcpu *xensim_vcpu(struct xensim_domain *domain, uint32_t vcpu);
 uint32_t xensim_vcpu_id(const struct xensim_vcpu *vcpu);
 struct xensim_domain *xensim_vcpu_domain(struct xensim_vcpu *vcpu);
 bool xensim_vcpu_stopping(struct xensim_vcpu *vcpu);

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/* The p2m: superpages, what changes send INVALIDATE, paging, injected failures, races. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "test_xensim.h"
+
+#define KIB4 ((size_t)XENSIM_PAGE)
+
+static int level_of(uint64_t gfn)
+{
+	int level;
+
+	xensim_p2m(guest, gfn, NULL, &level);
+	return level;
+}
+
+static uint64_t changes(void)
+{
+	return totals_now().invalidates_changes;
+}
+
+static void memory_comes_in_superpages_and_shatters(void **state)
+{
+	uint64_t one = 600;
+
+	(void)state;
+	assert_int_equal(level_of(600), 2);
+	assert_int_equal(xensim_outside_decrease(guest, &one, 1), 1);
+	assert_int_equal(level_of(601), 3);
+	assert_int_equal(xensim_p2m(guest, 600, NULL, NULL), XENSIM_HOLE);
+	assert_int_equal(level_of(100), 2);
+	assert_int_equal(level_of(1024), 2);
+}
+
+static void removing_a_page_reports_it(void **state)
+{
+	uint64_t gfn = 600;
+
+	(void)state;
+	assert_int_equal(xensim_outside_decrease(guest, &gfn, 1), 1);
+	assert_int_equal(changes(), 1);
+	assert_int_equal(xensim_outside_decrease(guest, &gfn, 1), 0);
+	assert_int_equal(xensim_outside_populate(guest, &gfn, 1, 0), 1);
+	assert_int_equal(changes(), 1);
+}
+
+static void populate_over_memory_reports_nothing_on_x86(void **state)
+{
+	uint64_t gfn = 600, old, new;
+
+	(void)state;
+	xensim_p2m(guest, gfn, &old, NULL);
+	assert_int_equal(xensim_outside_populate(guest, &gfn, 1, 0), 1);
+	xensim_p2m(guest, gfn, &new, NULL);
+	assert_int_not_equal(old, new);
+	assert_int_equal(changes(), 0);
+	assert_int_equal(xensim_domain_pages(guest), RAM_PAGES);
+}
+
+static void populate_over_memory_reports_on_arm(void **state)
+{
+	uint64_t gfn = 600;
+	struct model model;
+
+	(void)state;
+	assert_int_equal(xensim_outside_populate(guest, &gfn, 1, 0), 1);
+	assert_int_equal(changes(), 0); /* nobody listens yet */
+	model_open(&model);
+	assert_int_equal(xensim_outside_populate(guest, &gfn, 1, 0), 1);
+	assert_int_equal(changes(), 1);
+	gfn = 512; /* a table is replaced: its leaves are visited */
+	assert_int_equal(xensim_outside_populate(guest, &gfn, 1, 9), 1);
+	assert_int_equal(level_of(600), 2);
+	assert_int_equal(changes(), 2);
+	model_close(&model);
+}
+
+static void a_table_without_leaves_is_replaced_silently_on_arm(void **state)
+{
+	uint64_t gfn[512];
+	struct model model;
+	unsigned int i;
+
+	(void)state;
+	model_open(&model);
+	for (i = 0; i < 512; i++)
+		gfn[i] = 512 + i;
+	assert_int_equal(xensim_outside_decrease(guest, gfn, 512), 512);
+	assert_int_equal(changes(), 512);
+	assert_int_equal(level_of(512), 3);
+	assert_int_equal(xensim_outside_populate(guest, gfn, 1, 9), 1);
+	assert_int_equal(level_of(512), 2);
+	assert_int_equal(changes(), 512);
+	model_close(&model);
+}
+
+static void a_failed_shatter_is_spurious_on_arm(void **state)
+{
+	uint64_t gfn = 600;
+	struct model model;
+
+	(void)state;
+	model_open(&model);
+	xensim_fail_shatter(guest, 1);
+	assert_int_equal(xensim_outside_decrease(guest, &gfn, 1), 0);
+	assert_int_equal(level_of(gfn), 2);
+	assert_int_equal(changes(), 1);
+	assert_int_equal(xensim_outside_decrease(guest, &gfn, 1), 1);
+	model_close(&model);
+}
+
+static void grants_go_without_a_report(void **state)
+{
+	uint64_t gfn = 600;
+
+	(void)state;
+	assert_int_equal(xensim_p2m_set_type(guest, gfn, 1, XENSIM_GRANT), 0);
+	assert_int_equal(xensim_outside_decrease(guest, &gfn, 1), 1);
+	assert_int_equal(changes(), 0);
+}
+
+static void pages_come_back_where_they_were_contiguous(void **state)
+{
+	uint64_t gfn = 600, before, after;
+
+	(void)state;
+	xensim_p2m(guest, gfn, &before, NULL);
+	xensim_outside_decrease(guest, &gfn, 1);
+	xensim_outside_populate(guest, &gfn, 1, 0);
+	xensim_p2m(guest, gfn, &after, NULL);
+	assert_int_equal(before, after);
+}
+
+static void new_pages_are_zero(void **state)
+{
+	uint64_t gfn = 600, word = 1;
+
+	(void)state;
+	xensim_guest_write(guest, gfn * KIB4, "dirt", 5);
+	xensim_outside_decrease(guest, &gfn, 1);
+	xensim_outside_populate(guest, &gfn, 1, 0);
+	assert_int_equal(xensim_guest_read(guest, gfn * KIB4, &word, 8), 0);
+	assert_int_equal(word, 0);
+}
+
+static void guest_access_across_a_hole_copies_nothing(void **state)
+{
+	char buffer[8] = "before";
+
+	(void)state;
+	assert_int_equal(xensim_outside_remove(guest, 17), 1);
+	assert_int_equal(xensim_guest_read(guest, 17 * KIB4 - 4, buffer, 8), -EFAULT);
+	assert_string_equal(buffer, "before");
+	assert_int_equal(xensim_guest_write(guest, 17 * KIB4 - 4, "written", 8), -EFAULT);
+	assert_int_equal(xensim_guest_read(guest, 17 * KIB4 - 4, buffer, 4), 0);
+	assert_memory_equal(buffer, "\0\0\0\0", 4);
+}
+
+static void populate_fails_when_the_host_is_full(void **state)
+{
+	struct xensim_domain *other;
+	uint64_t free_pages = totals_now().pages_free, gfn = RAM_PAGES;
+
+	(void)state;
+	assert_int_equal(xensim_domain_create(1, 0, free_pages + 1, &other), -ENOMEM);
+	assert_int_equal(totals_now().pages_free, free_pages);
+	assert_int_equal(xensim_domain_create(1, 0, free_pages, &other), 0);
+	assert_int_equal(xensim_outside_populate(guest, &gfn, 1, 0), 0);
+	xensim_domain_destroy(other);
+	assert_int_equal(xensim_outside_populate(guest, &gfn, 1, 0), 1);
+}
+
+/* ---- paging, hanging, failing -------------------------------------------------------------- */
+
+struct mapper {
+	uint64_t gfn;
+	uint32_t done;
+	int err;
+};
+
+static void *map_one(void *data)
+{
+	struct mapper *mapper = data;
+	void *address = map_range(mapper->gfn, 1, PROT_READ, &mapper->err);
+
+	munmap(address, KIB4);
+	__atomic_store_n(&mapper->done, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void a_paged_out_frame_holds_up_its_mapper_only(void **state)
+{
+	struct mapper mapper = { .gfn = 600, .err = 1 };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(xensim_p2m_set_type(guest, 600, 1, XENSIM_PAGED_OUT), 0);
+	pthread_create(&thread, NULL, map_one, &mapper);
+	munmap(map_range(601, 4, PROT_READ, NULL), 4 * KIB4);
+	usleep(20000);
+	assert_int_equal(__atomic_load_n(&mapper.done, __ATOMIC_ACQUIRE), 0);
+	assert_int_equal(xensim_p2m_set_type(guest, 600, 1, XENSIM_RAM), 0);
+	wait_for(&mapper.done, 1);
+	pthread_join(thread, NULL);
+	assert_int_equal(mapper.err, 0);
+}
+
+static void a_hanging_map_goes_on_when_told(void **state)
+{
+	struct mapper mapper = { .gfn = 600, .err = 1 };
+	pthread_t thread;
+	unsigned int hanging;
+
+	(void)state;
+	xensim_hang(guest, 600);
+	pthread_create(&thread, NULL, map_one, &mapper);
+	do
+		hanging = xensim_hanging();
+	while (!hanging);
+	munmap(map_range(601, 4, PROT_READ, NULL), 4 * KIB4);
+	assert_int_equal(__atomic_load_n(&mapper.done, __ATOMIC_ACQUIRE), 0);
+	xensim_unhang();
+	pthread_join(thread, NULL);
+	assert_int_equal(mapper.err, 0);
+	assert_int_equal(xensim_hanging(), 0);
+}
+
+static void the_nth_call_fails_and_no_other(void **state)
+{
+	int err[4];
+	char *address;
+
+	(void)state;
+	xensim_fail(XENSIM_CALL_MAP, 2, ENOMEM);
+	address = map_range(16, 1, PROT_READ, NULL);
+	assert_non_null(address);
+	assert_null(map_range(16, 1, PROT_READ, NULL));
+	assert_int_equal(errno, ENOMEM);
+	xensim_fail(XENSIM_CALL_UNMAP, 1, EINTR);
+	assert_int_equal(munmap(address, KIB4), -1);
+	assert_int_equal(errno, EINTR);
+	assert_int_equal(xensim_is_mapping_of(guest, address, 16 * KIB4), 1);
+	assert_int_equal(munmap(address, KIB4), 0);
+	xensim_fail_pages(1, 3, EFAULT);
+	address = map_range(16, 4, PROT_READ, err);
+	assert_int_equal(err[0], -EFAULT);
+	assert_int_equal(err[1], 0);
+	assert_int_equal(err[3], -EFAULT);
+	munmap(address, 4 * KIB4);
+	xensim_fail(XENSIM_CALL_OPEN, 1, EACCES);
+	assert_null(xenforeignmemory_open(NULL, 0));
+	assert_int_equal(errno, EACCES);
+}
+
+static void remove_under_map(void *data, bool end, uint64_t gfn, size_t pages)
+{
+	uint32_t *calls = data;
+
+	(void)pages;
+	if (!end)
+		xensim_outside_decrease(guest, &gfn, 1);
+	++*calls;
+}
+
+static void the_map_hook_comes_before_any_frame_is_looked_at(void **state)
+{
+	uint32_t calls = 0;
+	int err;
+
+	(void)state;
+	xensim_set_map_hook(remove_under_map, &calls);
+	munmap(map_range(16, 1, PROT_READ, &err), KIB4);
+	xensim_set_map_hook(NULL, NULL);
+	assert_int_equal(err, -22);
+	assert_int_equal(calls, 2);
+}
+
+static uint64_t time_of_map(void)
+{
+	uint64_t start = now_ms();
+
+	munmap(map_range(0, 2, PROT_READ, NULL), 2 * KIB4);
+	return now_ms() - start;
+}
+
+static void calls_cost_what_they_are_told_to(void **state)
+{
+	struct xensim_cost cost = xensim_cost_pv(1000000);
+
+	(void)state;
+	assert_true(cost.map_call + cost.map_page >= 999998);
+	assert_true(cost.unmap_call + 256 * cost.unmap_page >= 9400000);
+	xensim_set_cost((struct xensim_cost){ .map_page = 10000000, .unmap_call = 10000000 });
+	assert_true(time_of_map() >= 29);
+}
+
+/* ---- races -------------------------------------------------------------------------------------- */
+
+#define RACE_FIRST 512u
+#define RACE_PAGES 64u
+#define RACE_STEPS 3000u
+
+struct race {
+	uint64_t seed;
+	uint32_t wrong;
+	uint32_t done;
+};
+
+static uint64_t next_random(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed;
+}
+
+/* Every store is read back by its own vCPU, while pages go, come and are replaced. A word that
+ * is neither what was stored nor zero belongs to somebody else. */
+static void race_store(struct xensim_vcpu *vcpu, void *data)
+{
+	struct race *race = data;
+	uint64_t mark = (uint64_t)(xensim_vcpu_id(vcpu) + 1) << 56;
+	uint64_t seed = race->seed + mark;
+	unsigned int i;
+
+	for (i = 0; i < RACE_STEPS; i++) {
+		uint64_t gfn = RACE_FIRST + next_random(&seed) % RACE_PAGES;
+		uint64_t gpa = gfn * KIB4 + xensim_vcpu_id(vcpu) * 64u;
+		uint64_t word = mark | gpa, back;
+
+		xensim_store(vcpu, gpa, &word, 8);
+		xensim_load(vcpu, gpa, &back, 8);
+		if (back != word && back && back != ~UINT64_C(0))
+			__atomic_fetch_add(&race->wrong, 1, __ATOMIC_RELAXED);
+	}
+	__atomic_fetch_add(&race->done, 1, __ATOMIC_RELEASE);
+}
+
+static void race_change(struct xensim_vcpu *vcpu, void *data)
+{
+	struct race *race = data;
+	uint64_t seed = race->seed;
+	unsigned int i;
+
+	for (i = 0; i < RACE_STEPS; i++) {
+		uint64_t gfn = RACE_FIRST + next_random(&seed) % RACE_PAGES;
+
+		switch (next_random(&seed) % 3) {
+		case 0:
+			xensim_decrease_reservation(vcpu, &gfn, 1, 0);
+			break;
+		case 1:
+			xensim_populate_physmap(vcpu, &gfn, 1, 0);
+			break;
+		default:
+			xensim_exchange(vcpu, gfn);
+		}
+	}
+	__atomic_fetch_add(&race->done, 1, __ATOMIC_RELEASE);
+}
+
+static void *race_map(void *data)
+{
+	struct race *race = data;
+	uint64_t seed = race->seed ^ (uintptr_t)&seed;
+	int err[8];
+
+	do {
+		uint64_t gfn = RACE_FIRST + next_random(&seed) % (RACE_PAGES - 8);
+		volatile uint64_t *address = map_range(gfn, 8, PROT_READ, err);
+		unsigned int i;
+
+		for (i = 0; i < 8; i++) {
+			uint64_t word = err[i] ? 0 : __atomic_load_n(&address[i * 512], 0);
+
+			/* Guest words name their own address. */
+			if (word && (word & 0xffffffffffff) != (gfn + i) * KIB4)
+				__atomic_fetch_add(&race->wrong, 1, __ATOMIC_RELAXED);
+		}
+		munmap((void *)address, 8 * KIB4);
+	} while (__atomic_load_n(&race->done, __ATOMIC_ACQUIRE) < VCPUS);
+	return NULL;
+}
+
+static void pages_never_change_hands_under_an_access(void **state)
+{
+	struct race race = { .seed = 0x9e3779b97f4a7c15 };
+	pthread_t thread[2];
+	struct xensim_totals totals;
+
+	(void)state;
+	print_message("seed %#lx\n", (unsigned long)race.seed);
+	assert_int_equal(xensim_vcpu_start(guest, 0, race_store, &race), 0);
+	assert_int_equal(xensim_vcpu_start(guest, 1, race_store, &race), 0);
+	assert_int_equal(xensim_vcpu_start(guest, 2, race_change, &race), 0);
+	pthread_create(&thread[0], NULL, race_map, &race);
+	pthread_create(&thread[1], NULL, race_map, &race);
+	pthread_join(thread[0], NULL);
+	pthread_join(thread[1], NULL);
+	wait_for(&race.done, VCPUS);
+	totals = totals_now();
+	assert_int_equal(race.wrong, 0);
+	assert_int_equal(totals.foreign_pages, 0);
+	assert_int_equal(totals.pages_held, 0);
+	assert_int_equal(totals.pages_free + totals.pages_owned, 8192);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_x86, stop)
+#define ARM_TEST(name) cmocka_unit_test_setup_teardown(name, start_arm, stop)
+const struct CMUnitTest p2m_tests[] = {
+	TEST(memory_comes_in_superpages_and_shatters),
+	TEST(removing_a_page_reports_it),
+	TEST(populate_over_memory_reports_nothing_on_x86),
+	ARM_TEST(populate_over_memory_reports_on_arm),
+	ARM_TEST(a_table_without_leaves_is_replaced_silently_on_arm),
+	ARM_TEST(a_failed_shatter_is_spurious_on_arm),
+	TEST(grants_go_without_a_report),
+	TEST(pages_come_back_where_they_were_contiguous),
+	TEST(new_pages_are_zero),
+	TEST(guest_access_across_a_hole_copies_nothing),
+	TEST(populate_fails_when_the_host_is_full),
+	TEST(a_paged_out_frame_holds_up_its_mapper_only),
+	TEST(a_hanging_map_goes_on_when_told),
+	TEST(the_nth_call_fails_and_no_other),
+	TEST(the_map_hook_comes_before_any_frame_is_looked_at),
+	TEST(calls_cost_what_they_are_told_to),
+	TEST(pages_never_change_hands_under_an_access),
+};
+const size_t p2m_count = sizeof(p2m_tests) / sizeof(p2m_tests[0]);
