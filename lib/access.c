@@ -4,7 +4,7 @@
 #include <errno.h>
 
 /* How long a caller outside of sections waits for others to end theirs. */
-#define ACCESS_TRIES 100
+#define ACCESS_TRIES 10
 #define ACCESS_PAUSE_NS UINT64_C(200000)
 
 static void *access_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
@@ -13,11 +13,13 @@ static void *access_try(struct mapcache_client *client, uint64_t gpa, size_t len
 	int error;
 
 	for (int i = 0;; i++) {
+		client->renewable = client->fast.depth == 0;
 		mapcache_begin_inline(client);
 		pointer = mapcache_ptr_inline(client, gpa, len, prot);
+		error = errno;
+		client->renewable = false;
 		if (pointer)
 			return pointer;
-		error = errno;
 		mapcache_end_inline(client);
 		/* Waiting is for those who hold nothing that others wait for (J). */
 		if (error != EAGAIN || client->fast.depth || i == ACCESS_TRIES) {

@@ -56,21 +56,19 @@ void arena_destroy(struct arena *arena)
 	arena_unreserve(arena);
 }
 
-struct mapping *arena_take(struct arena *arena, uint64_t limit)
+struct mapping *arena_take(struct arena *arena)
 {
 	struct mapping *mapping = NULL;
 
 	pthread_mutex_lock(&arena->lock);
-	if (arena->used < limit) {
-		if (arena->free) {
-			mapping = arena->free;
-			arena->free = mapping->next;
-		} else if (arena->beyond < arena->slots) {
-			mapping = &arena->mappings[arena->beyond++];
-		}
-		if (mapping)
-			arena->used++;
+	if (arena->free) {
+		mapping = arena->free;
+		arena->free = mapping->next;
+	} else if (arena->beyond < arena->slots) {
+		mapping = &arena->mappings[arena->beyond++];
 	}
+	if (mapping)
+		arena->used++;
 	pthread_mutex_unlock(&arena->lock);
 	return mapping;
 }

@@ -31,8 +31,8 @@ int arena_init(struct arena *arena, uint64_t slots, uint32_t shift);
 void arena_destroy(struct arena *arena);
 /* In a child after fork(2), where locks must not be touched: the address space only. */
 void arena_unreserve(struct arena *arena);
-/* A FREE mapping with less than limit slots in use, or NULL. */
-struct mapping *arena_take(struct arena *arena, uint64_t limit);
+/* A FREE mapping, or NULL. */
+struct mapping *arena_take(struct arena *arena);
 void arena_give(struct arena *arena, struct mapping *mapping);
 uint64_t arena_used(struct arena *arena);
 uint64_t arena_beyond(struct arena *arena);

@@ -135,7 +135,7 @@ static int fill_cold(struct fill *fill, bool read_only)
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->cache, !read_only, &error);
+	mapping = slot_get(fill->client, !read_only, &error);
 	if (!mapping)
 		return error;
 	fill_adopt(fill, mapping, read_only);
@@ -166,7 +166,7 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run, boo
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->cache, whole, &error);
+	mapping = slot_get(fill->client, whole, &error);
 	if (!mapping)
 		return fill_release(fill, old, error);
 	fill_adopt(fill, mapping, read_only);

@@ -51,8 +51,7 @@ static bool request_is_sound(const struct mapcache_request *request)
 		return false;
 	if (!request->data_is_ptr)
 		return request->count == 1;
-	return ioreq_check_items(request->data, request->size, request->count,
-				 request->backwards);
+	return ioreq_check_items(request->data, request->size, request->count, request->backwards);
 }
 
 static uint64_t low_bytes(uint64_t value, uint32_t size)

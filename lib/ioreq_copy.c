@@ -29,8 +29,7 @@ static int move_all(struct mapcache_client *client, bool to_device, uint64_t gpa
 		    size_t len, size_t *moved)
 {
 	for (*moved = 0; *moved < len;) {
-		int64_t step =
-			move(client, to_device, gpa + *moved, buffer + *moved, len - *moved);
+		int64_t step = move(client, to_device, gpa + *moved, buffer + *moved, len - *moved);
 
 		if (step < 0)
 			return (int)step;
@@ -95,14 +94,13 @@ static int64_t copy_backwards(struct mapcache_client *client,
 	return done;
 }
 
-static int64_t copy_forwards(struct mapcache_client *client,
-			     const struct mapcache_request *request, uint32_t first,
-			     uint32_t count, char *buffer)
+static int64_t copy_forwards(struct mapcache_client *client, const struct mapcache_request *request,
+			     uint32_t first, uint32_t count, char *buffer)
 {
 	size_t moved;
-	int error = move_all(client, request->write,
-			     request->data + (uint64_t)first * request->size, buffer,
-			     (size_t)count * request->size, &moved);
+	int error =
+		move_all(client, request->write, request->data + (uint64_t)first * request->size,
+			 buffer, (size_t)count * request->size, &moved);
 	size_t items = moved / request->size;
 
 	return items > 0 || !error ? (int64_t)items : error;

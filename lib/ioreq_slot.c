@@ -95,9 +95,8 @@ static int hand_on(struct mapcache_ioreq *server, struct mapcache_client *client
 
 	if (error) {
 		log_message(server->cache, MAPCACHE_LOG_WARNING,
-			    "ioreq: vcpu %u: refused type %u size %u count %u address 0x%llx",
-			    vcpu, copy->type, copy->size, copy->count,
-			    (unsigned long long)copy->addr);
+			    "ioreq: vcpu %u: refused type %u size %u count %u address 0x%llx", vcpu,
+			    copy->type, copy->size, copy->count, (unsigned long long)copy->addr);
 		return error;
 	}
 	error = server->options.handler(server->options.handler_data, client, &request);
@@ -135,8 +134,7 @@ int mapcache_ioreq_handle(struct mapcache_ioreq *server, struct mapcache_client 
 {
 	struct ioreq copy;
 
-	if (server == NULL || client == NULL || vcpu >= server->options.vcpus ||
-	    in_section(client))
+	if (server == NULL || client == NULL || vcpu >= server->options.vcpus || in_section(client))
 		return -EINVAL;
 	/* Acquire: pairs with the release in mapcache_ioreq_enable(), after Xen has cleared
 	 * the page. */

@@ -160,6 +160,6 @@ int ioreq_xen_range(struct ioreq_xen *xen, enum mapcache_ioreq_type type, uint64
 	if (add)
 		return result(xendevicemodel_map_io_range_to_ioreq_server(
 			xen->devicemodel, xen->domid, xen->id, memory, start, end));
-	return result(xendevicemodel_unmap_io_range_from_ioreq_server(
-		xen->devicemodel, xen->domid, xen->id, memory, start, end));
+	return result(xendevicemodel_unmap_io_range_from_ioreq_server(xen->devicemodel, xen->domid,
+								      xen->id, memory, start, end));
 }

@@ -22,7 +22,7 @@
 #define OPTIONS_GRANULE_SHIFT 14
 #define OPTIONS_STRIPES 64
 #define OPTIONS_RECLAIM_MS 40
-#define OPTIONS_RESERVE_MAX 64 /* slots kept back for evictions */
+#define OPTIONS_RESERVE_MAX 1024 /* slots, see slot.c */
 #define OPTIONS_SLOTS_MAX (UINT64_C(1) << 26)
 #define OPTIONS_BUCKETS_MAX (UINT64_C(1) << 32)
 
@@ -134,7 +134,6 @@ static int options_limit(struct mapcache *cache, struct mapcache_options *option
 static void options_settle(struct mapcache *cache, const struct mapcache_options *options)
 {
 	struct settings *settings = &cache->settings;
-	uint64_t reserve;
 
 	settings->bucket_shift = options->bucket_shift;
 	settings->granule_shift = options->granule_shift;
@@ -142,9 +141,9 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	settings->reclaim_ms = options->reclaim_ms;
 	settings->flags = options->flags;
 	settings->slots = options->max_bytes >> options->bucket_shift;
-	reserve = settings->slots / 8 + 1;
-	settings->budget =
-		settings->slots - (reserve < OPTIONS_RESERVE_MAX ? reserve : OPTIONS_RESERVE_MAX);
+	settings->reserve = settings->slots / 8 + 1;
+	if (settings->reserve > OPTIONS_RESERVE_MAX)
+		settings->reserve = OPTIONS_RESERVE_MAX;
 	settings->stale_max = options->max_stale_bytes;
 	settings->vmas_max = options->max_vmas;
 	settings->guest_limit = options->guest_limit;

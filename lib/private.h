@@ -69,6 +69,7 @@ struct mapcache_client {
 	struct mapcache *cache;
 	pthread_t owner;
 	mapcache_atomic_u32 *pins; /* one for every slot; its thread writes, reclaim reads */
+	bool renewable;            /* this section has given out no pointer yet, for certain */
 	int *error;                /* room for a map call's results: the pages of a bucket */
 	mapcache_atomic_u64 counters[COUNTERS];
 	struct mapcache_client *next, *previous; /* clients lock */
@@ -94,6 +95,7 @@ struct retired {
 	struct mapping *pinned;   /* nobody but its pinners */
 	uint32_t clock;           /* the tick that waiting waits for */
 	enum { BARRIER_NONE, BARRIER_RUNNING, BARRIER_DONE } barrier; /* since that tick */
+	mapcache_atomic_u64 pending;                                  /* incoming and waiting */
 	mapcache_atomic_u64 pinned_bytes;
 };
 
@@ -113,7 +115,7 @@ struct reclaim {
 struct settings {
 	uint32_t bucket_shift, granule_shift, stripes, reclaim_ms, flags;
 	uint64_t slots;     /* whole address space */
-	uint64_t budget;    /* slots in use before something is evicted; the rest is reserve */
+	uint64_t reserve;   /* of these, see slot.c */
 	uint64_t stale_max; /* bytes */
 	uint64_t vmas_max;
 	uint64_t guest_limit;
@@ -183,7 +185,7 @@ uint64_t account_stale(struct mapcache *cache);
 /* slot.c: room for one more mapping */
 /* A mapping of nobody's; dirty: what is mapped in it may be left for the caller to map over.
  * NULL and *error: -EAGAIN, -ENOMEM. */
-struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error);
+struct mapping *slot_get(struct mapcache_client *client, bool dirty, int *error);
 void slot_put(struct mapcache *cache, struct mapping *mapping);
 /* Release what is mapped in it. -errno: unchanged. */
 int slot_empty(struct mapcache *cache, struct mapping *mapping);
@@ -203,6 +205,8 @@ void retired_advance(struct mapcache *cache);
 /* Look again at those that were pinned. */
 void retired_check_pins(struct mapcache *cache);
 bool retired_empty(struct mapcache *cache);
+/* How many are on their way through a grace period. */
+uint64_t retired_pending(struct mapcache *cache);
 
 /* release.c: unmapping */
 /* Unmap up to so many bytes of what is ready; returns the bytes unmapped. */

@@ -18,6 +18,7 @@ void retired_push(struct mapcache *cache, struct mapping *mapping, uint64_t curr
 	pthread_mutex_lock(&retired->lock);
 	mapping->next = retired->incoming;
 	retired->incoming = mapping;
+	mapcache_add_relaxed(&retired->pending, 1);
 	pthread_mutex_unlock(&retired->lock);
 }
 
@@ -120,6 +121,8 @@ void retired_advance(struct mapcache *cache)
 		}
 		list = retired->waiting;
 		retired->waiting = NULL;
+		for (struct mapping *each = list; each; each = each->next)
+			mapcache_add_relaxed(&retired->pending, UINT64_MAX);
 		retired->barrier = BARRIER_NONE;
 		retired_sort(cache, list);
 	}
@@ -135,4 +138,9 @@ bool retired_empty(struct mapcache *cache)
 	empty = !retired->incoming && !retired->waiting && !retired->ready && !retired->pinned;
 	pthread_mutex_unlock(&retired->lock);
 	return empty;
+}
+
+uint64_t retired_pending(struct mapcache *cache)
+{
+	return mapcache_load_relaxed(&cache->retired.pending);
 }

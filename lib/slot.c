@@ -8,8 +8,11 @@
  * comes by the slow path once, which shows it again and makes it the newest. What is still on
  * probation when room is needed goes.
  *
- * Slots past the budget are a reserve: evicted mappings need a grace period before their slot
- * can be used again, and nobody may wait for one inside a section (J).
+ * An evicted mapping needs a grace period before its slot can be used again, and nobody may
+ * wait for one inside a section (J). So evicting starts early: of the slots, one reserve is
+ * for mappings on their way through a grace period, and one is free for those who need a slot
+ * meanwhile. Only when that is used up, because a thread was preempted in its section, do
+ * others wait, and not for ever: they may be waiting for each other.
  */
 #include "private.h"
 
@@ -18,12 +21,15 @@
 
 #include "stripe.h"
 
-#define SLOT_TRIES 100
+/* Sections are short, but their threads can be preempted, on a busy machine for long. */
+#define SLOT_WAIT_NS (200 * NS_PER_MS)
+#define SLOT_YIELDS 50 /* before sleeping */
+#define SLOT_PAUSE_NS UINT64_C(100000)
 #define SLOT_EVICT_BATCH 16
 
 bool slot_plenty(struct mapcache *cache)
 {
-	return arena_used(&cache->arena) < cache->settings.budget;
+	return arena_used(&cache->arena) + cache->settings.reserve < cache->settings.slots;
 }
 
 /* One in eight of a stripe, and at least one, wait on probation. */
@@ -61,7 +67,7 @@ static bool slot_evict_from(struct mapcache *cache, struct stripe *stripe)
 /* Retires up to a batch, round the stripes. Returns how many. */
 static unsigned int slot_evict(struct mapcache *cache)
 {
-	uint64_t reserve = cache->settings.slots - cache->settings.budget;
+	uint64_t reserve = cache->settings.reserve;
 	uint64_t batch = reserve < SLOT_EVICT_BATCH ? reserve : SLOT_EVICT_BATCH;
 	unsigned int evicted = 0;
 
@@ -72,6 +78,13 @@ static unsigned int slot_evict(struct mapcache *cache)
 			evicted++;
 	}
 	return evicted;
+}
+
+/* Whether there are more mappings than leave both reserves. */
+static bool slot_crowded(struct mapcache *cache)
+{
+	return mapcache_load_relaxed(&cache->buckets) + 2 * cache->settings.reserve >=
+	       cache->settings.slots;
 }
 
 /* A retired slot that can be used again, emptied unless what is in it may be mapped over. */
@@ -111,29 +124,62 @@ static void slot_trim_vmas(struct mapcache *cache)
 	}
 }
 
-struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
+/*
+ * Let others get on. They may be waiting here as well, each with a section open that the other
+ * needs to end; so this ends after a while whatever they do, and a section from which no
+ * pointer has been had yet begins anew (J).
+ */
+static void slot_pause(struct mapcache_client *client, unsigned int round)
 {
-	struct mapping *mapping;
-	unsigned int evicted = 0;
+	if (client->renewable) {
+		mapcache_end_inline(client);
+		mapcache_begin_inline(client);
+	}
+	if (round < SLOT_YIELDS)
+		sched_yield();
+	else
+		clock_sleep_ns(SLOT_PAUSE_NS);
+}
+
+static struct mapping *slot_find(struct mapcache *cache, bool dirty)
+{
+	struct mapping *mapping = NULL;
+
+	/* What may be mapped over saves an unmap. */
+	if (dirty)
+		mapping = slot_recycle(cache, true);
+	if (!mapping)
+		mapping = arena_take(&cache->arena);
+	if (!mapping)
+		mapping = slot_recycle(cache, dirty);
+	return mapping;
+}
+
+struct mapping *slot_get(struct mapcache_client *client, bool dirty, int *error)
+{
+	struct mapcache *cache = client->cache;
+	uint64_t since = 0;
 
 	if (mapcache_load_relaxed(&cache->vmas) >= cache->settings.vmas_max)
 		slot_trim_vmas(cache);
-	for (int i = 0; i < SLOT_TRIES; i++) {
-		mapping = arena_take(&cache->arena, cache->settings.budget);
-		if (!mapping)
-			mapping = slot_recycle(cache, dirty);
-		if (!mapping) {
-			evicted += slot_evict(cache);
-			mapping = slot_recycle(cache, dirty);
-		}
-		if (!mapping)
-			mapping = arena_take(&cache->arena, cache->settings.slots);
+	for (unsigned int round = 0;; round++) {
+		struct mapping *mapping;
+		unsigned int evicted = 0;
+
+		if (slot_crowded(cache) && retired_pending(cache) < cache->settings.reserve)
+			evicted = slot_evict(cache);
+		mapping = slot_find(cache, dirty);
 		if (mapping)
 			return mapping;
-		sched_yield();
+		retired_check_pins(cache);
+		since = since ? since : clock_ns();
+		if (clock_ns() - since > SLOT_WAIT_NS) {
+			/* Nothing to evict and nothing on its way: it is pinned. */
+			*error = !evicted && !retired_pending(cache) ? -ENOMEM : -EAGAIN;
+			return NULL;
+		}
+		slot_pause(client, round);
 	}
-	*error = evicted ? -EAGAIN : -ENOMEM;
-	return NULL;
 }
 
 void slot_put(struct mapcache *cache, struct mapping *mapping)
