@@ -219,18 +219,22 @@ int domain_give_page(const struct domain *domain, uint64_t gfn)
 		       0;
 }
 
-void domain_write_word(const struct domain *domain, uint64_t gpa, uint32_t value)
+void domain_write_marks(const struct domain *domain, uint64_t gfn, uint32_t count, uint32_t mark)
 {
 	xenforeignmemory_handle *memory = xenforeignmemory_open(NULL, 0);
-	xen_pfn_t gfn = gpa / GUEST_PAGE_SIZE;
-	uint32_t *page;
+	xen_pfn_t *gfns = calloc(count, sizeof(*gfns));
+	uint8_t *pages;
 
-	CHECK(memory);
-	page = xenforeignmemory_map(memory, domain->id, PROT_READ | PROT_WRITE, 1, &gfn, NULL);
-	CHECK(page);
-	page[gpa % GUEST_PAGE_SIZE / 4] = value;
-	xenforeignmemory_unmap(memory, page, 1);
+	CHECK(memory && gfns);
+	for (uint32_t i = 0; i < count; i++)
+		gfns[i] = gfn + i;
+	pages = xenforeignmemory_map(memory, domain->id, PROT_READ | PROT_WRITE, count, gfns, NULL);
+	CHECK(pages);
+	for (uint32_t i = 0; i < count; i++)
+		*(uint32_t *)(pages + (size_t)i * GUEST_PAGE_SIZE) = mark + i;
+	xenforeignmemory_unmap(memory, pages, count);
 	xenforeignmemory_close(memory);
+	free(gfns);
 }
 
 unsigned int domain_destroy_all(void)

@@ -39,8 +39,8 @@ bool domain_vcpu_stands_still(const struct domain *domain, uint32_t vcpu);
 int domain_take_page(const struct domain *domain, uint64_t gfn);
 int domain_give_page(const struct domain *domain, uint64_t gfn);
 
-/* The toolstack's own access to a page, word by word. */
-void domain_write_word(const struct domain *domain, uint64_t gpa, uint32_t value);
+/* Put mark, mark + 1, ... into the first words of pages, around any cache. */
+void domain_write_marks(const struct domain *domain, uint64_t gfn, uint32_t count, uint32_t mark);
 
 /* Destroy what an aborted test has left. Returns how many domains that were. */
 unsigned int domain_destroy_all(void);

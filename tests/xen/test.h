@@ -41,8 +41,22 @@ uint64_t test_now_ns(void);
 				  #value, value_, value_, expected_, expected_);                 \
 	} while (0)
 
-/* The tests by subject. */
-extern const struct test controls_tests[];
-extern const size_t controls_tests_count;
+/* The tests by subject: SUBJECT_tests[] and SUBJECT_tests_count, each in test_SUBJECT.c. */
+#define TEST_SUBJECTS(X)                                                                         \
+	X(requests)                                                                              \
+	X(balloon)                                                                               \
+	X(concurrent)                                                                            \
+	X(servers)                                                                               \
+	X(outside)                                                                               \
+	X(holes)                                                                                 \
+	X(death)                                                                                 \
+	X(restrict)                                                                              \
+	X(virtio)                                                                                \
+	X(controls)
+
+#define TEST_SUBJECT_DECLARATION(subject)                                                        \
+	extern const struct test subject##_tests[];                                              \
+	extern const size_t subject##_tests_count;
+TEST_SUBJECTS(TEST_SUBJECT_DECLARATION)
 
 #endif

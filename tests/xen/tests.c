@@ -9,6 +9,8 @@ int main(void)
 	int failed = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	failed += test_run_all(controls_tests, controls_tests_count);
+#define RUN(subject) failed += test_run_all(subject##_tests, subject##_tests_count);
+	TEST_SUBJECTS(RUN)
+#undef RUN
 	return failed > 0;
 }

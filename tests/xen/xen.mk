@@ -9,10 +9,14 @@ ifeq ($(SAN)$(CROSS_COMPILE)$(filter-out x86_64,$(shell uname -m)),)
 XEN_STATIC_LIBS := -static -lxenctrl -lxenforeignmemory -lxendevicemodel -lxenevtchn \
 	-lxengnttab -lxencall -lxentoollog -lxentoolcore -ldl -lpthread
 
-XEN_SUPPORT := $(addprefix tests/xen/,test.c domain.c emulator.c device.c raw_server.c)
+XEN_SUPPORT := $(addprefix tests/xen/,test.c domain.c emulator.c device.c access.c raw_server.c)
 
 $(eval $(call program,$(B)/xen/tests,\
 	$(sort $(wildcard tests/xen/test_*.c)) tests/xen/tests.c $(XEN_SUPPORT),\
+	$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
+
+# The example as it is, linked statically, for the test that has it serve the guest.
+$(eval $(call program,$(B)/xen/virtio-blk,$(sort $(wildcard examples/virtio-blk/*.c)),\
 	$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
 
 # The guest: 32-bit, no C library, no paging.
@@ -35,7 +39,7 @@ $(B)/xen/guest.elf: tests/xen/guest/guest.ld $(GUEST_OBJECTS)
 $(B)/xen/guest.bin: $(B)/xen/guest.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 
-XEN_FILES := $(B)/xen/tests $(B)/xen/guest.bin
+XEN_FILES := $(addprefix $(B)/xen/,tests virtio-blk guest.bin)
 
 # Last of all checks: it takes longest.
 CHECKS += tests/xen/check
