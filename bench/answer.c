@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <mapcache/mapcache.h>
+
 #include "bench/clock.h"
 #include "bench/histogram.h"
 #include "bench/lineup.h"
@@ -103,16 +105,28 @@ static void member(struct team *team, unsigned int index, void *data)
 		read_until_stopped(data);
 }
 
+/* That what was mapped before still is, but for what the reader had refreshed. */
+static int check_mapped(struct answer_run *run)
+{
+	struct mapcache_stats stats = { .size = sizeof(stats) };
+	uint64_t expected = run->buckets > READ_BUCKETS ? run->buckets - READ_BUCKETS : 0;
+	int error = mapcache_stats(run->ours->contestant->cache(run->ours->instance), &stats);
+
+	if (!error && stats.mapped_bytes < expected * scenario_bucket_bytes(run->bench))
+		error = -EIO;
+	return error;
+}
+
 static int round_of_ours(struct answer_run *run)
 {
-	int error = lineup_populate(run->ours, run->bench, run->buckets);
+	int error;
 
-	if (error)
-		return error;
 	run->stop = false;
 	error = team_run(2, member, run);
 	if (!error)
 		error = run->error;
+	if (!error)
+		error = check_mapped(run);
 	if (error)
 		return scenario_error("ours", error);
 	histogram_merge(&run->cold_all, &run->cold);
@@ -212,6 +226,8 @@ static int run_size(struct bench *bench, uint64_t buckets)
 	if (error)
 		return error;
 	run.ours = lineup_find(&run.lineup, "ours");
+	if (run.ours)
+		error = lineup_populate(run.ours, bench, buckets);
 	for (unsigned int round = 0; round < rounds && !error; round++) {
 		report_progress("answer: %llu buckets, round %u of %u",
 				(unsigned long long)buckets, round + 1, rounds);

@@ -7,6 +7,17 @@
 
 #include "bench/ours.h"
 
+/* An embedder has its client in a local variable, and so in a register. */
+struct ours_context {
+	struct mapcache_client *client;
+	struct ours_thread *thread;
+};
+
+static inline struct ours_context ours_enter(struct ours_thread *thread)
+{
+	return (struct ours_context){ .client = thread->client, .thread = thread };
+}
+
 /*
  * What mapcache_ptr() does after a failed fast path, and counts it: the fast path itself is
  * the library's, instruction for instruction.
@@ -22,54 +33,56 @@ static __attribute__((noinline, cold)) void *ours_slow(struct ours_thread *threa
 	return pointer;
 }
 
-static inline void *ours_pointer(struct ours_thread *thread, uint64_t gpa, int prot)
+static inline void *ours_pointer(struct ours_context own, uint64_t gpa, int prot)
 {
-	void *pointer = mapcache_ptr_fast(thread->client, gpa, 4, prot);
+	void *pointer = mapcache_ptr_fast(own.client, gpa, 4, prot);
 
-	return mapcache_likely(pointer != NULL) ? pointer : ours_slow(thread, gpa, prot);
+	return mapcache_likely(pointer != NULL) ? pointer : ours_slow(own.thread, gpa, prot);
 }
 
-static inline uint32_t ours_read(struct ours_thread *thread, uint64_t gpa)
+static inline uint32_t ours_read(struct ours_context own, uint64_t gpa)
 {
 	const volatile uint32_t *pointer;
 	uint32_t value = 0;
 
-	mapcache_begin(thread->client);
-	pointer = ours_pointer(thread, gpa, PROT_READ);
+	mapcache_begin(own.client);
+	pointer = ours_pointer(own, gpa, PROT_READ);
 	if (mapcache_likely(pointer != NULL))
 		value = *pointer;
-	mapcache_end(thread->client);
+	mapcache_end(own.client);
 	return value;
 }
 
-static inline void ours_write(struct ours_thread *thread, uint64_t gpa, uint32_t value)
+static inline void ours_write(struct ours_context own, uint64_t gpa, uint32_t value)
 {
 	volatile uint32_t *pointer;
 
-	mapcache_begin(thread->client);
-	pointer = ours_pointer(thread, gpa, PROT_READ | PROT_WRITE);
+	mapcache_begin(own.client);
+	pointer = ours_pointer(own, gpa, PROT_READ | PROT_WRITE);
 	if (mapcache_likely(pointer != NULL))
 		*pointer = value;
-	mapcache_end(thread->client);
+	mapcache_end(own.client);
 }
 
-static inline void *ours_pin(struct ours_thread *thread, uint64_t gpa)
+static inline void *ours_pin(struct ours_context own, uint64_t gpa)
 {
 	size_t len = 4;
 
-	return mapcache_pin(thread->client, gpa, &len, PROT_READ | PROT_WRITE, 0);
+	return mapcache_pin(own.client, gpa, &len, PROT_READ | PROT_WRITE, 0);
 }
 
-static inline void ours_unpin(struct ours_thread *thread, uint64_t gpa, void *pointer)
+static inline void ours_unpin(struct ours_context own, uint64_t gpa, void *pointer)
 {
 	(void)gpa;
-	if (mapcache_unlikely(mapcache_client_unpin(thread->client, pointer, 0) != 0))
-		thread->head.failures++;
+	if (mapcache_unlikely(mapcache_client_unpin(own.client, pointer, 0) != 0))
+		own.thread->head.failures++;
 }
 
 #define DESIGN ours
 #define DESIGN_PINS 1
 #define DESIGN_UNSAFE 0
+#define DESIGN_CONTEXT struct ours_context
+#define DESIGN_ENTER(thread) ours_enter(thread)
 #include "bench/loops.h"
 
 static void ours_log(void *data, enum mapcache_log_level level, const char *message)
@@ -150,7 +163,7 @@ void *ours_hold(struct contestant_thread *head, uint64_t gpa, size_t len)
 
 void ours_release(struct contestant_thread *head, uint64_t gpa, void *pointer)
 {
-	ours_unpin((struct ours_thread *)head, gpa, pointer);
+	ours_unpin(ours_enter((struct ours_thread *)head), gpa, pointer);
 }
 
 static void ours_invalidate(void *instance)

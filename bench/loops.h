@@ -10,6 +10,8 @@
  *   DESIGN_write(thread, gpa, value)
  *   DESIGN_pin(thread, gpa) -> void *, DESIGN_unpin(thread, gpa, pointer)
  * where thread is struct DESIGN_thread *, which begins with a struct contestant_thread.
+ * A design that wants something of it in registers, as its user would have it, defines
+ * DESIGN_CONTEXT, a type that takes the place of thread, and DESIGN_ENTER(thread).
  */
 #include "bench/clock.h"
 #include "bench/contestant.h"
@@ -18,6 +20,10 @@
 #define LOOP_PASTE(a, b) LOOP_PASTE2(a, b)
 #define LOOP_NAME(name) LOOP_PASTE(DESIGN, name)
 #define LOOP_THREAD struct LOOP_NAME(thread)
+#ifndef DESIGN_CONTEXT
+#define DESIGN_CONTEXT LOOP_THREAD *
+#define DESIGN_ENTER(thread) (thread)
+#endif
 #if DESIGN_UNSAFE
 #define LOOP_SAFE(access) LOOP_NAME(safe_##access)
 #else
@@ -27,7 +33,7 @@
 static uint64_t LOOP_NAME(hit_loop)(struct contestant_thread *head,
 				    const struct workload *workload, uint64_t count)
 {
-	LOOP_THREAD *thread = (LOOP_THREAD *)head;
+	DESIGN_CONTEXT thread = DESIGN_ENTER((LOOP_THREAD *)head);
 	const uint64_t *gpa = workload->gpa;
 	uint64_t mask = workload->mask, sum = 0;
 
@@ -39,7 +45,7 @@ static uint64_t LOOP_NAME(hit_loop)(struct contestant_thread *head,
 static uint64_t LOOP_NAME(mixed_loop)(struct contestant_thread *head,
 				      const struct workload *workload, uint64_t count)
 {
-	LOOP_THREAD *thread = (LOOP_THREAD *)head;
+	DESIGN_CONTEXT thread = DESIGN_ENTER((LOOP_THREAD *)head);
 	const uint64_t *gpa = workload->gpa;
 	uint64_t mask = workload->mask, sum = 0;
 
@@ -58,7 +64,7 @@ static uint64_t LOOP_NAME(mixed_loop)(struct contestant_thread *head,
 static uint64_t LOOP_NAME(pin_loop)(struct contestant_thread *head,
 				    const struct workload *workload, uint64_t count)
 {
-	LOOP_THREAD *thread = (LOOP_THREAD *)head;
+	DESIGN_CONTEXT thread = DESIGN_ENTER((LOOP_THREAD *)head);
 	const uint64_t *gpa = workload->gpa;
 	uint64_t mask = workload->mask, sum = 0;
 
@@ -76,7 +82,7 @@ static uint64_t LOOP_NAME(pin_loop)(struct contestant_thread *head,
 /* Times each access by itself, so that a stall is seen by the access that had it. */
 static void LOOP_NAME(storm_loop)(struct contestant_thread *head, struct storm_reader *reader)
 {
-	LOOP_THREAD *thread = (LOOP_THREAD *)head;
+	DESIGN_CONTEXT thread = DESIGN_ENTER((LOOP_THREAD *)head);
 	const uint64_t *gpa = reader->workload->gpa;
 	uint64_t mask = reader->workload->mask, i = 0;
 

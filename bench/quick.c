@@ -2,6 +2,7 @@
 /* quick and full: every scenario, and the figures with their goals. */
 #include <string.h>
 
+#include "bench/clock.h"
 #include "bench/scenario.h"
 
 static const struct scenario *const all[] = {
@@ -47,8 +48,15 @@ static uint64_t full_buckets(const struct bench *bench)
 /* One that fails has said why; the others are measured all the same. */
 static void run_scenarios(struct bench *bench, unsigned int count)
 {
-	for (unsigned int i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count; i++) {
+		uint64_t begin = clock_now();
+
 		(void)all[i]->run(bench);
+		report_add(&bench->report, &(struct report_row){
+			.scenario = all[i]->name, .contestant = "all", .variant = "all",
+			.metric = "took", .unit = "s",
+			.value = (double)(clock_now() - begin) / 1e9 });
+	}
 	report_progress(NULL);
 }
 

@@ -18,7 +18,7 @@ struct storm_result {
 	struct histogram hits, misses, all;
 	struct histogram answers; /* ns of the INVALIDATE calls themselves */
 	struct histogram lateness; /* from the time they were due until they were answered */
-	uint64_t skipped; /* due while the one before was still being answered */
+	uint64_t behind; /* answered after the next one had come due */
 };
 
 /* 0 or -errno. */
