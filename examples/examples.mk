@@ -29,3 +29,14 @@ $(DEMO_IMAGE): examples/demo/make-image
 .PHONY: run-demo
 run-demo: $(B)/examples/demo $(DEMO_IMAGE)
 	@$(B)/examples/demo --image $(DEMO_IMAGE) $(DEMO_ARGS)
+
+# ---- the demo, tested -------------------------------------------------------------------
+
+DEMO_SMALL := $(B)/demo/small.ext4
+
+$(DEMO_SMALL): examples/demo/make-image
+	@mkdir -p $(@D)
+	$(Q)examples/demo/make-image $@ 8 >/dev/null
+
+CHECKS += tests/unit/test_demo.sh
+CHECK_FILES += $(B)/examples/demo $(DEMO_SMALL)

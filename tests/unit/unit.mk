@@ -6,11 +6,18 @@
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_SUPPORT := $(sort $(wildcard tests/support/*.c))
 
+# Sources of one test besides its own: <name>_SOURCES.
+VIRTIO_TESTED := tests/unit/virtio_rig.c $(addprefix examples/virtio-blk/,blk.c blk_file.c \
+	blk_request.c guest.c virtio_mmio.c virtqueue.c)
+test_virtio_blk_SOURCES := $(VIRTIO_TESTED)
+test_virtio_hostile_SOURCES := $(VIRTIO_TESTED)
+test_virtio_mmio_SOURCES := $(VIRTIO_TESTED)
+
 # Linker flags of one test: <name>_LDFLAGS.
 test_ioreq_enable_LDFLAGS := -Wl,--wrap=xendevicemodel_set_ioreq_server_state
 
 $(foreach test,$(UNIT_TESTS),$(eval $(call program,$(B)/$(basename $(test)),\
-	$(test) $(UNIT_SUPPORT),$(LIBMAPCACHE_INTERNAL) $(LIBXENSIM),\
+	$(test) $(UNIT_SUPPORT) $($(notdir $(basename $(test)))_SOURCES),$(LIBMAPCACHE_INTERNAL) $(LIBXENSIM),\
 	$(XENSIM_LDFLAGS) $($(notdir $(basename $(test)))_LDFLAGS) $(CMOCKA_LIBS) -lpthread)))
 
 CHECKS_UNIT := $(addprefix $(B)/,$(basename $(UNIT_TESTS)))
