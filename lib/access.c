@@ -13,13 +13,11 @@ static void *access_try(struct mapcache_client *client, uint64_t gpa, size_t len
 	int error;
 
 	for (int i = 0;; i++) {
-		client->renewable = client->fast.depth == 0;
 		mapcache_begin_inline(client);
 		pointer = mapcache_ptr_inline(client, gpa, len, prot);
-		error = errno;
-		client->renewable = false;
 		if (pointer)
 			return pointer;
+		error = errno;
 		mapcache_end_inline(client);
 		/* Waiting is for those who hold nothing that others wait for (J). */
 		if (error != EAGAIN || client->fast.depth || i == ACCESS_TRIES) {

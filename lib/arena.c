@@ -6,11 +6,25 @@
 
 #include "mapping.h"
 
+static void arena_put(struct arena *arena, struct mapping *mapping)
+{
+	struct mapping **list = &arena->free;
+
+	if (mapping < arena->mappings + ARENA_SPARES)
+		list = &arena->spare;
+	else
+		arena->used--;
+	mapping->state = MAPPING_FREE;
+	mapping->next = *list;
+	*list = mapping;
+}
+
 int arena_init(struct arena *arena, uint64_t slots, uint32_t shift)
 {
 	uint64_t bucket = UINT64_C(1) << shift;
 	int error;
 
+	slots += ARENA_SPARES;
 	arena->shift = shift;
 	arena->slots = slots;
 	arena->bytes = slots << shift;
@@ -36,6 +50,9 @@ int arena_init(struct arena *arena, uint64_t slots, uint32_t shift)
 	error = -pthread_mutex_init(&arena->lock, NULL);
 	if (error)
 		goto unmap;
+	for (unsigned int i = 0; i < ARENA_SPARES; i++)
+		arena_put(arena, &arena->mappings[i]);
+	arena->beyond = ARENA_SPARES;
 	return 0;
 unmap:
 	munmap(arena->mappings, (size_t)(slots * sizeof(*arena->mappings)));
@@ -73,14 +90,23 @@ struct mapping *arena_take(struct arena *arena)
 	return mapping;
 }
 
+struct mapping *arena_take_spare(struct arena *arena)
+{
+	struct mapping *mapping;
+
+	pthread_mutex_lock(&arena->lock);
+	mapping = arena->spare;
+	if (mapping)
+		arena->spare = mapping->next;
+	pthread_mutex_unlock(&arena->lock);
+	return mapping;
+}
+
 void arena_give(struct arena *arena, struct mapping *mapping)
 {
 	mapcache_store_relaxed(&mapping->epoch, 0); /* mapcache_gpa(): nobody's */
 	pthread_mutex_lock(&arena->lock);
-	mapping->state = MAPPING_FREE;
-	mapping->next = arena->free;
-	arena->free = mapping;
-	arena->used--;
+	arena_put(arena, mapping);
 	pthread_mutex_unlock(&arena->lock);
 }
 

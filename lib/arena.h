@@ -19,13 +19,15 @@ struct arena {
 	char *base; /* first slot, aligned to a bucket */
 	uint64_t bytes;
 	uint32_t shift;
-	uint64_t slots;
+	uint64_t slots;           /* those of the clients' spares included */
 	struct mapping *mappings; /* one a slot */
 	pthread_mutex_t lock;     /* protects what follows */
-	struct mapping *free;
+	struct mapping *free, *spare;
 	uint64_t used;   /* slots taken and not given back */
 	uint64_t beyond; /* slots at and past this were never taken */
 };
+
+#define ARENA_SPARES 64 /* the first slots, for clients' own use */
 
 int arena_init(struct arena *arena, uint64_t slots, uint32_t shift);
 void arena_destroy(struct arena *arena);
@@ -34,6 +36,8 @@ void arena_unreserve(struct arena *arena);
 /* A FREE mapping, or NULL. */
 struct mapping *arena_take(struct arena *arena);
 void arena_give(struct arena *arena, struct mapping *mapping);
+/* One for a client's own use, or NULL. */
+struct mapping *arena_take_spare(struct arena *arena);
 uint64_t arena_used(struct arena *arena);
 uint64_t arena_beyond(struct arena *arena);
 

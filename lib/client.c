@@ -16,7 +16,7 @@
 
 static size_t client_pins_bytes(const struct mapcache *cache)
 {
-	return (size_t)(cache->settings.slots * sizeof(mapcache_atomic_u32));
+	return (size_t)(cache->arena.slots * sizeof(mapcache_atomic_u32));
 }
 
 int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result)
@@ -40,6 +40,7 @@ int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result
 		error = -errno;
 		goto free_error;
 	}
+	client->spare = arena_take_spare(&cache->arena);
 	client->cache = cache;
 	client->owner = pthread_self();
 	client->fast.shared = &cache->shared;
@@ -78,6 +79,19 @@ void client_fold(struct mapcache_client *client, uint64_t slot)
 	mapcache_store_release(&client->pins[slot], 0);
 }
 
+/* The spare slot goes back; to its pinners first, if there are any. */
+static void client_give_spare(struct mapcache *cache, struct mapping *spare)
+{
+	if (!spare)
+		return;
+	if (client_pins(cache, spare)) {
+		retired_push(cache, spare, spare->mapped);
+		return;
+	}
+	account_retire(cache, mapcache_load_relaxed(&spare->epoch), mapping_bytes(cache, spare));
+	slot_put(cache, spare);
+}
+
 int mapcache_client_close(struct mapcache_client *client)
 {
 	struct mapcache *cache;
@@ -105,9 +119,26 @@ int mapcache_client_close(struct mapcache_client *client)
 	cache->clients.count--;
 	pthread_mutex_unlock(&cache->clients.lock);
 
+	client_give_spare(cache, client->spare);
 	munmap(client->pins, client_pins_bytes(cache));
 	free(client->error);
 	free(client);
+	return 0;
+}
+
+int mapcache_end_slow(struct mapcache_client *client)
+{
+	uint32_t depth = client->fast.depth & ~MAPCACHE_DEPTH_SPARE;
+
+	if (depth == 0)
+		return -EINVAL;
+	if (depth > 1) {
+		client->fast.depth--;
+		return 0;
+	}
+	client->fast.depth = 0;
+	/* Release: as in mapcache_end_inline(). */
+	mapcache_store_release(&client->fast.section, 0);
 	return 0;
 }
 

@@ -128,6 +128,21 @@ static bool fill_usable(const struct fill *fill)
 	return false;
 }
 
+/*
+ * No slot is to be had: what is asked for goes into the client's own, for this section. It is
+ * never shown to anybody else, so nobody else has to be done with it.
+ */
+static int fill_spare(struct fill *fill, bool read_only, int error)
+{
+	struct mapping *mapping = slot_spare(fill->client);
+
+	if (!mapping)
+		return error;
+	fill_adopt(fill, mapping, read_only);
+	mapping->busy = 0;
+	return fill_map(fill, fill_asked(fill));
+}
+
 /* The bucket is in no slot. A placeholder goes into the index before the map call. */
 static int fill_cold(struct fill *fill, bool read_only)
 {
@@ -135,9 +150,9 @@ static int fill_cold(struct fill *fill, bool read_only)
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->client, !read_only, &error);
+	mapping = slot_get(fill->cache, !read_only, &error);
 	if (!mapping)
-		return error;
+		return fill_spare(fill, read_only, error);
 	fill_adopt(fill, mapping, read_only);
 	error = table_populate(&fill->cache->table, fill->request->index);
 	if (error) {
@@ -166,9 +181,9 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run, boo
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->client, whole, &error);
+	mapping = slot_get(fill->cache, whole, &error);
 	if (!mapping)
-		return fill_release(fill, old, error);
+		return fill_release(fill, old, fill_spare(fill, read_only, error));
 	fill_adopt(fill, mapping, read_only);
 	mapping->dense = old->dense;
 	error = fill_map(fill, run);

@@ -122,7 +122,7 @@ static bool lookup_refused(int error)
 	return error < 0 && error != -EAGAIN && error != -ENOMEM && error != -ESRCH;
 }
 
-int lookup_slow(struct mapcache_client *client, struct request *request, void **pointer)
+int lookup_slow(struct mapcache_client *client, const struct request *request, void **pointer)
 {
 	bool read_only = false;
 	int error = FILL_AGAIN;
@@ -130,9 +130,6 @@ int lookup_slow(struct mapcache_client *client, struct request *request, void **
 	client_count(client, COUNTER_SLOW_LOOKUPS, 1);
 	lookup_open_table(client->cache);
 	for (int i = 0; i < LOOKUP_TRIES && error == FILL_AGAIN; i++) {
-		/* The section may have begun anew meanwhile, so that others no longer mind what
-		 * is older than it: it must not be had now (B). */
-		request->epoch = epoch_now(&client->cache->shared);
 		error = lookup_try(client, request, read_only, pointer);
 		if (lookup_refused(error) && !request->write && !read_only) {
 			read_only = true;

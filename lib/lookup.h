@@ -8,7 +8,7 @@
 int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot,
 		 struct request *request);
 /* Inside a section: 0 and the address, or -errno. */
-int lookup_slow(struct mapcache_client *client, struct request *request, void **pointer);
+int lookup_slow(struct mapcache_client *client, const struct request *request, void **pointer);
 /* After many invalidations the table is closed; sweep and open it. */
 void lookup_open_table(struct mapcache *cache);
 

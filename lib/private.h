@@ -69,7 +69,7 @@ struct mapcache_client {
 	struct mapcache *cache;
 	pthread_t owner;
 	mapcache_atomic_u32 *pins; /* one for every slot; its thread writes, reclaim reads */
-	bool renewable;            /* this section has given out no pointer yet, for certain */
+	struct mapping *spare;     /* a slot that only this client uses; may be NULL */
 	int *error;                /* room for a map call's results: the pages of a bucket */
 	mapcache_atomic_u64 counters[COUNTERS];
 	struct mapcache_client *next, *previous; /* clients lock */
@@ -185,7 +185,9 @@ uint64_t account_stale(struct mapcache *cache);
 /* slot.c: room for one more mapping */
 /* A mapping of nobody's; dirty: what is mapped in it may be left for the caller to map over.
  * NULL and *error: -EAGAIN, -ENOMEM. */
-struct mapping *slot_get(struct mapcache_client *client, bool dirty, int *error);
+struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error);
+/* The client's own, empty, once in a section; or NULL. */
+struct mapping *slot_spare(struct mapcache_client *client);
 void slot_put(struct mapcache *cache, struct mapping *mapping);
 /* Release what is mapped in it. -errno: unchanged. */
 int slot_empty(struct mapcache *cache, struct mapping *mapping);

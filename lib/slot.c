@@ -12,7 +12,9 @@
  * wait for one inside a section (J). So evicting starts early: of the slots, one reserve is
  * for mappings on their way through a grace period, and one is free for those who need a slot
  * meanwhile. Only when that is used up, because a thread was preempted in its section, do
- * others wait, and not for ever: they may be waiting for each other.
+ * others wait, and not for long: they may be waiting for each other. Then there is the
+ * client's spare slot, which no other client ever sees, so that it needs no grace period but
+ * the end of the client's own section.
  */
 #include "private.h"
 
@@ -21,10 +23,10 @@
 
 #include "stripe.h"
 
-/* Sections are short, but their threads can be preempted, on a busy machine for long. */
-#define SLOT_WAIT_NS (200 * NS_PER_MS)
+/* Sections are short, but their threads can be preempted. */
+#define SLOT_WAIT_NS (2 * NS_PER_MS)
 #define SLOT_YIELDS 50 /* before sleeping */
-#define SLOT_PAUSE_NS UINT64_C(100000)
+#define SLOT_PAUSE_NS UINT64_C(50000)
 #define SLOT_EVICT_BATCH 16
 
 bool slot_plenty(struct mapcache *cache)
@@ -124,23 +126,6 @@ static void slot_trim_vmas(struct mapcache *cache)
 	}
 }
 
-/*
- * Let others get on. They may be waiting here as well, each with a section open that the other
- * needs to end; so this ends after a while whatever they do, and a section from which no
- * pointer has been had yet begins anew (J).
- */
-static void slot_pause(struct mapcache_client *client, unsigned int round)
-{
-	if (client->renewable) {
-		mapcache_end_inline(client);
-		mapcache_begin_inline(client);
-	}
-	if (round < SLOT_YIELDS)
-		sched_yield();
-	else
-		clock_sleep_ns(SLOT_PAUSE_NS);
-}
-
 static struct mapping *slot_find(struct mapcache *cache, bool dirty)
 {
 	struct mapping *mapping = NULL;
@@ -155,9 +140,8 @@ static struct mapping *slot_find(struct mapcache *cache, bool dirty)
 	return mapping;
 }
 
-struct mapping *slot_get(struct mapcache_client *client, bool dirty, int *error)
+struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
 {
-	struct mapcache *cache = client->cache;
 	uint64_t since = 0;
 
 	if (mapcache_load_relaxed(&cache->vmas) >= cache->settings.vmas_max)
@@ -178,8 +162,28 @@ struct mapping *slot_get(struct mapcache_client *client, bool dirty, int *error)
 			*error = !evicted && !retired_pending(cache) ? -ENOMEM : -EAGAIN;
 			return NULL;
 		}
-		slot_pause(client, round);
+		if (round < SLOT_YIELDS)
+			sched_yield();
+		else
+			clock_sleep_ns(SLOT_PAUSE_NS);
 	}
+}
+
+struct mapping *slot_spare(struct mapcache_client *client)
+{
+	struct mapcache *cache = client->cache;
+	struct mapping *spare = client->spare;
+
+	if (!spare || (client->fast.depth & MAPCACHE_DEPTH_SPARE) || client_pins(cache, spare))
+		return NULL;
+	if (spare->mapped) {
+		account_retire(cache, mapcache_load_relaxed(&spare->epoch),
+			       mapping_bytes(cache, spare));
+		if (slot_empty(cache, spare))
+			return NULL;
+	}
+	client->fast.depth |= MAPCACHE_DEPTH_SPARE;
+	return spare;
 }
 
 void slot_put(struct mapcache *cache, struct mapping *mapping)

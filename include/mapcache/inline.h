@@ -18,7 +18,6 @@
 #ifndef MAPCACHE_INLINE_H
 #define MAPCACHE_INLINE_H
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,7 +50,7 @@ struct mapcache_shared {
 /* The head of every client: what its own thread needs for a hit. */
 struct mapcache_client_fast {
 	mapcache_atomic_u64 section; /* written by its thread, read by grace periods */
-	uint32_t depth;              /* nested sections; its thread only */
+	uint32_t depth;              /* nested sections, MAPCACHE_DEPTH_*; its thread only */
 	uint32_t fenced;             /* no membarrier(2): begin needs a full fence */
 	const struct mapcache_shared *shared;
 	const struct mapcache_entry *table;
@@ -60,8 +59,12 @@ struct mapcache_client_fast {
 	uint32_t granule_shift;
 };
 
+/* In depth: this section uses the client's spare slot. */
+#define MAPCACHE_DEPTH_SPARE 0x80000000u
+
 struct mapcache_client;
 
+int mapcache_end_slow(struct mapcache_client *client);
 void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
 
 static inline void mapcache_begin_inline(struct mapcache_client *client)
@@ -107,10 +110,7 @@ static inline int mapcache_end_inline(struct mapcache_client *client)
 		mapcache_store_release(&fast->section, 0);
 		return 0;
 	}
-	if (mapcache_unlikely(fast->depth == 0))
-		return -EINVAL;
-	fast->depth--;
-	return 0;
+	return mapcache_end_slow(client);
 }
 
 /*
