@@ -174,7 +174,9 @@ static int map_frames(const struct request *request, void *address, int flags, v
 
 	if (!mapping)
 		return -ENOMEM;
+	jitter();
 	ret = get_frames(request, mapping);
+	jitter();
 	if (!ret || request->error) {
 		spend(cost_of_map(request->pages));
 		ret = foreign_install(mapping, address, request->prot, flags);

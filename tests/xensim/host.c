@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The simulated host: start, stop, totals, what calls cost. */
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "private.h"
 
@@ -27,6 +29,25 @@ void spend(uint64_t ns)
 	end = time_now() + ns;
 	while (time_now() < end)
 		;
+}
+
+void jitter(void)
+{
+	static __thread uint64_t random;
+	static uint64_t threads;
+
+	if (!host.options.jitter)
+		return;
+	if (!random)
+		random = (host.options.seed + add_relaxed(&threads, UINT64_C(1)) + 1) *
+			 UINT64_C(0x9e3779b97f4a7c15);
+	random ^= random << 13;
+	random ^= random >> 7;
+	random ^= random << 17;
+	if (!(random >> 58))
+		usleep((unsigned int)(random % 100));
+	else if (!(random >> 62))
+		sched_yield();
 }
 
 /* call + pages * page gives 1 for one page and the measured factor for 256. */
@@ -188,6 +209,7 @@ int xensim_stop(FILE *report)
 			domains, totals.foreign_mappings, totals.foreign_pages, totals.pages_held,
 			lost, totals.handles_open);
 	evtchn_exit();
+	oracle_exit();
 	free_domains();
 	registry_exit();
 	memory_exit();

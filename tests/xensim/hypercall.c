@@ -12,6 +12,8 @@ static int finish(struct xensim_vcpu *vcpu, int result)
 {
 	int ret = invalidate_after_hypercall(vcpu);
 
+	if (!ret)
+		oracle_changes_over(vcpu);
 	return ret ? ret : result;
 }
 

@@ -129,9 +129,11 @@ int ioreq_send(struct xensim_vcpu *vcpu, struct ioreq_server *server, const stru
 	if (domain_stopping(vcpu->domain))
 		return -ESHUTDOWN;
 	fault_request_hook(vcpu->domain->domid, server->id, vcpu->id, request);
+	jitter();
 	if (!post(vcpu, server, request))
 		return 0;
 	ret = await(vcpu, server, data);
+	jitter();
 	if (!ret)
 		vcpu->leftover = *data;
 	return ret;
@@ -148,6 +150,7 @@ static void send_invalidate(struct xensim_vcpu *vcpu, struct ioreq_server *serve
 	};
 
 	fault_request_hook(vcpu->domain->domid, server->id, vcpu->id, &request);
+	jitter();
 	pending->server = server;
 	pending->sent = post(vcpu, server, &request);
 	if (pending->sent)

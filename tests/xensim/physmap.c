@@ -46,8 +46,10 @@ int physmap_remove(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint6
 	bool freed = false;
 	int ret = 0;
 
-	for (i = 0; !ret && i < UINT64_C(1) << order; i++)
+	for (i = 0; !ret && i < UINT64_C(1) << order; i++) {
+		oracle_will_change(domain, vcpu, gfn + i, true);
 		ret = remove_page(domain, gfn + i, &freed);
+	}
 	note(domain, vcpu, freed);
 	return ret;
 }
@@ -113,12 +115,29 @@ static int put_new_pages(struct xensim_domain *domain, uint64_t gfn, unsigned in
 	return ret;
 }
 
+/* Over memory it is silent on x86; into a hole there is nothing to be told. */
+static void announce_populate(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,
+			      unsigned int order)
+{
+	uint64_t end = gfn + (UINT64_C(1) << order);
+	uint64_t mfn;
+	int level;
+
+	for (; gfn < end; gfn++)
+		oracle_will_change(domain, vcpu, gfn,
+				   host.options.arch == XENSIM_ARM ||
+				   !p2m_has_page(p2m_lookup(domain, gfn, &mfn, &level)));
+}
+
 int physmap_populate(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,
 		     unsigned int order)
 {
 	bool freed = false;
-	int ret = put_new_pages(domain, gfn, order, &freed);
+	int ret;
 
+	if (oracle_used())
+		announce_populate(domain, vcpu, gfn, order);
+	ret = put_new_pages(domain, gfn, order, &freed);
 	note(domain, vcpu, freed && host.options.arch == XENSIM_ARM);
 	return ret;
 }
@@ -126,8 +145,10 @@ int physmap_populate(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uin
 int physmap_add(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn)
 {
 	bool freed = false;
-	int ret = put_new_pages(domain, gfn, 0, &freed);
+	int ret;
 
+	oracle_will_change(domain, vcpu, gfn, true);
+	ret = put_new_pages(domain, gfn, 0, &freed);
 	note(domain, vcpu, freed);
 	return ret;
 }
@@ -139,6 +160,7 @@ int physmap_exchange(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uin
 	int level;
 	int ret = -EINVAL;
 
+	oracle_will_change(domain, vcpu, gfn, true);
 	pthread_mutex_lock(&domain->p2m_lock);
 	if (p2m_lookup(domain, gfn, &old, &level) != XENSIM_RAM)
 		goto out;

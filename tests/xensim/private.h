@@ -67,6 +67,8 @@ extern struct host host;
 uint64_t time_now(void); /* ns */
 /* Busy wait: what a call costs on the imitated machine, in ns. */
 void spend(uint64_t ns);
+/* With options.jitter: a pause, now and then. */
+void jitter(void);
 uint64_t cost_of_map(size_t pages);
 uint64_t cost_of_unmap(size_t pages);
 
@@ -159,6 +161,8 @@ struct xensim_vcpu {
 	xensim_program program;
 	void *data;
 	bool invalidate; /* atomic: an INVALIDATE is due */
+	uint64_t *changed; /* oracle lock: frames that the hypercall at work changes */
+	size_t changed_count;
 	uint64_t leftover; /* what the last request left in its register */
 	/* What it sleeps on: events counts notifications of its ports and kicks by shutdown,
 	 * interrupts what halted programs wait for. */
@@ -365,6 +369,16 @@ int dirty_add(struct dirty_log *log, uint64_t gfn, uint64_t pages);
 /* Copies in atomic units: guest memory is shared with vCPUs that race by nature. */
 void guest_copy_in(void *to, const void *guest, size_t len);
 void guest_copy_out(void *guest, const void *from, size_t len);
+
+/* ---- oracle.c ------------------------------------------------------------------------------------------- */
+
+bool oracle_used(void);
+/* A page is about to change. told: an INVALIDATE that vcpu awaits comes of it. */
+void oracle_will_change(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,
+			bool told);
+/* The hypercall has returned: what it took away must not be seen any more. */
+void oracle_changes_over(struct xensim_vcpu *vcpu);
+void oracle_exit(void);
 
 /* ---- fault.c -------------------------------------------------------------------------------------------- */
 

@@ -55,13 +55,6 @@ int stop(void **state)
 	return 0;
 }
 
-int stop_leaking(void **state)
-{
-	(void)state;
-	xensim_stop(NULL);
-	return 0;
-}
-
 void *map_range(uint64_t gfn, size_t pages, int prot, int *err)
 {
 	xen_pfn_t *list = calloc(pages, sizeof(*list));
@@ -211,23 +204,33 @@ static void call_program(struct xensim_vcpu *vcpu, void *data)
 void call_start(struct call *call, uint32_t vcpu)
 {
 	call->done = 0;
+	call->vcpu = vcpu;
 	assert_int_equal(xensim_vcpu_start(guest, vcpu, call_program, call), 0);
 }
 
 int call_finish(struct call *call)
 {
 	wait_for(&call->done, 1);
+	assert_int_equal(xensim_vcpu_join(guest, call->vcpu), 0);
 	return call->result;
 }
+
+#define RUN(title, group) \
+	_cmocka_run_group_tests(title, group##_tests, group##_count, NULL, NULL)
 
 int main(void)
 {
 	int failed = 0;
 
-	failed += _cmocka_run_group_tests("foreign mapping", map_tests, map_count, NULL, NULL);
-	failed += _cmocka_run_group_tests("p2m", p2m_tests, p2m_count, NULL, NULL);
-	failed += _cmocka_run_group_tests("ioreq servers", ioreq_tests, ioreq_count, NULL, NULL);
-	failed += _cmocka_run_group_tests("I/O", io_tests, io_count, NULL, NULL);
-	failed += _cmocka_run_group_tests("event channels", evtchn_tests, evtchn_count, NULL, NULL);
+	failed += RUN("foreign mapping", map);
+	failed += RUN("accounting", account);
+	failed += RUN("p2m", p2m);
+	failed += RUN("failures", fault);
+	failed += RUN("INVALIDATE", ioreq);
+	failed += RUN("ioreq servers", server);
+	failed += RUN("I/O", io);
+	failed += RUN("guest", guest);
+	failed += RUN("event channels", evtchn);
+	failed += RUN("oracle", oracle);
 	return failed ? 1 : 0;
 }

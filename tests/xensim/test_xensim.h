@@ -30,8 +30,6 @@ int start_x86(void **state);
 int start_arm(void **state);
 int start_with(const struct xensim_options *options);
 int stop(void **state);
-/* Teardown for tests that leak on purpose. */
-int stop_leaking(void **state);
 
 /* A map of pages frames from gfn on; NULL as the library does. err may be NULL. */
 void *map_range(uint64_t gfn, size_t pages, int prot, int *err);
@@ -66,13 +64,33 @@ void model_idle(struct model *model);
 struct call {
 	int (*run)(struct xensim_vcpu *vcpu, void *argument);
 	void *argument;
+	uint32_t vcpu;
 	int result;
 	uint32_t done;
 };
 void call_start(struct call *call, uint32_t vcpu);
 int call_finish(struct call *call);
 
-extern const struct CMUnitTest map_tests[], p2m_tests[], ioreq_tests[], io_tests[], evtchn_tests[];
-extern const size_t map_count, p2m_count, ioreq_count, io_count, evtchn_count;
+/* One group a file. */
+extern const struct CMUnitTest map_tests[];
+extern const size_t map_count;
+extern const struct CMUnitTest account_tests[];
+extern const size_t account_count;
+extern const struct CMUnitTest p2m_tests[];
+extern const size_t p2m_count;
+extern const struct CMUnitTest fault_tests[];
+extern const size_t fault_count;
+extern const struct CMUnitTest ioreq_tests[];
+extern const size_t ioreq_count;
+extern const struct CMUnitTest server_tests[];
+extern const size_t server_count;
+extern const struct CMUnitTest io_tests[];
+extern const size_t io_count;
+extern const struct CMUnitTest guest_tests[];
+extern const size_t guest_count;
+extern const struct CMUnitTest evtchn_tests[];
+extern const size_t evtchn_count;
+extern const struct CMUnitTest oracle_tests[];
+extern const size_t oracle_count;
 
 #endif

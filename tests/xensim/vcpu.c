@@ -30,6 +30,7 @@ void vcpu_exit(struct xensim_domain *domain)
 	if (!domain->vcpus)
 		return;
 	for (i = 0; i < domain->vcpu_count; i++) {
+		free(domain->vcpus[i].changed);
 		pthread_cond_destroy(&domain->vcpus[i].wake);
 		pthread_mutex_destroy(&domain->vcpus[i].lock);
 	}

@@ -51,6 +51,8 @@ static int begin_release(void *address, size_t len, bool can_fail, struct mappin
 /* The addresses do not show the pages any more: only now their references may go. */
 static void end_release(struct mapping *list)
 {
+	if (list)
+		jitter();
 	if (list && mapping_drop(list))
 		add_relaxed(&host.unmap_calls, 1);
 }

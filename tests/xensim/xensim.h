@@ -44,7 +44,9 @@ struct xensim_options {
 	bool no_map_resource;       /* an older Xen: EOPNOTSUPP, use the frame number */
 	bool no_populate;           /* do not fill page tables at map time (faster tests) */
 	struct xensim_cost cost;
-	uint64_t seed;
+	uint64_t seed;              /* of jitter */
+	bool jitter;                /* pause at random where orders matter: before frames are
+				       looked at, before pages are released, around requests */
 };
 
 /* options may be NULL. -EBUSY when one is running. */
@@ -231,12 +233,27 @@ void xensim_set_map_hook(xensim_map_hook hook, void *data);
 /* ---- the oracle ------------------------------------------------------------------------ */
 
 /*
- * The guest side knows what every page must hold. Each 8-byte word w at gpa that a guest
- * program writes with xensim_oracle_store() is remembered by machine page; xensim_oracle_check
- * says whether a value that a device model read could be there.
+ * By page. 1: address (inside a foreign mapping) shows the machine page that the p2m has at gpa
+ * now; 0: another page (stale); -EFAULT: gpa is a hole; -ENOENT: no foreign mapping at address.
  */
 int xensim_is_mapping_of(struct xensim_domain *domain, const void *address, uint64_t gpa);
-/* 1: address (inside a foreign mapping) shows the machine page that the p2m has at gpa now; 0:
- * another page (stale); -EFAULT: gpa is a hole; -ENOENT: no foreign mapping at address. */
+
+/*
+ * By word. A guest program stores with xensim_oracle_store() (8 bytes, aligned), which keeps
+ * the last values of every word and when each was over: the next store has returned, or the
+ * hypercall that took the page away has, and with it every answer to INVALIDATE.
+ *
+ * A device model notes xensim_oracle_now(), looks the address up, reads the word and asks
+ * xensim_oracle_check(). 1: the word can have held this value since then; 0: it cannot: the
+ * mapping was stale, or a write went astray; -ENOENT: nothing is known (never stored to, too
+ * many stores since, or its page was changed from outside, or silently by a populate over it).
+ *
+ * Each word, and the page it is in, belongs to one vCPU: only its program stores there and
+ * makes hypercalls on it.
+ */
+int xensim_oracle_store(struct xensim_vcpu *vcpu, uint64_t gpa, uint64_t value);
+uint64_t xensim_oracle_now(void);
+int xensim_oracle_check(struct xensim_domain *domain, uint64_t gpa, uint64_t value,
+			uint64_t since);
 
 #endif
