@@ -20,7 +20,7 @@ static void *access_try(struct mapcache_client *client, uint64_t gpa, size_t len
 		error = errno;
 		mapcache_end_inline(client);
 		/* Waiting is for those who hold nothing that others wait for (J). */
-		if (error != EAGAIN || client->fast.depth || i == ACCESS_TRIES) {
+		if (error != EAGAIN || mapcache_inside_inline(client) || i == ACCESS_TRIES) {
 			errno = error;
 			return NULL;
 		}
@@ -30,7 +30,7 @@ static void *access_try(struct mapcache_client *client, uint64_t gpa, size_t len
 
 void *access_begin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot)
 {
-	uint64_t rest = client->fast.bucket_size - (gpa & (client->fast.bucket_size - 1));
+	uint64_t rest = client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1;
 	size_t part = rest < *len ? (size_t)rest : *len;
 	size_t page =
 		(size_t)((UINT64_C(1) << PAGE_SHIFT) - (gpa & ((UINT64_C(1) << PAGE_SHIFT) - 1)));

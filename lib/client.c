@@ -45,10 +45,13 @@ int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result
 	client->owner = pthread_self();
 	client->fast.shared = &cache->shared;
 	client->fast.table = cache->table.entries;
-	client->fast.bucket_size = UINT64_C(1) << cache->settings.bucket_shift;
+	client->fast.bucket_mask = (UINT64_C(1) << cache->settings.bucket_shift) - 1;
 	client->fast.bucket_shift = cache->settings.bucket_shift;
 	client->fast.granule_shift = cache->settings.granule_shift;
-	client->fast.fenced = cache->clients.fenced;
+	if (cache->clients.fenced) {
+		client->fast.section = MAPCACHE_SECTION_FENCED;
+		client->fast.nested = MAPCACHE_NESTED_FENCED;
+	}
 
 	pthread_mutex_lock(&cache->clients.lock);
 	client->next = cache->clients.first;
@@ -99,7 +102,7 @@ int mapcache_client_close(struct mapcache_client *client)
 
 	if (!client)
 		return -EINVAL;
-	if (client->fast.depth)
+	if (mapcache_inside_inline(client))
 		return -EBUSY;
 	cache = client->cache;
 	slots = arena_beyond(&cache->arena);
@@ -126,19 +129,34 @@ int mapcache_client_close(struct mapcache_client *client)
 	return 0;
 }
 
+void mapcache_begin_slow(struct mapcache_client *client)
+{
+	struct mapcache_client_fast *fast = &client->fast;
+
+	if (!epoch_section_idle(mapcache_load_relaxed(&fast->section))) {
+		fast->nested++;
+		return;
+	}
+	/* Acquire and release: as in mapcache_begin_inline(). */
+	mapcache_store_release(&fast->section, mapcache_load_acquire(&fast->shared->stamp));
+	/* Pairs with the fence in client_barrier(), which is one here, too (B). */
+	mapcache_fence_seq_cst();
+}
+
 int mapcache_end_slow(struct mapcache_client *client)
 {
-	uint32_t depth = client->fast.depth & ~MAPCACHE_DEPTH_SPARE;
+	struct mapcache_client_fast *fast = &client->fast;
+	uint32_t fenced = fast->nested & MAPCACHE_NESTED_FENCED;
 
-	if (depth == 0)
+	if (!mapcache_inside_inline(client))
 		return -EINVAL;
-	if (depth > 1) {
-		client->fast.depth--;
+	if (fast->nested & ~(MAPCACHE_NESTED_FENCED | MAPCACHE_NESTED_SPARE)) {
+		fast->nested--;
 		return 0;
 	}
-	client->fast.depth = 0;
+	fast->nested = fenced;
 	/* Release: as in mapcache_end_inline(). */
-	mapcache_store_release(&client->fast.section, 0);
+	mapcache_store_release(&fast->section, fenced ? MAPCACHE_SECTION_FENCED : 0);
 	return 0;
 }
 
@@ -257,7 +275,8 @@ bool client_in_section(struct mapcache *cache)
 
 	pthread_mutex_lock(&cache->clients.lock);
 	for (client = cache->clients.first; client && !inside; client = client->next)
-		inside = pthread_equal(client->owner, pthread_self()) && client->fast.depth;
+		inside = pthread_equal(client->owner, pthread_self()) &&
+			 mapcache_inside_inline(client);
 	pthread_mutex_unlock(&cache->clients.lock);
 	return inside;
 }

@@ -73,16 +73,21 @@ static inline uint32_t epoch_advance(struct mapcache_shared *shared)
  * tick / made before the epoch. The word was loaded with acquire, after epoch_barrier():
  * pairs with the release stores in begin and end (B).
  */
+static inline bool epoch_section_idle(uint64_t section)
+{
+	return epoch_of(section) == 0;
+}
+
 static inline bool epoch_section_after_clock(uint64_t section, uint32_t clock)
 {
 	uint32_t age = ((uint32_t)(section >> MAPCACHE_EPOCH_BITS) - clock) & EPOCH_CLOCK_MASK;
 
-	return section == 0 || age < (UINT32_C(1) << (EPOCH_CLOCK_BITS - 1));
+	return epoch_section_idle(section) || age < (UINT32_C(1) << (EPOCH_CLOCK_BITS - 1));
 }
 
 static inline bool epoch_section_in(uint64_t section, uint64_t epoch)
 {
-	return section == 0 || epoch_of(section) >= epoch;
+	return epoch_section_idle(section) || epoch_of(section) >= epoch;
 }
 
 /* Which answer a scan over all sections wants. */

@@ -126,7 +126,7 @@ static void serve(struct mapcache_ioreq *server, struct mapcache_client *client,
 
 static bool in_section(const struct mapcache_client *client)
 {
-	return ((const struct mapcache_client_fast *)client)->depth != 0;
+	return mapcache_inside_inline(client);
 }
 
 int mapcache_ioreq_handle(struct mapcache_ioreq *server, struct mapcache_client *client,

@@ -57,7 +57,7 @@ static void lookup_sweep_table(struct mapcache *cache)
 		pthread_mutex_unlock(&stripe->lock);
 	}
 	mapcache_add_relaxed(&cache->table_sweeps, 1);
-	mapcache_store_relaxed(&cache->shared.limit, cache->table.buckets);
+	mapcache_store_relaxed(&cache->shared.limit, cache->settings.guest_limit);
 	if (epoch_now(&cache->shared) >> EPOCH_SWEEP_SHIFT != before >> EPOCH_SWEEP_SHIFT)
 		mapcache_store_relaxed(&cache->shared.limit, 0);
 }
@@ -145,7 +145,7 @@ void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len
 	void *pointer = NULL;
 	int error = -EINVAL;
 
-	if (client && client->fast.depth)
+	if (client && mapcache_inside_inline(client))
 		error = lookup_check(client->cache, gpa, len, prot, &request);
 	if (!error)
 		error = lookup_slow(client, &request, &pointer);

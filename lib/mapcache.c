@@ -74,7 +74,7 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	error = table_init(&cache->table, settings->guest_limit >> settings->bucket_shift);
 	if (error)
 		goto destroy_locks;
-	cache->shared.limit = cache->table.buckets;
+	cache->shared.limit = settings->guest_limit;
 	error = arena_init(&cache->arena, settings->slots, settings->bucket_shift);
 	if (error)
 		goto destroy_table;

@@ -51,20 +51,19 @@ static void *pin_slow(struct mapcache_client *client, uint64_t gpa, size_t *len,
 void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
 		   unsigned int flags)
 {
-	uint64_t offset, part;
+	uint64_t part;
 	void *pointer;
 
 	if (mapcache_unlikely(!client || !len || flags)) {
 		errno = EINVAL;
 		return NULL;
 	}
-	offset = gpa & (client->fast.bucket_size - 1);
-	part = client->fast.bucket_size - offset;
+	part = client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1;
 	if (part > *len)
 		part = *len;
 	mapcache_begin_inline(client);
-	pointer = mapcache_ptr_fast(client, gpa, (size_t)part, prot);
-	if (mapcache_likely(pointer && !pin_take(client, pointer))) {
+	if (mapcache_likely(mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) &&
+			    !pin_take(client, pointer))) {
 		mapcache_end_inline(client);
 		*len = (size_t)part;
 		return pointer;

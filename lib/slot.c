@@ -174,7 +174,7 @@ struct mapping *slot_spare(struct mapcache_client *client)
 	struct mapcache *cache = client->cache;
 	struct mapping *spare = client->spare;
 
-	if (!spare || (client->fast.depth & MAPCACHE_DEPTH_SPARE) || client_pins(cache, spare))
+	if (!spare || (client->fast.nested & MAPCACHE_NESTED_SPARE) || client_pins(cache, spare))
 		return NULL;
 	if (spare->mapped) {
 		account_retire(cache, mapcache_load_relaxed(&spare->epoch),
@@ -182,7 +182,7 @@ struct mapping *slot_spare(struct mapcache_client *client)
 		if (slot_empty(cache, spare))
 			return NULL;
 	}
-	client->fast.depth |= MAPCACHE_DEPTH_SPARE;
+	client->fast.nested |= MAPCACHE_NESTED_SPARE;
 	return spare;
 }
 

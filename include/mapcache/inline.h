@@ -7,7 +7,7 @@
  *
  *   stamp    one 64-bit word of the cache: [63:44] grace clock, [43:0] epoch.
  *            mapcache_invalidate() adds 1; a grace period for evictions adds 1 << 44.
- *   section  one word of the client: 0 = idle, else the stamp at which it began.
+ *   section  one word of the client: the stamp at which it began; epoch 0: idle.
  *   entry    two words per bucket, 16 bytes, never across a cache line:
  *            word  [63:38] low 26 bits of the epoch of the mapping
  *                  [37]    every granule is valid    [36] writable
@@ -18,6 +18,7 @@
 #ifndef MAPCACHE_INLINE_H
 #define MAPCACHE_INLINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,7 +43,7 @@ struct mapcache_entry {
 /* Shared by all clients; written by invalidations and grace periods only. */
 struct mapcache_shared {
 	mapcache_atomic_u64 stamp;
-	/* Buckets that the table covers. 0 while the table is closed: every look-up then
+	/* Guest bytes that the table covers. 0 while the table is closed: every look-up then
 	 * takes the slow path, which sweeps and opens it again (tag wrap-around). */
 	mapcache_atomic_u64 limit;
 };
@@ -50,120 +51,123 @@ struct mapcache_shared {
 /* The head of every client: what its own thread needs for a hit. */
 struct mapcache_client_fast {
 	mapcache_atomic_u64 section; /* written by its thread, read by grace periods */
-	uint32_t depth;              /* nested sections, MAPCACHE_DEPTH_*; its thread only */
-	uint32_t fenced;             /* no membarrier(2): begin needs a full fence */
+	uint32_t nested;             /* sections inside the outermost, MAPCACHE_NESTED_*;
+					0: the end is the outermost and needs no more than
+					a store. Its thread only */
+	uint32_t bucket_shift;
+	uint64_t bucket_mask; /* bytes of a bucket - 1 */
 	const struct mapcache_shared *shared;
 	const struct mapcache_entry *table;
-	uint64_t bucket_size; /* bytes */
-	uint32_t bucket_shift;
 	uint32_t granule_shift;
 };
 
-/* In depth: this section uses the client's spare slot. */
-#define MAPCACHE_DEPTH_SPARE 0x80000000u
+/* A section word whose epoch is 0 is that of an idle client; this is how one without
+ * membarrier(2) is idle, so that begin takes the slow path to its full fence. */
+#define MAPCACHE_SECTION_FENCED (UINT64_C(1) << 63)
+/* In nested: this client is fenced; this section uses the client's spare slot. */
+#define MAPCACHE_NESTED_FENCED 0x80000000u
+#define MAPCACHE_NESTED_SPARE 0x40000000u
 
 struct mapcache_client;
 
+void mapcache_begin_slow(struct mapcache_client *client);
 int mapcache_end_slow(struct mapcache_client *client);
 void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
+
+/* Whether a section is open. Its own thread. */
+static inline bool mapcache_inside_inline(const struct mapcache_client *client)
+{
+	const struct mapcache_client_fast *fast = (const struct mapcache_client_fast *)client;
+
+	return mapcache_load_relaxed(&fast->section) & MAPCACHE_EPOCH_MASK;
+}
 
 static inline void mapcache_begin_inline(struct mapcache_client *client)
 {
 	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
 
-	if (mapcache_likely(fast->depth == 0)) {
-		/*
-		 * Acquire: pairs with the release in epoch_invalidate() and epoch_advance(). A
-		 * section whose stamp is at or past theirs sees all they had unpublished, so
-		 * nobody needs to wait for it (B).
-		 */
-		uint64_t stamp = mapcache_load_acquire(&fast->shared->stamp);
-
-		fast->depth = 1;
-		/*
-		 * Release: a retirer that reads this stamp, and not the 0 before it, must see
-		 * the accesses of the section before this one as done, too (B).
-		 */
-		mapcache_store_release(&fast->section, stamp);
-		/*
-		 * The store above must be visible before any entry is read below: pairs with
-		 * epoch_barrier() on the side that retires. Forbidden interleaving: this
-		 * thread reads an entry, the retirer unpublishes it and sees us idle (B).
-		 */
-		if (mapcache_unlikely(fast->fenced))
-			mapcache_fence_seq_cst();
-		else
-			mapcache_fence_light();
-	} else {
-		fast->depth++;
+	if (mapcache_unlikely(mapcache_load_relaxed(&fast->section) != 0)) {
+		mapcache_begin_slow(client);
+		return;
 	}
+	/*
+	 * Acquire: pairs with the release in epoch_invalidate() and epoch_advance(). A section
+	 * whose stamp is at or past theirs sees all they had unpublished, so nobody needs to
+	 * wait for it. Release: a retirer that reads this stamp, and not the 0 before it, must
+	 * see the accesses of the section before this one as done, too (B).
+	 */
+	mapcache_store_release(&fast->section, mapcache_load_acquire(&fast->shared->stamp));
+	/*
+	 * The store above must be visible before any entry is read below: pairs with
+	 * client_barrier() on the side that retires. Forbidden interleaving: this thread reads
+	 * an entry, the retirer unpublishes it and sees us idle (B).
+	 */
+	mapcache_fence_light();
 }
 
 static inline int mapcache_end_inline(struct mapcache_client *client)
 {
 	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
 
-	if (mapcache_likely(fast->depth == 1)) {
-		fast->depth = 0;
-		/* Release: pairs with the acquire in epoch_passed(). Every access through
-		 * this section's pointers comes before the unmap that saw us idle (B). */
-		mapcache_store_release(&fast->section, 0);
-		return 0;
-	}
-	return mapcache_end_slow(client);
+	if (mapcache_unlikely(fast->nested || mapcache_load_relaxed(&fast->section) == 0))
+		return mapcache_end_slow(client);
+	/* Release: pairs with the acquire in client_sections_passed(). Every access through
+	 * this section's pointers comes before the unmap that saw us idle (B). */
+	mapcache_store_release(&fast->section, 0);
+	return 0;
 }
 
 /*
- * The pointer if it can be had without a lock, else NULL. Both loads of the word and the
+ * The pointer, if it can be had without a lock. Both loads of the word and the
  * load of valid between them are acquire, and the publisher (table.c) clears valid before
  * it changes the word and sets bits after: equal words around it mean that the bits read
  * belong to that mapping in that epoch (A), and the mapping outlives our section (B).
  */
-static inline void *mapcache_ptr_fast(struct mapcache_client *client, uint64_t gpa, size_t len,
-				      int prot)
+static inline bool mapcache_ptr_fast(const struct mapcache_client *client, uint64_t gpa, size_t len,
+				     int prot, void **pointer)
 {
 	const struct mapcache_client_fast *fast = (const struct mapcache_client_fast *)client;
-	uint64_t index = gpa >> fast->bucket_shift;
-	uint64_t offset = gpa & (fast->bucket_size - 1);
-	const struct mapcache_entry *entry = fast->table + index;
-	uint64_t want = MAPCACHE_ENTRY_FULL | (prot & 2 ? MAPCACHE_ENTRY_WRITABLE : 0);
-	uint64_t differ, word, first, last, bits;
+	const struct mapcache_entry *entry;
+	uint64_t offset = gpa & fast->bucket_mask, word, differ;
 
 	/* len - 1 wraps for 0, so that an empty range fails here too. */
-	if (mapcache_unlikely(index >= mapcache_load_relaxed(&fast->shared->limit) ||
-			      (uint64_t)len - 1 >= fast->bucket_size - offset))
-		return NULL;
+	if (mapcache_unlikely(gpa >= mapcache_load_relaxed(&fast->shared->limit) ||
+			      (uint64_t)len - 1 > fast->bucket_mask - offset))
+		return false;
+	entry = fast->table + (gpa >> fast->bucket_shift);
 	/*
 	 * Pairs with the release in table_publish(): who sees the word sees the mapping. The
 	 * stamp may be read on either side of it: it is at least the one of every invalidation
 	 * that had returned when this look-up began (A).
 	 */
 	word = mapcache_load_acquire(&entry->word);
-	want |= mapcache_load_relaxed(&fast->shared->stamp) << MAPCACHE_TAG_SHIFT;
-	differ = word ^ want;
-	if (!(prot & 2))
-		differ &= ~MAPCACHE_ENTRY_WRITABLE;
-	if (mapcache_unlikely(differ > MAPCACHE_ENTRY_FRAME)) {
-		if (differ >> MAPCACHE_TAG_SHIFT || (differ & MAPCACHE_ENTRY_WRITABLE))
-			return NULL;
-		first = offset >> fast->granule_shift;
-		last = (offset + len - 1) >> fast->granule_shift;
-		bits = (~UINT64_C(0) >> (63 - (last - first))) << first;
+	differ = word ^ mapcache_load_relaxed(&fast->shared->stamp) << MAPCACHE_TAG_SHIFT;
+	/* What differs is the epoch, which must be 0, and the flags, which must be 1. */
+	if (mapcache_unlikely(prot & 2 ? differ >> 36 != 3 : differ >> 37 != 1)) {
+		uint64_t first = offset >> fast->granule_shift;
+		uint64_t last = (offset + len - 1) >> fast->granule_shift;
+		uint64_t bits = (~UINT64_C(0) >> (63 - (last - first))) << first;
+
+		if (differ >> MAPCACHE_TAG_SHIFT ||
+		    ((prot & 2) && !(word & MAPCACHE_ENTRY_WRITABLE)))
+			return false;
 		if (bits & ~mapcache_load_acquire(&entry->valid))
-			return NULL;
+			return false;
 		if (mapcache_load_relaxed(&entry->word) != word)
-			return NULL;
+			return false;
 	}
-	return (char *)(uintptr_t)((word & MAPCACHE_ENTRY_FRAME) << 12) + offset;
+	*pointer = (char *)(uintptr_t)((word & MAPCACHE_ENTRY_FRAME) << 12) + offset;
+	return true;
 }
 
 static inline void *mapcache_ptr_inline(struct mapcache_client *client, uint64_t gpa, size_t len,
 					int prot)
 {
-	void *pointer = mapcache_ptr_fast(client, gpa, len, prot);
+	void *pointer;
 
-	return mapcache_likely(pointer != NULL) ? pointer
-						: mapcache_ptr_slow(client, gpa, len, prot);
+	if (mapcache_likely(mapcache_ptr_fast(client, gpa, len, prot, &pointer)))
+		return pointer;
+	return mapcache_ptr_slow(client, gpa, len, prot);
 }
 
 #ifdef __cplusplus

@@ -30,16 +30,16 @@ enum mapcache_ioreq_type {
  * not pass is answered without the handler: reads get all ones.
  */
 struct mapcache_request {
-	uint64_t addr;       /* of the register: port, gpa, or PCI register; first item */
-	uint64_t data;       /* the value written, or (data_is_ptr) the gpa of the first item;
+	uint64_t addr;    /* of the register: port, gpa, or PCI register; first item */
+	uint64_t data;    /* the value written, or (data_is_ptr) the gpa of the first item;
 				for a read without data_is_ptr the handler's answer: 0 on entry */
-	uint32_t count;      /* items: more than 1 only with data_is_ptr */
-	uint32_t size;       /* bytes an item: 1, 2, 4, 8 */
-	uint32_t vcpu;       /* who asks */
-	uint8_t type;        /* enum mapcache_ioreq_type */
-	bool write;          /* the guest writes to the device */
-	bool data_is_ptr;    /* rep ins/outs/movs: use mapcache_ioreq_copy() */
-	bool backwards;      /* df: items at falling addresses */
+	uint32_t count;   /* items: more than 1 only with data_is_ptr */
+	uint32_t size;    /* bytes an item: 1, 2, 4, 8 */
+	uint32_t vcpu;    /* who asks */
+	uint8_t type;     /* enum mapcache_ioreq_type */
+	bool write;       /* the guest writes to the device */
+	bool data_is_ptr; /* rep ins/outs/movs: use mapcache_ioreq_copy() */
+	bool backwards;   /* df: items at falling addresses */
 };
 
 /* mapcache_ioreq_options.flags */

@@ -166,8 +166,7 @@ static inline int mapcache_end(struct mapcache_client *client)
  *   ENOMEM      no memory, no kernel mappings left, or the budget is used up by pins
  *   others      from Xen, e.g. ESRCH (the domain is gone)
  */
-static inline void *mapcache_ptr(struct mapcache_client *client, uint64_t gpa, size_t len,
-				 int prot)
+static inline void *mapcache_ptr(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
 {
 	return mapcache_ptr_inline(client, gpa, len, prot);
 }
@@ -261,35 +260,35 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
  * Every counter, once: name, meaning. The struct, the dump and the manual come from this.
  * Hits are not counted: a hit writes nothing.
  */
-#define MAPCACHE_STATISTICS(X)                                                                   \
-	X(epoch, "current epoch: 1 + invalidations")                                             \
-	X(range_invalidates, "calls of mapcache_invalidate_range")                               \
-	X(slow_lookups, "look-ups that took the slow path, mapped or not")                       \
-	X(misses, "look-ups that found nothing usable and mapped")                               \
-	X(waits, "look-ups that waited for another thread mapping the same bucket")              \
-	X(born_stale, "mappings overtaken by an invalidation, given to their caller only")       \
-	X(map_calls, "backend map calls")                                                        \
-	X(map_errors, "backend map calls that failed whole")                                     \
-	X(pages_mapped, "pages mapped by them")                                                  \
-	X(holes, "pages found without memory behind them")                                       \
-	X(refreshed_in_place, "stale mappings replaced in their slot")                           \
-	X(refreshed_in_fresh_slot, "stale mappings replaced by one in a fresh slot")             \
-	X(mapped_whole, "dense buckets mapped whole")                                            \
-	X(evictions, "mappings given up for room")                                               \
-	X(rescues, "mappings on probation that were used again")                                 \
-	X(grace_periods, "grace periods started")                                                \
-	X(grace_failures, "attempts that found a section still running")                         \
-	X(unmap_calls, "release calls")                                                          \
-	X(unmap_errors, "release calls that failed")                                             \
-	X(table_sweeps, "table closed and swept because epoch tags would wrap")                  \
-	X(buckets, "buckets in the index now")                                                   \
-	X(slots_used, "slots of address space in use now")                                       \
-	X(mapped_bytes, "bytes mapped now, stale ones included")                                 \
-	X(stale_bytes, "of these, bytes of older epochs and of evicted mappings")                                \
-	X(stale_bytes_max, "most stale bytes seen at a mapping or a reclaim")                    \
-	X(pinned_stale_bytes, "retired bytes that only a pin keeps, at the last reclaim")        \
-	X(vmas, "kernel mappings in use now")                                                    \
-	X(clients, "open clients")                                                               \
+#define MAPCACHE_STATISTICS(X)                                                                     \
+	X(epoch, "current epoch: 1 + invalidations")                                               \
+	X(range_invalidates, "calls of mapcache_invalidate_range")                                 \
+	X(slow_lookups, "look-ups that took the slow path, mapped or not")                         \
+	X(misses, "look-ups that found nothing usable and mapped")                                 \
+	X(waits, "look-ups that waited for another thread mapping the same bucket")                \
+	X(born_stale, "mappings overtaken by an invalidation, given to their caller only")         \
+	X(map_calls, "backend map calls")                                                          \
+	X(map_errors, "backend map calls that failed whole")                                       \
+	X(pages_mapped, "pages mapped by them")                                                    \
+	X(holes, "pages found without memory behind them")                                         \
+	X(refreshed_in_place, "stale mappings replaced in their slot")                             \
+	X(refreshed_in_fresh_slot, "stale mappings replaced by one in a fresh slot")               \
+	X(mapped_whole, "dense buckets mapped whole")                                              \
+	X(evictions, "mappings given up for room")                                                 \
+	X(rescues, "mappings on probation that were used again")                                   \
+	X(grace_periods, "grace periods started")                                                  \
+	X(grace_failures, "attempts that found a section still running")                           \
+	X(unmap_calls, "release calls")                                                            \
+	X(unmap_errors, "release calls that failed")                                               \
+	X(table_sweeps, "table closed and swept because epoch tags would wrap")                    \
+	X(buckets, "buckets in the index now")                                                     \
+	X(slots_used, "slots of address space in use now")                                         \
+	X(mapped_bytes, "bytes mapped now, stale ones included")                                   \
+	X(stale_bytes, "of these, bytes of older epochs and of evicted mappings")                  \
+	X(stale_bytes_max, "most stale bytes seen at a mapping or a reclaim")                      \
+	X(pinned_stale_bytes, "retired bytes that only a pin keeps, at the last reclaim")          \
+	X(vmas, "kernel mappings in use now")                                                      \
+	X(clients, "open clients")                                                                 \
 	X(memory_bytes, "memory of the library itself, without the guest's")
 
 struct mapcache_stats {
