@@ -44,7 +44,7 @@ for source in tests/fuzz/fuzz_*.c; do
 	inputs=("$corpus")
 	[[ ! -d $known ]] || inputs+=("$known")
 	log=$build/findings/$name.log
-	if "$build/tests/fuzz/$name" -runs="$runs" -seed="$seed" -max_len=600 -len_control=0 \
+	if "$build/tests/fuzz/$name" -runs="$runs" -seed="$seed" -max_len=256 -len_control=0 \
 		-timeout=20 -detect_leaks=0 -rss_limit_mb=4096 -artifact_prefix="$build/findings/$name-" \
 		"${inputs[@]}" >"$log" 2>&1; then
 		echo "$name: $runs runs, seed $seed: $(grep -oE 'cov: [0-9]+ ft: [0-9]+' "$log" | tail -n 1)"
