@@ -324,7 +324,8 @@ struct mapping {
 };
 
 struct mapping *mapping_new(uintptr_t base, size_t pages);
-void mapping_insert(struct mapping *mapping);
+/* 0 or -ENOMEM. */
+int mapping_insert(struct mapping *mapping);
 /*
  * Take everything inside [base, base + len) out of the registry into a list. -EINVAL when that
  * would split a mapping, unless splitting is allowed; then nothing has changed.

@@ -136,18 +136,21 @@ static uint64_t references_of(const struct mapping *mapping)
 	return count;
 }
 
-void mapping_insert(struct mapping *mapping)
+int mapping_insert(struct mapping *mapping)
 {
 	uint64_t first = page_number(mapping->base);
+	bool fits;
 
 	pthread_mutex_lock(&registry.lock);
-	/* Without memory for an index page there is nothing that a simulation could still prove. */
-	if (!reserve_locked(first, mapping->pages))
-		abort();
-	fill_locked(first, mapping->pages, mapping);
+	fits = reserve_locked(first, mapping->pages);
+	if (fits)
+		fill_locked(first, mapping->pages, mapping);
 	pthread_mutex_unlock(&registry.lock);
+	if (!fits)
+		return -ENOMEM;
 	add_relaxed(&host.foreign_mappings, 1);
 	add_relaxed(&host.foreign_pages, references_of(mapping));
+	return 0;
 }
 
 static bool inside(const struct mapping *mapping, uint64_t first, uint64_t end)
@@ -177,6 +180,7 @@ static struct mapping *cut(const struct mapping *mapping, uint64_t first, uint64
 	size_t offset = first - page_number(mapping->base);
 	struct mapping *piece = mapping_new(mapping->base + (offset << PAGE_SHIFT), end - first);
 
+	/* The kernel has no way back here either. */
 	if (!piece)
 		abort();
 	memcpy(piece->mfn, mapping->mfn + offset, piece->pages * sizeof(piece->mfn[0]));

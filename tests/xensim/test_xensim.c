@@ -232,5 +232,6 @@ int main(void)
 	failed += RUN("guest", guest);
 	failed += RUN("event channels", evtchn);
 	failed += RUN("oracle", oracle);
+	failed += RUN("storm", storm);
 	return failed ? 1 : 0;
 }

@@ -92,5 +92,7 @@ extern const struct CMUnitTest evtchn_tests[];
 extern const size_t evtchn_count;
 extern const struct CMUnitTest oracle_tests[];
 extern const size_t oracle_count;
+extern const struct CMUnitTest storm_tests[];
+extern const size_t storm_count;
 
 #endif

@@ -203,6 +203,12 @@ static int map_runs(struct mapping *mapping, void *address, int prot, int flags)
 	return ret;
 }
 
+static void hide(void *address, size_t pages)
+{
+	__real_mmap(address, pages << PAGE_SHIFT, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
 int foreign_install(struct mapping *mapping, void *address, int prot, int flags)
 {
 	struct mapping *replaced = NULL;
@@ -217,15 +223,14 @@ int foreign_install(struct mapping *mapping, void *address, int prot, int flags)
 	if (!host.options.no_populate)
 		flags |= MAP_POPULATE;
 	ret = map_runs(mapping, address, prot, flags);
-	if (ret) {
-		/* A part may show new pages already: make that nothing at all. */
-		if (flags & MAP_FIXED)
-			__real_mmap(address, mapping->pages << PAGE_SHIFT, PROT_NONE,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-		end_release(replaced);
-		return ret;
+	if (!ret) {
+		ret = mapping_insert(mapping);
+		if (ret && !(flags & MAP_FIXED))
+			__real_munmap((void *)mapping->base, mapping->pages << PAGE_SHIFT);
 	}
-	mapping_insert(mapping);
+	/* A part may show new pages already: make that nothing at all. */
+	if (ret && flags & MAP_FIXED)
+		hide(address, mapping->pages);
 	end_release(replaced);
-	return 0;
+	return ret;
 }
