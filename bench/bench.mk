@@ -16,3 +16,10 @@ run-bench-quick: $(B)/bench/mapcache-bench
 run-bench: $(B)/bench/mapcache-bench
 	@$(B)/bench/mapcache-bench --json $(B)/bench/results.json --csv $(B)/bench/results.csv full
 	@bench/plots/plot $(B)/bench/results.csv $(B)/bench
+
+# How many instructions the hot paths take, held against bench/instructions/expected. Without
+# debug information, since valgrind does not read all that clang writes.
+$(eval $(call program,$(B)/bench/instructions,bench/instructions/instructions.c,\
+	$(LIBMAPCACHE),-s $(XEN_LIBS) -lpthread))
+CHECKS += bench/instructions/check
+CHECK_FILES += $(B)/bench/instructions

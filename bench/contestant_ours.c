@@ -35,9 +35,11 @@ static __attribute__((noinline, cold)) void *ours_slow(struct ours_thread *threa
 
 static inline void *ours_pointer(struct ours_context own, uint64_t gpa, int prot)
 {
-	void *pointer = mapcache_ptr_fast(own.client, gpa, 4, prot);
+	void *pointer;
 
-	return mapcache_likely(pointer != NULL) ? pointer : ours_slow(own.thread, gpa, prot);
+	if (mapcache_likely(mapcache_ptr_fast(own.client, gpa, 4, prot, &pointer)))
+		return pointer;
+	return ours_slow(own.thread, gpa, prot);
 }
 
 static inline uint32_t ours_read(struct ours_context own, uint64_t gpa)
