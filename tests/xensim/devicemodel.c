@@ -97,14 +97,13 @@ int xendevicemodel_create_ioreq_server(xendevicemodel_handle *dmod, domid_t domi
 	    handle_bufioreq > HVM_IOREQSRV_BUFIOREQ_ATOMIC)
 		ret = -EINVAL;
 	else
-		ret = server_create(domain, handle_bufioreq != HVM_IOREQSRV_BUFIOREQ_OFF, dmod,
-				    id);
+		ret = server_create(domain, handle_bufioreq != HVM_IOREQSRV_BUFIOREQ_OFF, dmod, id);
 	return devicemodel_end(domain, ret);
 }
 
-int xendevicemodel_get_ioreq_server_info(xendevicemodel_handle *dmod, domid_t domid,
-					 ioservid_t id, xen_pfn_t *ioreq_gfn,
-					 xen_pfn_t *bufioreq_gfn, evtchn_port_t *bufioreq_port)
+int xendevicemodel_get_ioreq_server_info(xendevicemodel_handle *dmod, domid_t domid, ioservid_t id,
+					 xen_pfn_t *ioreq_gfn, xen_pfn_t *bufioreq_gfn,
+					 evtchn_port_t *bufioreq_port)
 {
 	uint64_t ioreq = 0, bufioreq = 0;
 	struct xensim_domain *domain;
@@ -131,8 +130,8 @@ int xendevicemodel_destroy_ioreq_server(xendevicemodel_handle *dmod, domid_t dom
 	return devicemodel_end(domain, server_destroy(domain, id));
 }
 
-int xendevicemodel_set_ioreq_server_state(xendevicemodel_handle *dmod, domid_t domid,
-					  ioservid_t id, int enabled)
+int xendevicemodel_set_ioreq_server_state(xendevicemodel_handle *dmod, domid_t domid, ioservid_t id,
+					  int enabled)
 {
 	struct xensim_domain *domain;
 	int ret = devicemodel_begin(dmod, domid, &domain);

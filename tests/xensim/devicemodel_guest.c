@@ -55,8 +55,7 @@ int xendevicemodel_set_isa_irq_level(xendevicemodel_handle *dmod, domid_t domid,
 
 /* Lines 32..159: device * 4 + pin, before any routing. */
 int xendevicemodel_set_pci_intx_level(xendevicemodel_handle *dmod, domid_t domid, uint16_t segment,
-				      uint8_t bus, uint8_t device, uint8_t intx,
-				      unsigned int level)
+				      uint8_t bus, uint8_t device, uint8_t intx, unsigned int level)
 {
 	if (segment || bus || device > 31 || intx > 3)
 		return minus_errno(EINVAL);

@@ -105,8 +105,8 @@ static struct xensim_domain *domain_new(uint32_t vcpus)
 	pthread_mutex_init(&domain->p2m_lock, NULL);
 	pthread_mutex_init(&domain->ioreq_lock, NULL);
 	pthread_mutex_init(&domain->vcpu_lock, NULL);
-	domain->p2m = calloc(1, sizeof(struct p2m_table) +
-				P2M_ENTRIES * sizeof(struct p2m_table *));
+	domain->p2m =
+		calloc(1, sizeof(struct p2m_table) + P2M_ENTRIES * sizeof(struct p2m_table *));
 	domain->dirty = dirty_new();
 	if (!domain->p2m || !domain->dirty || vcpu_init(domain)) {
 		domain_free(domain);
@@ -167,8 +167,8 @@ static bool advance(struct xensim_domain *domain, int state)
 	do {
 		if (now == DOMAIN_GONE || now >= state)
 			return false;
-	} while (!__atomic_compare_exchange_n(&domain->state, &now, state, false,
-					      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&domain->state, &now, state, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_RELAXED));
 	return true;
 }
 

@@ -127,7 +127,7 @@ static void unbind_locked(uint32_t local)
 	*binding = (struct binding){ 0 };
 }
 
-/* ---- Xen's end ------------------------------------------------------------------------------ */
+/* ---- Xen's end --------------------------------------------------------------------- */
 
 struct channel *channel_open(struct xensim_domain *domain, struct xensim_vcpu *target)
 {
@@ -197,7 +197,7 @@ void evtchn_exit(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* ---- the library ------------------------------------------------------------------------------ */
+/* ---- the library ------------------------------------------------------------------- */
 
 xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger, unsigned int flags)
 {

@@ -172,8 +172,7 @@ void fault_map_hook(bool end, uint64_t gfn, size_t count_of_pages)
 		hook(data, end, gfn, count_of_pages);
 }
 
-void fault_request_hook(uint32_t domid, uint16_t server, uint32_t vcpu,
-			const struct ioreq *request)
+void fault_request_hook(uint32_t domid, uint16_t server, uint32_t vcpu, const struct ioreq *request)
 {
 	xensim_request_hook hook;
 	void *data;

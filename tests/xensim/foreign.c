@@ -194,7 +194,11 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom, void *a
 			    int flags, size_t pages, const xen_pfn_t arr[], int err[])
 {
 	const struct request request = {
-		.domid = dom, .prot = prot, .pages = pages, .gfn = arr, .error = err,
+		.domid = dom,
+		.prot = prot,
+		.pages = pages,
+		.gfn = arr,
+		.error = err,
 	};
 	void *result = NULL;
 	int ret = 0;

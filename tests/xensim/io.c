@@ -11,7 +11,7 @@
 
 #define CF8_ENABLE 0x80000000u
 
-/* ---- one request --------------------------------------------------------------------------- */
+/* ---- one request ------------------------------------------------------------------- */
 
 struct access {
 	uint8_t type; /* IOREQ_TYPE_* */
@@ -58,8 +58,8 @@ static void translate_pci(struct xensim_domain *domain, struct access *access)
 	    !(cf8 & CF8_ENABLE))
 		return;
 	access->type = IOREQ_TYPE_PCI_CONFIG;
-	access->addr = (uint64_t)((cf8 & 0x00ffff00) >> 8) << 32 | (cf8 & 0xfc) |
-		       (access->addr & 3);
+	access->addr =
+		(uint64_t)((cf8 & 0x00ffff00) >> 8) << 32 | (cf8 & 0xfc) | (access->addr & 3);
 }
 
 static uint64_t truncated(uint64_t value, uint32_t size)
@@ -95,7 +95,7 @@ static int request(struct xensim_vcpu *vcpu, struct access access, uint64_t *dat
 	return ret;
 }
 
-/* ---- entering ---------------------------------------------------------------------------------- */
+/* ---- entering ---------------------------------------------------------------------- */
 
 /* Every instruction begins like a VM entry. */
 static int enter(struct xensim_vcpu *vcpu)
@@ -132,14 +132,17 @@ static size_t natural_size(uint64_t gpa, size_t len)
 	return size;
 }
 
-/* ---- RAM or not ---------------------------------------------------------------------------------- */
+/* ---- RAM or not -------------------------------------------------------------------- */
 
 static int device_piece(struct xensim_vcpu *vcpu, uint64_t gpa, void *in, const void *out,
 			size_t len, size_t *done)
 {
 	bool whole = len == 1 || len == 2 || len == 4 || len == 8;
 	struct access access = {
-		.type = IOREQ_TYPE_COPY, .addr = gpa, .count = 1, .write = out != NULL,
+		.type = IOREQ_TYPE_COPY,
+		.addr = gpa,
+		.count = 1,
+		.write = out != NULL,
 		.size = (uint32_t)(whole ? len : natural_size(gpa, len)),
 	};
 	uint64_t data;
@@ -245,7 +248,7 @@ int xensim_store16(struct xensim_vcpu *vcpu, uint64_t gpa, uint16_t value)
 	return 0;
 }
 
-/* ---- I/O instructions -------------------------------------------------------------------------------- */
+/* ---- I/O instructions -------------------------------------------------------------- */
 
 static bool good_size(uint32_t size, uint32_t largest)
 {
@@ -267,7 +270,11 @@ static int port(struct xensim_vcpu *vcpu, uint16_t number, uint32_t size, bool w
 		uint64_t *value)
 {
 	struct access access = {
-		.type = IOREQ_TYPE_PIO, .addr = number, .size = size, .count = 1, .write = write,
+		.type = IOREQ_TYPE_PIO,
+		.addr = number,
+		.size = size,
+		.count = 1,
+		.write = write,
 		.data = truncated(*value, size),
 	};
 	int ret = good_size(size, 4) ? enter(vcpu) : -EINVAL;
@@ -317,7 +324,7 @@ int xensim_raw_request(struct xensim_vcpu *vcpu, uint16_t id, const struct ioreq
 	return ret;
 }
 
-/* ---- string instructions -------------------------------------------------------------------------------- */
+/* ---- string instructions ----------------------------------------------------------- */
 
 /* How many items from gpa on lie whole in its page: 0 when the first crosses it. */
 static uint32_t items_in_page(uint64_t gpa, uint32_t size, uint32_t count, bool backwards)
@@ -352,8 +359,12 @@ int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_g
 	       uint32_t count, bool write, bool backwards)
 {
 	struct access access = {
-		.type = (uint8_t)type, .addr = addr, .size = size, .write = write,
-		.backwards = backwards, .data_is_ptr = true,
+		.type = (uint8_t)type,
+		.addr = addr,
+		.size = size,
+		.write = write,
+		.backwards = backwards,
+		.data_is_ptr = true,
 	};
 
 	if ((type != IOREQ_TYPE_PIO && type != IOREQ_TYPE_COPY) ||

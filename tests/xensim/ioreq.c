@@ -46,8 +46,7 @@ void ioreq_publish_ports(struct ioreq_server *server)
 }
 
 /* Put the request into the slot. False: the device model has left it in a wrong state. */
-static bool post(struct xensim_vcpu *vcpu, struct ioreq_server *server,
-		 const struct ioreq *request)
+static bool post(struct xensim_vcpu *vcpu, struct ioreq_server *server, const struct ioreq *request)
 {
 	struct ioreq *slot = slot_of(server, vcpu->id);
 	struct channel *channel = server->channel[vcpu->id];

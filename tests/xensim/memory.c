@@ -19,11 +19,11 @@
 
 struct page {
 	struct xensim_domain *domain;
-	uint32_t references; /* atomic */
+	uint32_t references;     /* atomic */
 	uint32_t next, previous; /* in a free list, when it heads a free block */
-	uint8_t free_order;  /* of the free block it heads, or NOT_FREE */
-	uint8_t kind;        /* enum page_kind */
-	bool used;           /* its contents are not known to be zero */
+	uint8_t free_order;      /* of the free block it heads, or NOT_FREE */
+	uint8_t kind;            /* enum page_kind */
+	bool used;               /* its contents are not known to be zero */
 };
 
 static struct {

@@ -38,7 +38,7 @@ struct page_words {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct page_words *buckets[BUCKETS];
-static bool used;      /* atomic: some word is remembered */
+static bool used;          /* atomic: some word is remembered */
 static uint64_t clock_now; /* atomic */
 
 static uint64_t tick(void)
@@ -90,8 +90,7 @@ static void end_older(struct word *word, uint64_t now)
 	unsigned int i;
 
 	for (i = 1; i < word->count; i++) {
-		struct version *version =
-			&word->version[(word->newest + VERSIONS - i) % VERSIONS];
+		struct version *version = &word->version[(word->newest + VERSIONS - i) % VERSIONS];
 
 		if (version->end == UINT64_MAX)
 			version->end = now;
@@ -154,7 +153,7 @@ int xensim_oracle_check(struct xensim_domain *domain, uint64_t gpa, uint64_t val
 	return ret;
 }
 
-/* ---- p2m changes --------------------------------------------------------------------------- */
+/* ---- p2m changes ------------------------------------------------------------------- */
 
 static void each_word_locked(uint32_t domid, uint64_t gfn, void (*act)(struct word *, uint64_t),
 			     uint64_t argument)
@@ -199,8 +198,7 @@ void oracle_will_change(struct xensim_domain *domain, struct xensim_vcpu *vcpu, 
 	if (!vcpu || !told) {
 		each_word_locked(domain->domid, gfn, act_forget, 0);
 	} else if (page_locked(domain->domid, gfn, false)) {
-		uint64_t *list = realloc(vcpu->changed,
-					 (vcpu->changed_count + 1) * sizeof(*list));
+		uint64_t *list = realloc(vcpu->changed, (vcpu->changed_count + 1) * sizeof(*list));
 
 		if (!list)
 			abort();
@@ -251,7 +249,7 @@ void oracle_exit(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* ---- pages --------------------------------------------------------------------------------------- */
+/* ---- pages ------------------------------------------------------------------------- */
 
 int xensim_is_mapping_of(struct xensim_domain *domain, const void *address, uint64_t gpa)
 {

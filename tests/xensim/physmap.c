@@ -126,7 +126,7 @@ static void announce_populate(struct xensim_domain *domain, struct xensim_vcpu *
 	for (; gfn < end; gfn++)
 		oracle_will_change(domain, vcpu, gfn,
 				   host.options.arch == XENSIM_ARM ||
-				   !p2m_has_page(p2m_lookup(domain, gfn, &mfn, &level)));
+					   !p2m_has_page(p2m_lookup(domain, gfn, &mfn, &level)));
 }
 
 int physmap_populate(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,

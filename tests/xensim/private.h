@@ -39,7 +39,7 @@
 #define sub_relaxed(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
 #define swap_acq_rel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 
-/* ---- host.c -------------------------------------------------------------------------- */
+/* ---- host.c ------------------------------------------------------------------------ */
 
 struct xensim_domain;
 
@@ -72,7 +72,7 @@ void jitter(void);
 uint64_t cost_of_map(size_t pages);
 uint64_t cost_of_unmap(size_t pages);
 
-/* ---- memory.c: machine pages ----------------------------------------------------------- */
+/* ---- memory.c: machine pages ------------------------------------------------------- */
 
 enum page_kind { PAGE_GUEST, PAGE_XEN };
 
@@ -93,7 +93,7 @@ void page_put(uint64_t mfn);
 /* The owner gives the page back: it is free as soon as nobody else refers to it. */
 void page_release(uint64_t mfn);
 
-/* ---- p2m.c ------------------------------------------------------------------------------ */
+/* ---- p2m.c ------------------------------------------------------------------------- */
 
 #define P2M_ENTRIES 512
 #define P2M_LEAF 3 /* levels 0..3; leaves at 1, 2 and 3 */
@@ -135,7 +135,7 @@ int p2m_retype(struct xensim_domain *domain, uint64_t gfn, enum xensim_p2m_type 
 /* Nobody uses the p2m any more: give every page back and free the tables. */
 void p2m_teardown(struct xensim_domain *domain);
 
-/* ---- physmap.c: what hypercalls do to the p2m -------------------------------------------- */
+/* ---- physmap.c: what hypercalls do to the p2m -------------------------------------- */
 
 /* vcpu: who asked, NULL for the toolstack. Each notes the INVALIDATE that is due. 0 or -errno. */
 int physmap_remove(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,
@@ -145,7 +145,7 @@ int physmap_populate(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uin
 int physmap_exchange(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn);
 int physmap_add(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn);
 
-/* ---- domain.c ------------------------------------------------------------------------------ */
+/* ---- domain.c ---------------------------------------------------------------------- */
 
 enum domain_state { DOMAIN_GONE, DOMAIN_ALIVE, DOMAIN_SHUTDOWN, DOMAIN_DYING };
 
@@ -160,7 +160,7 @@ struct xensim_vcpu {
 	bool finished; /* atomic: the program has returned */
 	xensim_program program;
 	void *data;
-	bool invalidate; /* atomic: an INVALIDATE is due */
+	bool invalidate;   /* atomic: an INVALIDATE is due */
 	uint64_t *changed; /* oracle lock: frames that the hypercall at work changes */
 	size_t changed_count;
 	uint64_t leftover; /* what the last request left in its register */
@@ -176,11 +176,11 @@ struct xensim_vcpu {
 struct xensim_domain {
 	uint32_t domid;
 	uint32_t vcpu_count;
-	int state;  /* enum domain_state; atomic */
+	int state;      /* enum domain_state; atomic */
 	uint64_t users; /* atomic: 1 for being alive, 1 for each call at work; see domain_get */
-	uint64_t pages_owned; /* atomic */
-	uint64_t pages_live;  /* atomic: not yet free again, + 1 until torn down */
-	bool invalidate; /* atomic: the flag of flag_per_domain */
+	uint64_t pages_owned;  /* atomic */
+	uint64_t pages_live;   /* atomic: not yet free again, + 1 until torn down */
+	bool invalidate;       /* atomic: the flag of flag_per_domain */
 	uint32_t fail_shatter; /* p2m_lock: so many shatters fail */
 	pthread_mutex_t p2m_lock;
 	struct p2m_table *p2m;
@@ -190,9 +190,9 @@ struct xensim_domain {
 	struct xensim_vcpu *vcpus;
 	pthread_mutex_t ioreq_lock;
 	struct ioreq_server *servers[MAX_SERVERS]; /* by id; ioreq_lock */
-	uint32_t last_port; /* evtchn lock: last event channel given out */
-	struct xensim_interrupts interrupts; /* vcpu_lock */
-	uint32_t cf8; /* atomic: PCI configuration address register */
+	uint32_t last_port;                        /* evtchn lock: last event channel given out */
+	struct xensim_interrupts interrupts;       /* vcpu_lock */
+	uint32_t cf8;                              /* atomic: PCI configuration address register */
 	struct dirty_log *dirty;
 };
 
@@ -213,7 +213,7 @@ static inline bool domain_stopping(struct xensim_domain *domain)
 /* host.c at stop: free what create made. */
 void domain_free(struct xensim_domain *domain);
 
-/* ---- vcpu.c, invalidate.c -------------------------------------------------------------------- */
+/* ---- vcpu.c, invalidate.c ---------------------------------------------------------- */
 
 int vcpu_init(struct xensim_domain *domain);
 void vcpu_exit(struct xensim_domain *domain);
@@ -235,12 +235,12 @@ void invalidate_request(struct xensim_domain *domain, struct xensim_vcpu *vcpu);
 int invalidate_after_hypercall(struct xensim_vcpu *vcpu);
 int invalidate_at_entry(struct xensim_vcpu *vcpu);
 
-/* ---- server.c, ioreq.c ------------------------------------------------------------------------- */
+/* ---- server.c, ioreq.c ------------------------------------------------------------- */
 
 struct io_range {
 	uint64_t start, end; /* inclusive */
 };
-#define RANGE_TYPES 3   /* XEN_DMOP_IO_RANGE_* */
+#define RANGE_TYPES 3 /* XEN_DMOP_IO_RANGE_* */
 #define RANGES_MAX 256u
 
 struct range_set {
@@ -256,10 +256,10 @@ int range_remove(struct range_set *set, uint64_t start, uint64_t end);
 struct ioreq_server {
 	struct xensim_domain *domain;
 	uint16_t id;
-	uint32_t users; /* atomic: 1 while listed, 1 for each pending request */
-	bool enabled;   /* ioreq_lock */
-	bool dead;      /* atomic: destroyed */
-	const void *owner; /* devicemodel handle that created it */
+	uint32_t users;                   /* atomic: 1 while listed, 1 for each pending request */
+	bool enabled;                     /* ioreq_lock */
+	bool dead;                        /* atomic: destroyed */
+	const void *owner;                /* devicemodel handle that created it */
 	uint64_t ioreq_mfn, bufioreq_mfn; /* XENSIM_INVALID_MFN: not allocated */
 	uint64_t ioreq_gfn, bufioreq_gfn; /* XENSIM_INVALID_MFN: not in the p2m */
 	bool buffered;
@@ -302,7 +302,7 @@ void ioreq_publish_ports(struct ioreq_server *server);
 /* devicemodel.c: the process behind this handle has died. */
 void devicemodel_kill(const void *handle);
 
-/* ---- evtchn.c ------------------------------------------------------------------------------------ */
+/* ---- evtchn.c ---------------------------------------------------------------------- */
 
 /* Xen's end of a channel; target NULL: notifications from the device model go nowhere. */
 struct channel *channel_open(struct xensim_domain *domain, struct xensim_vcpu *target);
@@ -314,7 +314,7 @@ uint32_t channel_port(const struct channel *channel);
 void channel_notify(struct channel *channel);
 void evtchn_exit(void);
 
-/* ---- registry.c: which addresses of this process show foreign memory ------------------------------ */
+/* ---- registry.c: which addresses of this process show foreign memory --------------- */
 
 struct mapping {
 	uintptr_t base;
@@ -341,7 +341,7 @@ bool mapping_covered(uintptr_t base, size_t len); /* whole mappings only, or non
 /* At stop: free the index. Mappings that are left have been detached. */
 void registry_exit(void);
 
-/* ---- wrap.c ----------------------------------------------------------------------------------------- */
+/* ---- wrap.c ------------------------------------------------------------------------ */
 
 void *__real_mmap(void *address, size_t len, int prot, int flags, int fd, off_t offset);
 int __real_munmap(void *address, size_t len);
@@ -353,25 +353,25 @@ int __real_mprotect(void *address, size_t len, int prot);
  */
 int foreign_install(struct mapping *mapping, void *address, int prot, int flags);
 
-/* ---- foreign.c ------------------------------------------------------------------------------------------ */
+/* ---- foreign.c --------------------------------------------------------------------- */
 
 /* Errors of either sign: NULL with errno set. */
 void *null_errno(int error);
 int minus_errno(int error); /* error 0: 0; else errno set and -1 */
 
-/* ---- dirty.c ------------------------------------------------------------------------------------------ */
+/* ---- dirty.c ----------------------------------------------------------------------- */
 
 struct dirty_log *dirty_new(void);
 void dirty_free(struct dirty_log *log);
 int dirty_add(struct dirty_log *log, uint64_t gfn, uint64_t pages);
 
-/* ---- guest.c ------------------------------------------------------------------------------------------- */
+/* ---- guest.c ----------------------------------------------------------------------- */
 
 /* Copies in atomic units: guest memory is shared with vCPUs that race by nature. */
 void guest_copy_in(void *to, const void *guest, size_t len);
 void guest_copy_out(void *guest, const void *from, size_t len);
 
-/* ---- oracle.c ------------------------------------------------------------------------------------------- */
+/* ---- oracle.c ---------------------------------------------------------------------- */
 
 bool oracle_used(void);
 /* A page is about to change. told: an INVALIDATE that vcpu awaits comes of it. */
@@ -381,7 +381,7 @@ void oracle_will_change(struct xensim_domain *domain, struct xensim_vcpu *vcpu, 
 void oracle_changes_over(struct xensim_vcpu *vcpu);
 void oracle_exit(void);
 
-/* ---- fault.c -------------------------------------------------------------------------------------------- */
+/* ---- fault.c ----------------------------------------------------------------------- */
 
 /* 0, or the injected -errno for this call. */
 int fault_check(enum xensim_call call);

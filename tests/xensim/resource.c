@@ -74,9 +74,10 @@ static int with_server(domid_t domid, unsigned int id, struct ioreq_server **ser
 	return *server ? 0 : -ENOENT;
 }
 
-xenforeignmemory_resource_handle *xenforeignmemory_map_resource(
-	xenforeignmemory_handle *fmem, domid_t domid, unsigned int type, unsigned int id,
-	unsigned long frame, unsigned long nr_frames, void **paddr, int prot, int flags)
+xenforeignmemory_resource_handle *
+xenforeignmemory_map_resource(xenforeignmemory_handle *fmem, domid_t domid, unsigned int type,
+			      unsigned int id, unsigned long frame, unsigned long nr_frames,
+			      void **paddr, int prot, int flags)
 {
 	xenforeignmemory_resource_handle *resource;
 	struct ioreq_server *server;

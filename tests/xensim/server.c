@@ -196,7 +196,7 @@ void server_destroy_all(struct xensim_domain *domain)
 		server_destroy(domain, id);
 }
 
-/* ---- pages ----------------------------------------------------------------------------------- */
+/* ---- pages ------------------------------------------------------------------------- */
 
 static int own_page_locked(struct ioreq_server *server, uint64_t *mfn)
 {

@@ -28,8 +28,7 @@ static void binding_makes_the_port_pending(void **state)
 	model_open(&model);
 	assert_int_equal(xenevtchn_unbind(model.xce, (evtchn_port_t)model.port[1]), 0);
 	assert_false(readable(model.xce));
-	port = xenevtchn_bind_interdomain(model.xce, guest_id,
-					  model.page->vcpu_ioreq[1].vp_eport);
+	port = xenevtchn_bind_interdomain(model.xce, guest_id, model.page->vcpu_ioreq[1].vp_eport);
 	assert_true(port > 0);
 	assert_true(readable(model.xce));
 	assert_int_equal(xenevtchn_pending(model.xce), port);
@@ -74,7 +73,8 @@ static void a_channel_is_bound_once(void **state)
 	(void)state;
 	model_open(&model);
 	assert_int_equal(xenevtchn_bind_interdomain(other, guest_id,
-						    model.page->vcpu_ioreq[0].vp_eport), -1);
+						    model.page->vcpu_ioreq[0].vp_eport),
+			 -1);
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(xenevtchn_bind_interdomain(other, guest_id, 999), -1);
 	assert_int_equal(xenevtchn_bind_interdomain(other, 999, 1), -1);

@@ -58,7 +58,8 @@ static void modified_memory_is_remembered(void **state)
 {
 	xendevicemodel_handle *dmod = xendevicemodel_open(NULL, 0);
 	struct xen_dm_op_modified_memory_extent extent[2] = {
-		{ .nr = 2, .first_pfn = 700 }, { .nr = 1, .first_pfn = RAM_PAGES - 1 },
+		{ .nr = 2, .first_pfn = 700 },
+		{ .nr = 1, .first_pfn = RAM_PAGES - 1 },
 	};
 	domid_t id = (domid_t)guest_id;
 

@@ -41,9 +41,11 @@ static void open_with_ranges(struct model *model)
 {
 	model_open(model);
 	assert_int_equal(xendevicemodel_map_io_range_to_ioreq_server(
-		model->dmod, (domid_t)guest_id, model->id, 1, MMIO, MMIO + 0xfff), 0);
-	assert_int_equal(xendevicemodel_map_io_range_to_ioreq_server(
-		model->dmod, (domid_t)guest_id, model->id, 0, PORT, PORT + 7), 0);
+				 model->dmod, (domid_t)guest_id, model->id, 1, MMIO, MMIO + 0xfff),
+			 0);
+	assert_int_equal(xendevicemodel_map_io_range_to_ioreq_server(model->dmod, (domid_t)guest_id,
+								     model->id, 0, PORT, PORT + 7),
+			 0);
 }
 
 static void expect(struct model *model, struct ioreq *request, uint64_t answer)
@@ -143,7 +145,8 @@ static void ranges_do_not_overlap_and_can_be_cut(void **state)
 			 -1);
 	assert_int_equal(errno, EEXIST);
 	assert_int_equal(xendevicemodel_unmap_io_range_from_ioreq_server(
-		model.dmod, id, model.id, 1, MMIO + 0x100, MMIO + 0x1ff), 0);
+				 model.dmod, id, model.id, 1, MMIO + 0x100, MMIO + 0x1ff),
+			 0);
 	call_start(&call, 0);
 	assert_int_equal(call_finish(&call), 0);
 	assert_int_equal(io.value, 0xffffffff);
@@ -152,8 +155,9 @@ static void ranges_do_not_overlap_and_can_be_cut(void **state)
 	model_serve(&model, IOREQ_TYPE_COPY, 7);
 	assert_int_equal(call_finish(&call), 0);
 	assert_int_equal(io.value, 7);
-	assert_int_equal(xendevicemodel_unmap_io_range_from_ioreq_server(
-		model.dmod, id, model.id, 1, MMIO, MMIO + 0xfff), -1);
+	assert_int_equal(xendevicemodel_unmap_io_range_from_ioreq_server(model.dmod, id, model.id,
+									 1, MMIO, MMIO + 0xfff),
+			 -1);
 	assert_int_equal(errno, ENOENT);
 	model_close(&model);
 }
@@ -168,8 +172,9 @@ static void pci_configuration_goes_to_the_owner_of_the_device(void **state)
 
 	(void)state;
 	open_with_ranges(&model);
-	assert_int_equal(xendevicemodel_map_pcidev_to_ioreq_server(
-		model.dmod, (domid_t)guest_id, model.id, 0, 0, 3, 0), 0);
+	assert_int_equal(xendevicemodel_map_pcidev_to_ioreq_server(model.dmod, (domid_t)guest_id,
+								   model.id, 0, 0, 3, 0),
+			 0);
 	call_start(&call, 0);
 	assert_int_equal(call_finish(&call), 0);
 	call.argument = &read;
@@ -184,8 +189,12 @@ static void pci_configuration_goes_to_the_owner_of_the_device(void **state)
 
 static void rep_outs_is_split_at_the_page(void **state)
 {
-	struct io io = { .type = IOREQ_TYPE_PIO, .addr = PORT, .ram = 2 * XENSIM_PAGE - 8,
-			 .size = 4, .count = 4, .write = true };
+	struct io io = { .type = IOREQ_TYPE_PIO,
+			 .addr = PORT,
+			 .ram = 2 * XENSIM_PAGE - 8,
+			 .size = 4,
+			 .count = 4,
+			 .write = true };
 	struct call call = { .run = run_rep, .argument = &io };
 	struct ioreq first, second;
 	struct model model;
@@ -207,8 +216,9 @@ static void rep_outs_is_split_at_the_page(void **state)
 
 static void rep_movs_from_a_device_is_one_request(void **state)
 {
-	struct io io = { .type = IOREQ_TYPE_COPY, .addr = MMIO + 0x10, .ram = 0x3000, .size = 4,
-			 .count = 4 };
+	struct io io = {
+		.type = IOREQ_TYPE_COPY, .addr = MMIO + 0x10, .ram = 0x3000, .size = 4, .count = 4
+	};
 	struct call call = { .run = run_rep, .argument = &io };
 	struct ioreq request;
 	struct model model;
@@ -227,8 +237,13 @@ static void rep_movs_from_a_device_is_one_request(void **state)
 
 static void backwards_pieces_fall_in_both_addresses(void **state)
 {
-	struct io io = { .type = IOREQ_TYPE_COPY, .addr = MMIO + 0x10, .ram = 0x3004, .size = 4,
-			 .count = 4, .backwards = true, .write = true };
+	struct io io = { .type = IOREQ_TYPE_COPY,
+			 .addr = MMIO + 0x10,
+			 .ram = 0x3004,
+			 .size = 4,
+			 .count = 4,
+			 .backwards = true,
+			 .write = true };
 	struct call call = { .run = run_rep, .argument = &io };
 	struct ioreq first, second;
 	struct model model;
@@ -250,8 +265,12 @@ static void backwards_pieces_fall_in_both_addresses(void **state)
 
 static void an_item_across_pages_goes_through_a_register(void **state)
 {
-	struct io io = { .type = IOREQ_TYPE_PIO, .addr = PORT, .ram = 0x2ffe, .size = 4,
-			 .count = 1, .write = true };
+	struct io io = { .type = IOREQ_TYPE_PIO,
+			 .addr = PORT,
+			 .ram = 0x2ffe,
+			 .size = 4,
+			 .count = 1,
+			 .write = true };
 	struct call call = { .run = run_rep, .argument = &io };
 	struct ioreq request;
 	struct model model;
@@ -282,8 +301,13 @@ static int run_raw(struct xensim_vcpu *vcpu, void *argument)
 
 static void a_raw_request_arrives_as_it_is(void **state)
 {
-	struct raw raw = { .request = { .addr = ~UINT64_C(0), .data = 1, .count = 0xffffffff,
-					.size = 3, .data_is_ptr = 1, .df = 1, .dir = 1,
+	struct raw raw = { .request = { .addr = ~UINT64_C(0),
+					.data = 1,
+					.count = 0xffffffff,
+					.size = 3,
+					.data_is_ptr = 1,
+					.df = 1,
+					.dir = 1,
 					.type = 77 } };
 	struct call call = { .run = run_raw, .argument = &raw };
 	struct ioreq request;

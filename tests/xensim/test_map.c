@@ -153,12 +153,14 @@ static void map_fixed_replaces_in_place(void **state)
 
 	(void)state;
 	assert_ptr_equal(xenforeignmemory_map2(fmem, guest_id, area + 2 * KIB4, RW, MAP_FIXED, 2,
-					       gfn, NULL), area + 2 * KIB4);
+					       gfn, NULL),
+			 area + 2 * KIB4);
 	assert_int_equal(xensim_is_mapping_of(guest, area + 3 * KIB4, 101 * KIB4), 1);
 	gfn[0] = 200;
 	gfn[1] = 150;
 	assert_ptr_equal(xenforeignmemory_map2(fmem, guest_id, area + 2 * KIB4, RW, MAP_FIXED, 2,
-					       gfn, NULL), area + 2 * KIB4);
+					       gfn, NULL),
+			 area + 2 * KIB4);
 	assert_int_equal(xensim_is_mapping_of(guest, area + 2 * KIB4, 200 * KIB4), 1);
 	assert_int_equal(xensim_is_mapping_of(guest, area + 3 * KIB4, 150 * KIB4), 1);
 	assert_int_equal(xensim_is_mapping_of(guest, area + 3 * KIB4, 101 * KIB4), 0);
@@ -201,7 +203,8 @@ static void a_part_cannot_be_unmapped_or_replaced(void **state)
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(munmap(address + KIB4, 3 * KIB4), -1);
 	assert_ptr_equal(mmap(address + KIB4, KIB4, PROT_NONE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), MAP_FAILED);
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 MAP_FAILED);
 	assert_int_equal(errno, EINVAL);
 	assert_null(xenforeignmemory_map2(fmem, guest_id, address, RW, MAP_FIXED, 1, &gfn, NULL));
 	assert_int_equal(errno, EINVAL);
@@ -242,8 +245,9 @@ static void neighbours_go_in_one_call(void **state)
 	xenforeignmemory_map2(fmem, guest_id, area, RW, MAP_FIXED, 2, gfn, NULL);
 	xenforeignmemory_map2(fmem, guest_id, area + 2 * KIB4, RW, MAP_FIXED, 1, gfn, NULL);
 	assert_int_equal(totals_now().foreign_mappings, 2);
-	assert_ptr_equal(mmap(area, 4 * KIB4, PROT_NONE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), area);
+	assert_ptr_equal(mmap(area, 4 * KIB4, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+			      -1, 0),
+			 area);
 	assert_int_equal(totals_now().foreign_mappings, 0);
 	assert_int_equal(totals_now().unmap_calls, 1);
 	munmap(area, 4 * KIB4);

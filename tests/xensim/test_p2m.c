@@ -172,7 +172,7 @@ static void populate_fails_when_the_host_is_full(void **state)
 	assert_int_equal(xensim_outside_populate(guest, &gfn, 1, 0), 1);
 }
 
-/* ---- races -------------------------------------------------------------------------------------- */
+/* ---- races ------------------------------------------------------------------------- */
 
 #define RACE_FIRST 512u
 #define RACE_PAGES 64u

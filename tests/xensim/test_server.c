@@ -50,14 +50,14 @@ static void ports_are_valid_once_enabled(void **state)
 
 	(void)state;
 	assert_int_equal(xendevicemodel_create_ioreq_server(dmod, (domid_t)guest_id,
-							    HVM_IOREQSRV_BUFIOREQ_ATOMIC, &id), 0);
+							    HVM_IOREQSRV_BUFIOREQ_ATOMIC, &id),
+			 0);
 	assert_int_equal(xenforeignmemory_resource_size(fmem, (domid_t)guest_id,
 							XENMEM_resource_ioreq_server, id, &size),
 			 0);
 	assert_int_equal(size, 2 * XENSIM_PAGE);
-	resource = xenforeignmemory_map_resource(fmem, (domid_t)guest_id,
-						 XENMEM_resource_ioreq_server, id, 0, 2, &address,
-						 RW, 0);
+	resource = xenforeignmemory_map_resource(
+		fmem, (domid_t)guest_id, XENMEM_resource_ioreq_server, id, 0, 2, &address, RW, 0);
 	assert_non_null(resource);
 	page = (void *)((char *)address + XENSIM_PAGE);
 	assert_int_equal(page->vcpu_ioreq[1].vp_eport, 0);
@@ -90,12 +90,12 @@ static void an_older_xen_gives_a_frame_instead(void **state)
 
 	(void)state;
 	xendevicemodel_create_ioreq_server(dmod, (domid_t)guest_id, 0, &id);
-	assert_null(xenforeignmemory_map_resource(fmem, (domid_t)guest_id,
-						  XENMEM_resource_ioreq_server, id, 1, 1, &address,
-						  RW, 0));
+	assert_null(xenforeignmemory_map_resource(
+		fmem, (domid_t)guest_id, XENMEM_resource_ioreq_server, id, 1, 1, &address, RW, 0));
 	assert_int_equal(errno, EOPNOTSUPP);
 	assert_int_equal(xendevicemodel_get_ioreq_server_info(dmod, (domid_t)guest_id, id, &gfn,
-							      NULL, NULL), 0);
+							      NULL, NULL),
+			 0);
 	page = xenforeignmemory_map(fmem, guest_id, RW, 1, &gfn, &err);
 	assert_int_equal(err, 0);
 	assert_int_equal(page->vcpu_ioreq[0].vp_eport, 0);

@@ -115,8 +115,10 @@ static void run_storm(struct storm *storm)
 {
 	storm->running = 3;
 	model_open(&storm->model);
-	assert_int_equal(xendevicemodel_map_io_range_to_ioreq_server(
-		storm->model.dmod, (domid_t)guest_id, storm->model.id, 1, MMIO, MMIO + 0xfff), 0);
+	assert_int_equal(
+		xendevicemodel_map_io_range_to_ioreq_server(storm->model.dmod, (domid_t)guest_id,
+							    storm->model.id, 1, MMIO, MMIO + 0xfff),
+		0);
 	assert_int_equal(xensim_vcpu_start(guest, 0, balloon_and_store, storm), 0);
 	assert_int_equal(xensim_vcpu_start(guest, 1, balloon_and_store, storm), 0);
 	assert_int_equal(xensim_vcpu_start(guest, 2, ask_device, storm), 0);

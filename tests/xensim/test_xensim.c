@@ -94,7 +94,7 @@ void wait_for(const uint32_t *word, uint32_t value)
 	}
 }
 
-/* ---- the device model -------------------------------------------------------------------- */
+/* ---- the device model -------------------------------------------------------------- */
 
 static uint8_t *state_byte(struct model *model, int vcpu)
 {
@@ -112,18 +112,20 @@ void model_open(struct model *model)
 	assert_non_null(model->dmod);
 	assert_non_null(model->xce);
 	assert_int_equal(xendevicemodel_create_ioreq_server(model->dmod, (domid_t)guest_id, 0,
-							    &model->id), 0);
-	model->resource = xenforeignmemory_map_resource(
-		fmem, (domid_t)guest_id, XENMEM_resource_ioreq_server, model->id,
-		XENMEM_resource_ioreq_server_frame_ioreq(0), 1, &address, PROT_READ | PROT_WRITE,
-		0);
+							    &model->id),
+			 0);
+	model->resource = xenforeignmemory_map_resource(fmem, (domid_t)guest_id,
+							XENMEM_resource_ioreq_server, model->id,
+							XENMEM_resource_ioreq_server_frame_ioreq(0),
+							1, &address, PROT_READ | PROT_WRITE, 0);
 	assert_non_null(model->resource);
 	model->page = address;
 	assert_int_equal(xendevicemodel_set_ioreq_server_state(model->dmod, (domid_t)guest_id,
-							       model->id, 1), 0);
+							       model->id, 1),
+			 0);
 	for (i = 0; i < (int)VCPUS; i++) {
-		model->port[i] = xenevtchn_bind_interdomain(
-			model->xce, guest_id, model->page->vcpu_ioreq[i].vp_eport);
+		model->port[i] = xenevtchn_bind_interdomain(model->xce, guest_id,
+							    model->page->vcpu_ioreq[i].vp_eport);
 		assert_true(model->port[i] > 0);
 	}
 	/* Binding makes every port pending once. */
@@ -191,7 +193,7 @@ void model_idle(struct model *model)
 	assert_int_equal(model_take(model, 20, NULL), -1);
 }
 
-/* ---- calls of a guest ------------------------------------------------------------------------ */
+/* ---- calls of a guest -------------------------------------------------------------- */
 
 static void call_program(struct xensim_vcpu *vcpu, void *data)
 {
@@ -215,8 +217,7 @@ int call_finish(struct call *call)
 	return call->result;
 }
 
-#define RUN(title, group) \
-	_cmocka_run_group_tests(title, group##_tests, group##_count, NULL, NULL)
+#define RUN(title, group) _cmocka_run_group_tests(title, group##_tests, group##_count, NULL, NULL)
 
 int main(void)
 {

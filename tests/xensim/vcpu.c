@@ -189,7 +189,7 @@ void vcpu_account_wait(struct xensim_vcpu *vcpu, uint64_t ns)
 	pthread_mutex_unlock(&vcpu->lock);
 }
 
-/* ---- interrupts -------------------------------------------------------------------------- */
+/* ---- interrupts -------------------------------------------------------------------- */
 
 void vcpu_interrupt(struct xensim_domain *domain)
 {

@@ -133,7 +133,7 @@ int __wrap_mprotect(void *address, size_t len, int prot)
 	return __real_mprotect(address, len, prot);
 }
 
-/* ---- foreign mappings ---------------------------------------------------------------------- */
+/* ---- foreign mappings -------------------------------------------------------------- */
 
 /* How many pages from first on are neighbours in machine memory, or holes all. */
 static size_t run_length(const struct mapping *mapping, size_t first)
@@ -216,6 +216,8 @@ int foreign_install(struct mapping *mapping, void *address, int prot, int flags)
 
 	flags &= ~(MAP_PRIVATE | MAP_SHARED);
 	if (flags & MAP_FIXED) {
+		if ((uintptr_t)address & (XENSIM_PAGE - 1))
+			return -EINVAL;
 		ret = begin_release(address, mapping->pages << PAGE_SHIFT, false, &replaced);
 		if (ret)
 			return ret;

@@ -71,7 +71,7 @@ struct xensim_totals {
 };
 void xensim_totals(struct xensim_totals *totals);
 
-/* ---- domains ------------------------------------------------------------------------ */
+/* ---- domains ----------------------------------------------------------------------- */
 
 struct xensim_domain;
 
@@ -123,7 +123,7 @@ bool xensim_dirty(struct xensim_domain *domain, uint64_t gfn);
 uint64_t xensim_dirty_pages(struct xensim_domain *domain);
 void xensim_dirty_clear(struct xensim_domain *domain);
 
-/* ---- vCPUs: guest programs ---------------------------------------------------------- */
+/* ---- vCPUs: guest programs --------------------------------------------------------- */
 
 /*
  * A guest program runs on a thread of its own and touches the world through these calls only.
@@ -199,7 +199,7 @@ struct xensim_wait {
 };
 void xensim_vcpu_wait(struct xensim_vcpu *vcpu, struct xensim_wait *wait);
 
-/* ---- servers, seen by Xen ------------------------------------------------------------ */
+/* ---- servers, seen by Xen ---------------------------------------------------------- */
 
 /* A device model that dies: its process' handles vanish, its servers are destroyed. */
 int xensim_emulator_death(struct xensim_domain *domain, uint16_t server);
@@ -211,7 +211,7 @@ void xensim_set_request_hook(xensim_request_hook hook, void *data);
 /* Illegal state transitions by device models seen (Xen would have crashed the domain). */
 uint64_t xensim_protocol_errors(void);
 
-/* ---- injected failures of the libraries ----------------------------------------------- */
+/* ---- injected failures of the libraries -------------------------------------------- */
 
 enum xensim_call {
 	XENSIM_CALL_MAP, XENSIM_CALL_UNMAP, XENSIM_CALL_MAP_RESOURCE, XENSIM_CALL_DEVICEMODEL,
@@ -230,7 +230,7 @@ unsigned int xensim_hanging(void);
 typedef void (*xensim_map_hook)(void *data, bool end, uint64_t gfn, size_t pages);
 void xensim_set_map_hook(xensim_map_hook hook, void *data);
 
-/* ---- the oracle ------------------------------------------------------------------------ */
+/* ---- the oracle -------------------------------------------------------------------- */
 
 /*
  * By page. 1: address (inside a foreign mapping) shows the machine page that the p2m has at gpa
