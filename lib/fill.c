@@ -44,10 +44,9 @@ static uint64_t fill_current(const struct fill *fill)
 /* The mapping is of no use, or must not be: hand it to reclaim. Stripe lock held. */
 static void fill_retire(struct fill *fill, bool listed)
 {
-	if (listed) {
-		mapping_unpublish(fill->cache, fill->mapping);
+	mapping_unpublish(fill->cache, fill->mapping);
+	if (listed)
 		stripe_remove(fill->cache, fill->stripe, fill->mapping);
-	}
 	retired_push(fill->cache, fill->mapping, fill_current(fill));
 }
 

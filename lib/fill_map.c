@@ -84,6 +84,8 @@ int fill_map(struct fill *fill, struct run run)
 	fill_count(fill, pages);
 	error = mapping_note(cache, mapping, run, fill->client->error, &fill->valid);
 	if (error) {
+		account_retire(cache, mapcache_load_relaxed(&mapping->epoch),
+			       fill_bytes(fill, run.count));
 		fill_undo(fill, run);
 		return error;
 	}

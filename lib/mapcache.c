@@ -197,6 +197,7 @@ int mapcache_close(struct mapcache *cache)
 		 * mappings did not either, but the reservation did. */
 		cache->backend->close(cache->backend_state);
 		arena_unreserve(&cache->arena);
+		table_unreserve(&cache->table);
 		return 0;
 	}
 	if (mapcache_clients(cache) || mapcache_pinned(cache))

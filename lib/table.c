@@ -55,10 +55,15 @@ free_chunks:
 	return error;
 }
 
+void table_unreserve(struct table *table)
+{
+	munmap(table->entries, (size_t)table_bytes(table->buckets));
+}
+
 void table_destroy(struct table *table)
 {
 	pthread_mutex_destroy(&table->lock);
-	munmap(table->entries, (size_t)table_bytes(table->buckets));
+	table_unreserve(table);
 	free(table->chunks);
 }
 

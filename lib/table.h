@@ -25,6 +25,8 @@ struct table {
 
 int table_init(struct table *table, uint64_t buckets);
 void table_destroy(struct table *table);
+/* In a child after fork(2), where locks must not be touched: the address space only. */
+void table_unreserve(struct table *table);
 /* Make the entry of a bucket writable. -ENOMEM. */
 int table_populate(struct table *table, uint64_t index);
 /* Bytes in memory, asking resident() about each writable chunk. */
