@@ -41,8 +41,7 @@ static struct option_list sizes(const struct bench *bench)
 	static const uint64_t quick[] = { 1, 1024, 8192 };
 	static const uint64_t full[] = { 1, 16, 128, 1024, 4096, 8192 };
 
-	return bench->quick ? options_list(&bench->options.working_sets, 3, quick)
-			    : options_list(&bench->options.working_sets, 6, full);
+	return bench->quick ? scenario_sizes(bench, 3, quick) : scenario_sizes(bench, 6, full);
 }
 
 static uint64_t answer_buckets(const struct bench *bench)

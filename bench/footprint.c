@@ -18,8 +18,7 @@ static struct option_list sizes(const struct bench *bench)
 {
 	static const uint64_t full[] = { 64, 1024, 8192 }, quick[] = { 8192 };
 
-	return bench->quick ? options_list(&bench->options.working_sets, 1, quick)
-			    : options_list(&bench->options.working_sets, 3, full);
+	return bench->quick ? scenario_sizes(bench, 1, quick) : scenario_sizes(bench, 3, full);
 }
 
 static uint64_t footprint_buckets(const struct bench *bench)

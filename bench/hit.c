@@ -7,8 +7,7 @@ static struct option_list working_sets(const struct bench *bench)
 	static const uint64_t full[] = { 1, 4, 16, 64, 256, 1024, 4096 };
 	static const uint64_t quick[] = { 1, 64, 1024 };
 
-	return bench->quick ? options_list(&bench->options.working_sets, 3, quick)
-			    : options_list(&bench->options.working_sets, 7, full);
+	return bench->quick ? scenario_sizes(bench, 3, quick) : scenario_sizes(bench, 7, full);
 }
 
 static uint64_t hit_buckets(const struct bench *bench)

@@ -16,28 +16,64 @@
 /* Several contestants have the whole working set mapped at once. */
 #define MAPPERS 3
 
-static int check_machine(const struct bench *bench, const struct scenario *scenario,
-			 uint64_t buckets)
-{
-	uint64_t bytes = buckets * scenario_bucket_bytes(bench), needed = bytes + bytes / 32;
-	const struct machine *machine = &bench->machine;
+/* Less than this is not worth measuring. */
+#define FEWEST_BUCKETS 256
 
-	needed += SPARE_BYTES;
-	if (machine->memory_available && needed > machine->memory_available) {
+static uint64_t memory_needed(const struct bench *bench, uint64_t buckets)
+{
+	uint64_t bytes = buckets * scenario_bucket_bytes(bench);
+
+	return bytes + bytes / 32 + SPARE_BYTES;
+}
+
+static uint64_t mappings_needed(uint64_t buckets)
+{
+	return buckets * MAPPERS + SPARE_MAPPINGS;
+}
+
+static bool has_memory(const struct bench *bench, uint64_t buckets)
+{
+	uint64_t available = bench->machine.memory_available;
+
+	return !available || memory_needed(bench, buckets) <= available;
+}
+
+static bool has_mappings(const struct bench *bench, uint64_t buckets)
+{
+	uint64_t limit = bench->machine.mappings_limit;
+
+	return !limit || mappings_needed(buckets) <= limit;
+}
+
+/* What a scenario needs, or what there is room for; 0 when that is not enough. */
+static uint64_t choose_buckets(struct bench *bench, const struct scenario *scenario)
+{
+	uint64_t wanted = scenario->buckets(bench), buckets = wanted;
+
+	while (scenario->shrinks && buckets / 2 >= FEWEST_BUCKETS &&
+	       !(has_memory(bench, buckets) && has_mappings(bench, buckets)))
+		buckets /= 2;
+	if (!has_memory(bench, buckets)) {
 		fprintf(stderr, "mapcache-bench: %s needs %llu MiB of memory, %llu MiB are "
 			"available; choose a smaller --working-set\n", scenario->name,
-			(unsigned long long)(needed >> 20),
-			(unsigned long long)(machine->memory_available >> 20));
-		return -ENOMEM;
+			(unsigned long long)(memory_needed(bench, buckets) >> 20),
+			(unsigned long long)(bench->machine.memory_available >> 20));
+		return 0;
 	}
-	if (machine->mappings_limit && buckets * MAPPERS + SPARE_MAPPINGS > machine->mappings_limit) {
+	if (!has_mappings(bench, buckets)) {
 		fprintf(stderr, "mapcache-bench: %s needs %llu kernel mappings, vm.max_map_count "
 			"allows %llu; choose a smaller --working-set\n", scenario->name,
-			(unsigned long long)(buckets * MAPPERS + SPARE_MAPPINGS),
-			(unsigned long long)machine->mappings_limit);
-		return -ENOMEM;
+			(unsigned long long)mappings_needed(buckets),
+			(unsigned long long)bench->machine.mappings_limit);
+		return 0;
 	}
-	return 0;
+	if (buckets < wanted) {
+		bench->buckets_limit = buckets;
+		fprintf(stderr, "mapcache-bench: too little memory or too few kernel mappings: "
+			"working sets of more than %llu buckets are left out\n",
+			(unsigned long long)buckets);
+	}
+	return buckets;
 }
 
 static void describe(const struct bench *bench, uint64_t buckets)
@@ -93,13 +129,23 @@ static int write_files(const struct bench *bench)
 	return error;
 }
 
+/* Before hours are spent on what cannot be written. */
+static int check_writable(const char *path)
+{
+	FILE *file = path ? fopen(path, "w") : NULL;
+
+	if (path && !file)
+		return scenario_error(path, -errno);
+	return path ? fclose(file) : 0;
+}
+
 static int run(struct bench *bench, const struct scenario *scenario)
 {
-	uint64_t buckets = scenario->buckets(bench);
-	int error = check_machine(bench, scenario, buckets), other;
+	uint64_t buckets = choose_buckets(bench, scenario);
+	int error, other;
 
-	if (error)
-		return error;
+	if (!buckets)
+		return -ENOMEM;
 	describe(bench, buckets);
 	report_progress("making a guest of %llu MiB",
 			(unsigned long long)(buckets * scenario_bucket_bytes(bench) >> 20));
@@ -130,6 +176,8 @@ int main(int argc, char **argv)
 			bench.options.scenario);
 		return 2;
 	}
+	if (check_writable(bench.options.json) || check_writable(bench.options.csv))
+		return 2;
 	machine_inspect(&bench.machine);
 	status = run(&bench, scenario) ? 1 : 0;
 	report_close(&bench.report);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/contestant.h"
 #include "bench/scenario.h"
 
 enum {
@@ -216,6 +217,20 @@ static bool parse_option(struct options *options, int code, const char *name, co
 	}
 }
 
+static bool parse_contestants(struct options *options, const char *text)
+{
+	char copy[128], *rest = copy, *name;
+
+	if (strlen(text) >= sizeof(copy))
+		return refuse("contestants", text, "too long");
+	strcpy(copy, text);
+	while ((name = strsep(&rest, ",")))
+		if (!contestant_find(name))
+			return refuse("contestants", name, "no such contestant; see --help");
+	options->contestants = text;
+	return true;
+}
+
 static bool take_option(struct options *options, int code, const char *name)
 {
 	switch (code) {
@@ -223,8 +238,7 @@ static bool take_option(struct options *options, int code, const char *name)
 		options->no_populate = true;
 		return true;
 	case OPTION_CONTESTANTS:
-		options->contestants = optarg;
-		return true;
+		return parse_contestants(options, optarg);
 	case OPTION_JSON:
 		options->json = optarg;
 		return true;

@@ -7,8 +7,7 @@ static struct option_list working_sets(const struct bench *bench)
 	static const uint64_t full[] = { 1, 64, 1024 };
 	static const uint64_t quick[] = { 1, 64 };
 
-	return bench->quick ? options_list(&bench->options.working_sets, 2, quick)
-			    : options_list(&bench->options.working_sets, 3, full);
+	return bench->quick ? scenario_sizes(bench, 2, quick) : scenario_sizes(bench, 3, full);
 }
 
 static uint64_t pin_buckets(const struct bench *bench)

@@ -77,6 +77,7 @@ static int full_run(struct bench *bench)
 const struct scenario scenario_quick = {
 	.name = "quick",
 	.text = "every figure that has a goal, in less than a minute",
+	.shrinks = true,
 	.buckets = quick_buckets,
 	.run = quick_run,
 };
@@ -84,6 +85,7 @@ const struct scenario scenario_quick = {
 const struct scenario scenario_full = {
 	.name = "full",
 	.text = "everything, over the full ranges; takes many minutes",
+	.shrinks = true,
 	.buckets = full_buckets,
 	.run = full_run,
 };

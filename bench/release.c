@@ -30,8 +30,7 @@ static struct option_list sizes(const struct bench *bench)
 {
 	static const uint64_t full[] = { 64, 256, 1024, 4096 }, quick[] = { 1024 };
 
-	return bench->quick ? options_list(&bench->options.working_sets, 1, quick)
-			    : options_list(&bench->options.working_sets, 4, full);
+	return bench->quick ? scenario_sizes(bench, 1, quick) : scenario_sizes(bench, 4, full);
 }
 
 static uint64_t release_buckets(const struct bench *bench)

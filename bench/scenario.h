@@ -18,10 +18,12 @@ struct bench {
 	struct report report;
 	struct goals goals;
 	bool quick; /* the smallest run that gives every figure */
+	uint64_t buckets_limit; /* larger working sets are left out; 0: none are */
 };
 
 struct scenario {
 	const char *name, *text;
+	bool shrinks; /* leaves out what the machine has no memory for */
 	/* Buckets of guest memory that it needs. */
 	uint64_t (*buckets)(const struct bench *bench);
 	/* 0 or -errno, a message written. */
@@ -42,5 +44,9 @@ unsigned int scenario_rounds(const struct bench *bench, unsigned int preferred);
 uint64_t scenario_duration_ns(const struct bench *bench, unsigned int quick_ms,
 			      unsigned int full_ms);
 uint64_t scenario_bucket_bytes(const struct bench *bench);
+
+/* --working-set or what is preferred, without what the machine has no memory for. */
+struct option_list scenario_sizes(const struct bench *bench, unsigned int count,
+				  const uint64_t *preferred);
 
 #endif

@@ -98,3 +98,15 @@ uint64_t scenario_bucket_bytes(const struct bench *bench)
 {
 	return UINT64_C(1) << bench->options.bucket_shift;
 }
+
+struct option_list scenario_sizes(const struct bench *bench, unsigned int count,
+				  const uint64_t *preferred)
+{
+	struct option_list all = options_list(&bench->options.working_sets, count, preferred);
+	struct option_list fitting = { 0 };
+
+	for (unsigned int i = 0; i < all.count; i++)
+		if (!bench->buckets_limit || all.value[i] <= bench->buckets_limit)
+			fitting.value[fitting.count++] = all.value[i];
+	return fitting;
+}
