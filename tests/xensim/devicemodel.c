@@ -9,9 +9,6 @@
 #include "handles.h"
 #include "private.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct xendevicemodel_handle *handles;
-
 xendevicemodel_handle *xendevicemodel_open(struct xentoollog_logger *logger,
 					   unsigned int open_flags)
 {
@@ -27,39 +24,16 @@ xendevicemodel_handle *xendevicemodel_open(struct xentoollog_logger *logger,
 		free(dmod);
 		return null_errno(ret);
 	}
-	pthread_mutex_lock(&lock);
-	dmod->next = handles;
-	handles = dmod;
-	pthread_mutex_unlock(&lock);
 	return dmod;
 }
 
 int xendevicemodel_close(xendevicemodel_handle *dmod)
 {
-	struct xendevicemodel_handle **link = &handles;
-
 	if (!dmod)
 		return 0;
-	pthread_mutex_lock(&lock);
-	while (*link && *link != dmod)
-		link = &(*link)->next;
-	if (*link)
-		*link = dmod->next;
-	pthread_mutex_unlock(&lock);
-	handle_close();
+	handle_close(&dmod->handle);
 	free(dmod);
 	return 0;
-}
-
-void devicemodel_kill(const void *handle)
-{
-	struct xendevicemodel_handle *dmod;
-
-	pthread_mutex_lock(&lock);
-	for (dmod = handles; dmod; dmod = dmod->next)
-		if (dmod == handle)
-			store_relaxed(&dmod->handle.dead, true);
-	pthread_mutex_unlock(&lock);
 }
 
 int xendevicemodel_restrict(xendevicemodel_handle *dmod, domid_t domid)
@@ -97,7 +71,8 @@ int xendevicemodel_create_ioreq_server(xendevicemodel_handle *dmod, domid_t domi
 	    handle_bufioreq > HVM_IOREQSRV_BUFIOREQ_ATOMIC)
 		ret = -EINVAL;
 	else
-		ret = server_create(domain, handle_bufioreq != HVM_IOREQSRV_BUFIOREQ_OFF, dmod, id);
+		ret = server_create(domain, handle_bufioreq != HVM_IOREQSRV_BUFIOREQ_OFF,
+				    &dmod->handle, id);
 	return devicemodel_end(domain, ret);
 }
 

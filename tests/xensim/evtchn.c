@@ -217,7 +217,7 @@ xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger, unsigned int 
 	if (xce->fd >= 0)
 		return xce;
 	ret = -errno;
-	handle_close();
+	handle_close(&xce->handle);
 fail:
 	free(xce);
 	return null_errno(ret);
@@ -243,7 +243,7 @@ int xenevtchn_close(xenevtchn_handle *xce)
 			unbind_locked(local);
 	pthread_mutex_unlock(&lock);
 	close(xce->fd);
-	handle_close();
+	handle_close(&xce->handle);
 	free(xce);
 	return 0;
 }

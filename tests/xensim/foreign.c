@@ -10,56 +10,6 @@
 #include "handles.h"
 #include "private.h"
 
-void *null_errno(int error)
-{
-	errno = abs(error);
-	return NULL;
-}
-
-int minus_errno(int error)
-{
-	if (!error)
-		return 0;
-	errno = abs(error);
-	return -1;
-}
-
-int handle_open(struct handle *handle)
-{
-	int ret = host.running ? fault_check(XENSIM_CALL_OPEN) : -ENOENT;
-
-	if (ret)
-		return ret;
-	handle->restricted = -1;
-	handle->dead = false;
-	add_relaxed(&host.handles_open, 1);
-	return 0;
-}
-
-void handle_close(void)
-{
-	sub_relaxed(&host.handles_open, 1);
-}
-
-int handle_check(const struct handle *handle, uint32_t domid)
-{
-	int32_t restricted = load_relaxed(&handle->restricted);
-
-	if (load_relaxed(&handle->dead))
-		return -EBADF;
-	return restricted >= 0 && (uint32_t)restricted != domid ? -EPERM : 0;
-}
-
-int handle_restrict(struct handle *handle, uint32_t domid)
-{
-	int ret = handle_check(handle, domid);
-
-	if (ret)
-		return ret;
-	store_relaxed(&handle->restricted, (int32_t)domid);
-	return 0;
-}
-
 xenforeignmemory_handle *xenforeignmemory_open(struct xentoollog_logger *logger,
 					       unsigned open_flags)
 {
@@ -82,7 +32,7 @@ int xenforeignmemory_close(xenforeignmemory_handle *fmem)
 {
 	if (!fmem)
 		return 0;
-	handle_close();
+	handle_close(&fmem->handle);
 	free(fmem);
 	return 0;
 }

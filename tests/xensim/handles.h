@@ -5,8 +5,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct handle {
+	LIST_ENTRY(handle) link;
 	int32_t restricted; /* atomic: to this domain; -1: not */
 	bool dead;          /* atomic: its process has died */
 };
@@ -17,15 +19,16 @@ struct xenforeignmemory_handle {
 
 struct xendevicemodel_handle {
 	struct handle handle;
-	struct xendevicemodel_handle *next;
 };
 
 /* 0 or -errno; counted as open until handle_close(). */
 int handle_open(struct handle *handle);
-void handle_close(void);
+void handle_close(struct handle *handle);
 /* May this handle be used for a domain? 0, -EPERM, -EBADF. */
 int handle_check(const struct handle *handle, uint32_t domid);
 int handle_restrict(struct handle *handle, uint32_t domid);
+/* The process behind this handle has died; it may have been closed. */
+void handle_kill(const struct handle *handle);
 
 struct xensim_domain;
 

@@ -151,6 +151,7 @@ enum domain_state { DOMAIN_GONE, DOMAIN_ALIVE, DOMAIN_SHUTDOWN, DOMAIN_DYING };
 
 struct ioreq_server;
 struct channel;
+struct handle;
 
 struct xensim_vcpu {
 	struct xensim_domain *domain;
@@ -259,7 +260,7 @@ struct ioreq_server {
 	uint32_t users;                   /* atomic: 1 while listed, 1 for each pending request */
 	bool enabled;                     /* ioreq_lock */
 	bool dead;                        /* atomic: destroyed */
-	const void *owner;                /* devicemodel handle that created it */
+	const struct handle *owner;       /* devicemodel handle that created it */
 	uint64_t ioreq_mfn, bufioreq_mfn; /* XENSIM_INVALID_MFN: not allocated */
 	uint64_t ioreq_gfn, bufioreq_gfn; /* XENSIM_INVALID_MFN: not in the p2m */
 	bool buffered;
@@ -268,7 +269,8 @@ struct ioreq_server {
 	struct range_set ranges[RANGE_TYPES]; /* ioreq_lock */
 };
 
-int server_create(struct xensim_domain *domain, bool buffered, const void *owner, uint16_t *id);
+int server_create(struct xensim_domain *domain, bool buffered, const struct handle *owner,
+		  uint16_t *id);
 int server_destroy(struct xensim_domain *domain, uint16_t id);
 void server_destroy_all(struct xensim_domain *domain);
 int server_enable(struct xensim_domain *domain, uint16_t id, bool enable);
@@ -298,9 +300,6 @@ int ioreq_send(struct xensim_vcpu *vcpu, struct ioreq_server *server, const stru
 int ioreq_broadcast_invalidate(struct xensim_vcpu *vcpu);
 /* Write the ports of all vCPUs into their slots. */
 void ioreq_publish_ports(struct ioreq_server *server);
-
-/* devicemodel.c: the process behind this handle has died. */
-void devicemodel_kill(const void *handle);
 
 /* ---- evtchn.c ---------------------------------------------------------------------- */
 
@@ -353,7 +352,7 @@ int __real_mprotect(void *address, size_t len, int prot);
  */
 int foreign_install(struct mapping *mapping, void *address, int prot, int flags);
 
-/* ---- foreign.c --------------------------------------------------------------------- */
+/* ---- handles.c --------------------------------------------------------------------- */
 
 /* Errors of either sign: NULL with errno set. */
 void *null_errno(int error);

@@ -2,6 +2,7 @@
 /* ioreq servers of a domain: their life, their pages, their ports. */
 #include <stdlib.h>
 
+#include "handles.h"
 #include "private.h"
 
 static int open_channels(struct ioreq_server *server)
@@ -129,7 +130,8 @@ struct ioreq_server *server_select(struct xensim_domain *domain, unsigned int ty
 	return found;
 }
 
-int server_create(struct xensim_domain *domain, bool buffered, const void *owner, uint16_t *id)
+int server_create(struct xensim_domain *domain, bool buffered, const struct handle *owner,
+		  uint16_t *id)
 {
 	struct ioreq_server *server = calloc(1, sizeof(*server));
 	unsigned int slot = 0;
@@ -363,14 +365,14 @@ int server_remove_range(struct xensim_domain *domain, uint16_t id, unsigned int 
 int xensim_emulator_death(struct xensim_domain *domain, uint16_t id)
 {
 	struct ioreq_server *server = server_get(domain, id);
-	const void *owner;
+	const struct handle *owner;
 	uint16_t other;
 
 	if (!server)
 		return -ENOENT;
 	owner = server->owner;
 	server_put(server);
-	devicemodel_kill(owner);
+	handle_kill(owner);
 	for (other = 0; other < MAX_SERVERS; other++) {
 		server = server_get(domain, other);
 		if (server && server->owner == owner)

@@ -5,6 +5,7 @@
 
 #define __XEN_TOOLS__ 1
 #include "test_xensim.h"
+#include <xentoolcore.h>
 #include <xen/memory.h>
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -124,11 +125,35 @@ static void restricted_handles_refuse_other_domains(void **state)
 	xendevicemodel_close(dmod);
 }
 
+static void all_open_handles_can_be_restricted_at_once(void **state)
+{
+	xendevicemodel_handle *dmod = xendevicemodel_open(NULL, 0), *later;
+	xenevtchn_handle *xce = xenevtchn_open(NULL, 0);
+	xen_pfn_t gfn = 0;
+	unsigned int vcpus;
+
+	(void)state;
+	assert_int_equal(xentoolcore_restrict_all((domid_t)(guest_id + 1)), 0);
+	later = xendevicemodel_open(NULL, 0);
+	assert_null(xenforeignmemory_map(fmem, guest_id, RW, 1, &gfn, NULL));
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(xendevicemodel_nr_vcpus(dmod, (domid_t)guest_id, &vcpus), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(xenevtchn_bind_interdomain(xce, guest_id, 1), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(xendevicemodel_nr_vcpus(later, (domid_t)guest_id, &vcpus), 0);
+	assert_int_equal(xentoolcore_restrict_all((domid_t)guest_id), -1);
+	xendevicemodel_close(later);
+	xendevicemodel_close(dmod);
+	xenevtchn_close(xce);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_x86, stop)
 const struct CMUnitTest server_tests[] = {
 	TEST(emulator_death_frees_the_vcpu),
 	TEST(ports_are_valid_once_enabled),
 	cmocka_unit_test_setup_teardown(an_older_xen_gives_a_frame_instead, start_old_xen, stop),
 	TEST(restricted_handles_refuse_other_domains),
+	TEST(all_open_handles_can_be_restricted_at_once),
 };
 const size_t server_count = sizeof(server_tests) / sizeof(server_tests[0]);
