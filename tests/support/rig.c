@@ -30,10 +30,16 @@ void rig_start(struct rig *rig, const struct rig_options *options)
 	assert_int_equal(mapcache_open(&cache, &rig->cache), 0);
 }
 
-void rig_stop(struct rig *rig)
+void rig_close(struct rig *rig)
 {
 	if (rig->cache != NULL)
 		assert_int_equal(mapcache_close(rig->cache), 0);
+	rig->cache = NULL;
+}
+
+void rig_stop(struct rig *rig)
+{
+	rig_close(rig);
 	if (rig->domain != NULL)
 		assert_int_equal(xensim_domain_destroy(rig->domain), 0);
 	assert_int_equal(xensim_protocol_errors(), 0);

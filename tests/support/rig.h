@@ -24,8 +24,8 @@
 
 struct rig_options {
 	struct xensim_options host;
-	uint32_t vcpus;     /* default 1 */
-	uint64_t ram_pages; /* from frame 0; default 1024 */
+	uint32_t vcpus;                /* default 1 */
+	uint64_t ram_pages;            /* from frame 0; default 1024 */
 	struct mapcache_options cache; /* size and domid are filled in */
 };
 
@@ -40,6 +40,8 @@ void rig_start(struct rig *rig, const struct rig_options *options);
 /* The reverse; fails the test on anything leaked or any illegal step of the protocol. A test
  * that has closed the cache or destroyed the domain itself sets them to NULL. */
 void rig_stop(struct rig *rig);
+/* Only the first part of that: close the cache. */
+void rig_close(struct rig *rig);
 
 /* Run one guest program to its end. */
 void rig_run(struct rig *rig, uint32_t vcpu, xensim_program program, void *data);
@@ -102,7 +104,10 @@ struct rig_recorder {
 	int error;
 };
 
-#define RIG_RECORDER { .lock = PTHREAD_MUTEX_INITIALIZER }
+#define RIG_RECORDER                                                                               \
+	{                                                                                          \
+		.lock = PTHREAD_MUTEX_INITIALIZER                                                  \
+	}
 
 int rig_record(void *recorder, struct mapcache_client *client, struct mapcache_request *request);
 /* How many requests there were so far. Any thread. */
