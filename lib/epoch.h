@@ -68,15 +68,16 @@ static inline uint32_t epoch_advance(struct mapcache_shared *shared)
 	return (uint32_t)(stamp >> MAPCACHE_EPOCH_BITS);
 }
 
-/*
- * Whether the section that this word describes cannot hold anything unpublished before the
- * tick / made before the epoch. The word was loaded with acquire, after epoch_barrier():
- * pairs with the release stores in begin and end (B).
- */
 static inline bool epoch_section_idle(uint64_t section)
 {
 	return epoch_of(section) == 0;
 }
+
+/*
+ * Whether the section that this word describes cannot hold anything unpublished before the
+ * tick / made before the epoch. The word was loaded with acquire, after grace_barrier():
+ * pairs with the release stores in begin and end (B).
+ */
 
 static inline bool epoch_section_after_clock(uint64_t section, uint32_t clock)
 {
@@ -101,5 +102,13 @@ static inline bool epoch_section_passed(uint64_t section, struct epoch_condition
 	return condition.epoch ? epoch_section_in(section, condition.epoch)
 			       : epoch_section_after_clock(section, condition.clock);
 }
+
+/* How sections are waited for, and what is known of them (grace.h). */
+struct grace {
+	bool fenced; /* no membarrier(2) */
+	/* Highest epoch for which a barrier was made / no older section was left. */
+	mapcache_atomic_u64 barrier_epoch;
+	mapcache_atomic_u64 quiet_epoch;
+};
 
 #endif

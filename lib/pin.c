@@ -8,28 +8,25 @@
 
 #include "access.h"
 #include "mapping.h"
+#include "pin_count.h"
 
 /* A client's own count goes to the shared one before it could overflow. */
 #define PIN_FOLD (UINT32_C(1) << 31)
 #define PIN_SHARED_MAX (INT64_C(1) << 62)
 
-/* Inside a section: its end (release) comes before any look at this count by a thread that
- * has found the mapping retired and the section over (B). */
 static int pin_take(struct mapcache_client *client, const void *pointer)
 {
 	uint64_t slot = arena_slot(&client->cache->arena, pointer);
 	mapcache_atomic_u32 *own = &client->pins[slot];
-	uint32_t count = mapcache_load_relaxed(own);
 
-	if (mapcache_unlikely(count >= PIN_FOLD)) {
+	if (mapcache_unlikely(mapcache_load_relaxed(own) >= PIN_FOLD)) {
 		struct mapping *mapping = mapping_at(client->cache, slot);
 
 		if ((int64_t)mapcache_load_relaxed(&mapping->shared_pins) >= PIN_SHARED_MAX)
 			return -EOVERFLOW;
 		client_fold(client, slot);
-		count = 0;
 	}
-	mapcache_store_relaxed(own, count + 1);
+	pin_count_take(own);
 	return 0;
 }
 
@@ -111,18 +108,12 @@ undo:
 int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written)
 {
 	mapcache_atomic_u32 *own;
-	uint32_t count;
 
 	if (mapcache_unlikely(!client || !arena_holds(&client->cache->arena, ptr)))
 		return -EINVAL;
 	own = &client->pins[arena_slot(&client->cache->arena, ptr)];
-	count = mapcache_load_relaxed(own);
-	if (mapcache_unlikely(count == 0))
-		return mapcache_unpin(client->cache, ptr, written);
-	/* Release: pairs with the acquire in client_pins(). The caller's accesses through the
-	 * pointer come before the unmap (B). */
-	mapcache_store_release(own, count - 1);
-	return 0;
+	return mapcache_likely(pin_count_release(own)) ? 0
+						       : mapcache_unpin(client->cache, ptr, written);
 }
 
 int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
@@ -136,7 +127,7 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 	mapping = mapping_at(cache, arena_slot(&cache->arena, ptr));
 	pthread_mutex_lock(&cache->clients.lock);
 	if (client_pins_locked(cache, mapping) > 0)
-		mapcache_add_release(&mapping->shared_pins, UINT64_MAX); /* as above */
+		pin_count_release_shared(&mapping->shared_pins);
 	else
 		error = -EINVAL;
 	pthread_mutex_unlock(&cache->clients.lock);

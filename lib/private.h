@@ -80,10 +80,7 @@ struct clients {
 	struct mapcache_client *first;
 	uint64_t count;
 	uint64_t closed[COUNTERS]; /* of clients that are gone */
-	bool fenced;               /* no membarrier(2) */
-	/* Highest epoch for which a barrier was made / no older section was left. */
-	mapcache_atomic_u64 barrier_epoch;
-	mapcache_atomic_u64 quiet_epoch;
+	struct grace grace;
 };
 
 /* Retired mappings on their way to the arena. */

@@ -115,10 +115,8 @@ void retired_advance(struct mapcache *cache)
 		if (retired->barrier != BARRIER_DONE)
 			break;
 		if (!client_sections_passed(cache,
-					    (struct epoch_condition){ .clock = retired->clock })) {
-			mapcache_add_relaxed(&cache->grace_failures, 1);
+					    (struct epoch_condition){ .clock = retired->clock }))
 			break;
-		}
 		list = retired->waiting;
 		retired->waiting = NULL;
 		for (struct mapping *each = list; each; each = each->next)

@@ -99,7 +99,7 @@ static inline void mapcache_begin_inline(struct mapcache_client *client)
 	mapcache_store_release(&fast->section, mapcache_load_acquire(&fast->shared->stamp));
 	/*
 	 * The store above must be visible before any entry is read below: pairs with
-	 * client_barrier() on the side that retires. Forbidden interleaving: this thread reads
+	 * grace_barrier() on the side that retires. Forbidden interleaving: this thread reads
 	 * an entry, the retirer unpublishes it and sees us idle (B).
 	 */
 	mapcache_fence_light();
@@ -111,7 +111,7 @@ static inline int mapcache_end_inline(struct mapcache_client *client)
 
 	if (mapcache_unlikely(fast->nested || mapcache_load_relaxed(&fast->section) == 0))
 		return mapcache_end_slow(client);
-	/* Release: pairs with the acquire in client_sections_passed(). Every access through
+	/* Release: pairs with the acquire in grace_sections_passed(). Every access through
 	 * this section's pointers comes before the unmap that saw us idle (B). */
 	mapcache_store_release(&fast->section, 0);
 	return 0;

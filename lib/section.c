@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sections off the fast path: nested ones, and those of clients that need a full fence because
+ * membarrier(2) is refused. Compiled as it is by tests/model.
+ */
+#include <errno.h>
+
+#include "epoch.h"
+
+void mapcache_begin_slow(struct mapcache_client *client)
+{
+	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
+
+	if (!epoch_section_idle(mapcache_load_relaxed(&fast->section))) {
+		fast->nested++;
+		return;
+	}
+	/* Acquire and release: as in mapcache_begin_inline(). */
+	mapcache_store_release(&fast->section, mapcache_load_acquire(&fast->shared->stamp));
+	/* Pairs with the fence in grace_barrier(), which is one here, too (B). */
+	mapcache_fence_seq_cst();
+}
+
+int mapcache_end_slow(struct mapcache_client *client)
+{
+	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
+	uint32_t fenced = fast->nested & MAPCACHE_NESTED_FENCED;
+
+	if (!mapcache_inside_inline(client))
+		return -EINVAL;
+	if (fast->nested & ~(MAPCACHE_NESTED_FENCED | MAPCACHE_NESTED_SPARE)) {
+		fast->nested--;
+		return 0;
+	}
+	fast->nested = fenced;
+	/* Release: as in mapcache_end_inline(). */
+	mapcache_store_release(&fast->section, fenced ? MAPCACHE_SECTION_FENCED : 0);
+	return 0;
+}
