@@ -79,6 +79,7 @@ uint64_t mapping_bytes(const struct mapcache *cache, const struct mapping *mappi
 bool mapping_serves(const struct mapcache *cache, const struct mapping *mapping,
 		    const struct request *request);
 
+/* Its granules as a mask; count is at least 1. */
 uint64_t run_mask(struct run run);
 
 /* Take note of a map call's result for a run of granules; adds those mapped whole to *valid.

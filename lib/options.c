@@ -2,6 +2,7 @@
 /* Options: defaults, and what is refused. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "options.h"
@@ -22,6 +23,8 @@
 #define OPTIONS_GRANULE_SHIFT 14
 #define OPTIONS_STRIPES 64
 #define OPTIONS_RECLAIM_MS 40
+#define OPTIONS_VMAS_DEFAULT 65530 /* the kernel's own default */
+#define OPTIONS_VMAS_MIN 64
 #define OPTIONS_RESERVE_MAX 1024 /* slots, see slot.c */
 #define OPTIONS_SLOTS_MAX (UINT64_C(1) << 26)
 #define OPTIONS_BUCKETS_MAX (UINT64_C(1) << 32)
@@ -53,14 +56,17 @@ int options_copy(const void *given, void *known, size_t known_size)
 static uint64_t options_vmas(void)
 {
 	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
-	unsigned long limit = 65530;
+	char text[32] = "";
+	unsigned long limit = 0;
 
 	if (file) {
-		if (fscanf(file, "%lu", &limit) != 1)
-			limit = 65530;
+		if (fgets(text, sizeof(text), file))
+			limit = strtoul(text, NULL, 10);
 		fclose(file);
 	}
-	return limit / 2 > 64 ? limit / 2 : 64;
+	if (limit == 0)
+		limit = OPTIONS_VMAS_DEFAULT;
+	return limit / 2 > OPTIONS_VMAS_MIN ? limit / 2 : OPTIONS_VMAS_MIN;
 }
 
 static int options_shifts(struct mapcache *cache, struct mapcache_options *options)
@@ -107,7 +113,7 @@ static int options_budgets(struct mapcache *cache, struct mapcache_options *opti
 		return options_refuse(cache, "max_stale_bytes must hold at least 4 buckets");
 	if (!options->max_vmas)
 		options->max_vmas = options_vmas();
-	if (options->max_vmas < 64)
+	if (options->max_vmas < OPTIONS_VMAS_MIN)
 		return options_refuse(cache, "max_vmas must be at least 64");
 	if (options->refresh_bytes > options->max_bytes)
 		return options_refuse(cache, "refresh_bytes must not exceed max_bytes");
