@@ -16,12 +16,12 @@
 #define PAGES 32u
 #define BUFFER 1024u
 
-#define must(condition)                                                                          \
-	do {                                                                                     \
-		if (!(condition)) {                                                              \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);   \
-			abort();                                                                 \
-		}                                                                                \
+#define must(condition)                                                                            \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);    \
+			abort();                                                                   \
+		}                                                                                  \
 	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -94,8 +94,8 @@ static uint32_t reachable(struct world *world, const struct mapcache_request *re
 	return i;
 }
 
-static void check_copy(struct world *world, const struct mapcache_request *request,
-		       uint32_t first, uint32_t count)
+static void check_copy(struct world *world, const struct mapcache_request *request, uint32_t first,
+		       uint32_t count)
 {
 	uint8_t buffer[BUFFER], item[8];
 	uint32_t expected = reachable(world, request, first, count);

@@ -55,8 +55,8 @@ static uint64_t item_gpa(const struct mapcache_request *request, uint32_t item)
 }
 
 /* Every item that was moved is where it belongs; nothing behind them was touched. */
-static void check_to_device(const struct mapcache_request *request, uint32_t first,
-			    uint32_t moved, uint32_t count, const uint8_t *buffer)
+static void check_to_device(const struct mapcache_request *request, uint32_t first, uint32_t moved,
+			    uint32_t count, const uint8_t *buffer)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t gpa = item_gpa(request, first + i);
@@ -166,8 +166,11 @@ static void make_hole(struct fixture *fixture, uint64_t gfn)
 static void copy_into_hole(bool write, bool backwards, uint32_t size, uint32_t offset)
 {
 	struct mapcache_request request = {
-		.size = size, .count = 3000, .data_is_ptr = true,
-		.write = write, .backwards = backwards,
+		.size = size,
+		.count = 3000,
+		.data_is_ptr = true,
+		.write = write,
+		.backwards = backwards,
 	};
 	uint32_t reachable;
 	struct fixture fixture;
@@ -255,8 +258,9 @@ static void items_behind_one_that_cannot_be_reached_are_not_written(void **state
 
 static void wrong_arguments_are_refused(void **state)
 {
-	const struct mapcache_request good = { .size = 4, .count = 10, .data_is_ptr = true,
-					       .data = 0x1000, .write = true };
+	const struct mapcache_request good = {
+		.size = 4, .count = 10, .data_is_ptr = true, .data = 0x1000, .write = true
+	};
 	struct mapcache_request request = good;
 	uint8_t buffer[64];
 	struct fixture fixture;
@@ -291,8 +295,11 @@ static void wrong_arguments_are_refused(void **state)
 
 static void addresses_past_the_guests_limit_are_an_error(void **state)
 {
-	struct mapcache_request request = { .size = 8, .count = UINT32_MAX, .data_is_ptr = true,
-					    .data = UINT64_C(1) << 62, .write = true };
+	struct mapcache_request request = { .size = 8,
+					    .count = UINT32_MAX,
+					    .data_is_ptr = true,
+					    .data = UINT64_C(1) << 62,
+					    .write = true };
 	uint64_t buffer[8];
 	struct fixture fixture;
 

@@ -75,9 +75,19 @@ static void send_hostile(struct xensim_vcpu *vcpu, struct hostile *h, const stru
 static void hostile_addresses(struct xensim_vcpu *vcpu, struct hostile *h, struct ioreq raw)
 {
 	static const uint64_t edges[] = {
-		0, 7, 0xfffd, 0xffff, 0x10000, 0xfffffffd, 0x8000000000000000,
-		UINT64_MAX - 8, UINT64_MAX - 7, UINT64_MAX - 1, UINT64_MAX,
-		UINT64_MAX - UINT64_C(8) * UINT32_MAX, UINT64_C(8) * (UINT32_MAX - UINT64_C(1)),
+		0,
+		7,
+		0xfffd,
+		0xffff,
+		0x10000,
+		0xfffffffd,
+		0x8000000000000000,
+		UINT64_MAX - 8,
+		UINT64_MAX - 7,
+		UINT64_MAX - 1,
+		UINT64_MAX,
+		UINT64_MAX - UINT64_C(8) * UINT32_MAX,
+		UINT64_C(8) * (UINT32_MAX - UINT64_C(1)),
 	};
 
 	for (unsigned int i = 0; i < sizeof(edges) / sizeof(*edges); i++) {
@@ -137,7 +147,8 @@ static void H_every_hostile_request_is_answered_and_only_sound_ones_are_handed_o
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(H_every_hostile_request_is_answered_and_only_sound_ones_are_handed_on),
+		cmocka_unit_test(
+			H_every_hostile_request_is_answered_and_only_sound_ones_are_handed_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

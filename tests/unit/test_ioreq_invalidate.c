@@ -4,7 +4,6 @@
  * every vCPU and every server that is asked.
  */
 #include <errno.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,9 +16,10 @@
 
 #include <xen/hvm/ioreq.h>
 
+#include <tests/support/balloon.h>
 #include <tests/support/rig.h>
 
-#define VICTIM UINT64_C(0x30) /* the frame that the guest gives away */
+#define VICTIM BALLOON_GFN
 #define VICTIM_GPA (VICTIM << 12)
 
 static void sleep_ms(long ms)
@@ -27,61 +27,14 @@ static void sleep_ms(long ms)
 	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
-struct flag {
-	uint32_t value;
-};
-
-static void flag_set(struct flag *flag)
-{
-	__atomic_store_n(&flag->value, 1, __ATOMIC_RELEASE);
-}
-
-static bool flag_is_set(struct flag *flag)
-{
-	return __atomic_load_n(&flag->value, __ATOMIC_ACQUIRE) != 0;
-}
-
-static void flag_wait(struct flag *flag)
-{
-	while (!flag_is_set(flag))
-		sched_yield();
-}
-
-static struct rig_device_options plain(struct rig_recorder *recorder)
-{
-	return (struct rig_device_options){ .handler = rig_record, .handler_data = recorder };
-}
-
 /* ---- the epoch ---------------------------------------------------------------------------- */
-
-struct balloon {
-	struct mapcache *cache;
-	uint32_t rounds;
-	uint64_t late; /* the guest went on in the epoch in which it gave its page away */
-	uint64_t errors;
-	struct flag done;
-};
-
-static void balloon_program(struct xensim_vcpu *vcpu, void *data)
-{
-	struct balloon *balloon = data;
-	uint64_t gfn = VICTIM + xensim_vcpu_id(vcpu);
-
-	for (uint32_t i = 0; i < balloon->rounds; i++) {
-		uint64_t before = mapcache_epoch(balloon->cache);
-
-		balloon->errors += xensim_decrease_reservation(vcpu, &gfn, 1, 0) != 1;
-		balloon->late += mapcache_epoch(balloon->cache) == before;
-		balloon->errors += xensim_populate_physmap(vcpu, &gfn, 1, 0) != 1;
-	}
-	flag_set(&balloon->done);
-}
 
 static void A_the_guest_goes_on_in_a_new_epoch(void **state)
 {
 	struct rig_options options = { .vcpus = 3 };
 	struct rig_recorder recorder = RIG_RECORDER;
-	struct rig_device_options server = { .handler = rig_record, .handler_data = &recorder,
+	struct rig_device_options server = { .handler = rig_record,
+					     .handler_data = &recorder,
 					     .threads = 3 };
 	struct balloon balloons[3];
 	struct rig_device device;
@@ -113,8 +66,7 @@ static void A_the_guest_goes_on_in_a_new_epoch(void **state)
 /* ---- what a device sees ---------------------------------------------------------------------- */
 
 /* A write to its register makes it read VICTIM_GPA through the cache. */
-static int read_victim(void *data, struct mapcache_client *client,
-		       struct mapcache_request *request)
+static int read_victim(void *data, struct mapcache_client *client, struct mapcache_request *request)
 {
 	uint64_t *seen = data, value;
 
@@ -158,8 +110,9 @@ static void A_a_device_sees_neither_the_page_given_away_nor_an_old_one(void **st
 
 	(void)state;
 	rig_start(&rig, NULL);
-	rig_device_open(&device, &rig, &(struct rig_device_options){ .handler = read_victim,
-								     .handler_data = &seen });
+	rig_device_open(&device, &rig,
+			&(struct rig_device_options){ .handler = read_victim,
+						      .handler_data = &seen });
 	rig_device_serve(&device);
 	rig_run(&rig, 0, refill_program, &refill);
 	assert_int_equal(refill.errors, 0);
@@ -169,14 +122,6 @@ static void A_a_device_sees_neither_the_page_given_away_nor_an_old_one(void **st
 }
 
 /* ---- at once, or after sections have ended ------------------------------------------------------ */
-
-static void set_flag_on_invalidate(void *data, uint32_t domid, uint16_t server, uint32_t vcpu,
-				   const struct ioreq *request)
-{
-	(void)domid, (void)server, (void)vcpu;
-	if (request->type == IOREQ_TYPE_INVALIDATE)
-		flag_set(data);
-}
 
 struct held {
 	struct rig rig;
@@ -196,7 +141,8 @@ static void hold(struct held *held, uint32_t flags, uint32_t drain_ms)
 	*held = (struct held){ .recorder = RIG_RECORDER };
 	server = (struct rig_device_options){ .handler = rig_record,
 					      .handler_data = &held->recorder,
-					      .flags = flags, .drain_ms = drain_ms,
+					      .flags = flags,
+					      .drain_ms = drain_ms,
 					      .threads = 2 };
 	rig_start(&held->rig, &options);
 	held->balloon = (struct balloon){ .cache = held->rig.cache, .rounds = 1 };
@@ -205,7 +151,7 @@ static void hold(struct held *held, uint32_t flags, uint32_t drain_ms)
 	assert_int_equal(mapcache_client_open(held->rig.cache, &held->client), 0);
 	mapcache_begin(held->client);
 	assert_non_null(mapcache_ptr(held->client, VICTIM_GPA, 8, PROT_READ));
-	xensim_set_request_hook(set_flag_on_invalidate, &held->sent);
+	xensim_set_request_hook(balloon_flag_invalidate, &held->sent);
 	assert_int_equal(xensim_vcpu_start(held->rig.domain, 0, balloon_program, &held->balloon),
 			 0);
 	flag_wait(&held->sent);
@@ -274,8 +220,10 @@ static void two_vcpus_that_drain_at_once_do_not_wait_for_each_other(void **state
 {
 	struct rig_options options = { .vcpus = 2 };
 	struct rig_recorder recorder = RIG_RECORDER;
-	struct rig_device_options server = { .handler = rig_record, .handler_data = &recorder,
-					     .threads = 2, .flags = MAPCACHE_IOREQ_DRAIN,
+	struct rig_device_options server = { .handler = rig_record,
+					     .handler_data = &recorder,
+					     .threads = 2,
+					     .flags = MAPCACHE_IOREQ_DRAIN,
 					     .drain_ms = 600000 };
 	struct balloon balloons[2];
 	struct rig_device device;
@@ -297,128 +245,6 @@ static void two_vcpus_that_drain_at_once_do_not_wait_for_each_other(void **state
 	rig_stop(&rig);
 }
 
-/* ---- changes from outside ------------------------------------------------------------------------ */
-
-static void visit(struct xensim_vcpu *vcpu, void *data)
-{
-	(void)data;
-	xensim_nop_hypercall(vcpu);
-}
-
-static void an_outside_change_reaches_every_vcpu_and_each_is_answered(void **state)
-{
-	struct rig_options options = { .vcpus = 3 };
-	struct rig_recorder recorder = RIG_RECORDER;
-	const struct rig_device_options server = plain(&recorder);
-	struct rig_device device;
-	uint64_t gfn = VICTIM, epoch;
-	struct rig rig;
-
-	(void)state;
-	rig_start(&rig, &options);
-	rig_device_open(&device, &rig, &server);
-	rig_device_serve(&device);
-	epoch = mapcache_epoch(rig.cache);
-	assert_int_equal(xensim_outside_decrease(rig.domain, &gfn, 1), 1);
-	assert_int_equal(mapcache_epoch(rig.cache), epoch);
-	for (uint32_t vcpu = 0; vcpu < 3; vcpu++) {
-		rig_run(&rig, vcpu, visit, NULL);
-		assert_int_equal(mapcache_epoch(rig.cache), epoch + vcpu + 1);
-		rig_run(&rig, vcpu, visit, NULL);
-		assert_int_equal(mapcache_epoch(rig.cache), epoch + vcpu + 1);
-	}
-	rig_device_close(&device);
-	rig_stop(&rig);
-}
-
-/* ---- several servers ------------------------------------------------------------------------------ */
-
-#define SERVERS 3u
-
-struct order {
-	uint32_t count;
-	uint16_t server[16];
-};
-
-static void note_order(void *data, uint32_t domid, uint16_t server, uint32_t vcpu,
-		       const struct ioreq *request)
-{
-	struct order *order = data;
-
-	(void)domid, (void)vcpu;
-	if (request->type == IOREQ_TYPE_INVALIDATE && order->count < 16)
-		order->server[order->count++] = server;
-}
-
-static void every_enabled_server_is_asked_newest_first(void **state)
-{
-	struct rig_recorder recorder = RIG_RECORDER;
-	struct rig_device_options options = plain(&recorder);
-	struct mapcache_options cache_options = { .size = sizeof(cache_options) };
-	struct mapcache *caches[SERVERS];
-	struct rig_device devices[SERVERS];
-	struct order order = { .count = 0 };
-	struct balloon balloon;
-	struct rig rig;
-
-	(void)state;
-	rig_start(&rig, NULL);
-	cache_options.domid = rig.domid;
-	options.no_ranges = true;
-	for (uint32_t i = 0; i < SERVERS; i++) {
-		assert_int_equal(mapcache_open(&cache_options, &caches[i]), 0);
-		options.cache = caches[i];
-		rig_device_open(&devices[i], &rig, &options);
-	}
-	/* The one in the middle is not enabled, and not asked. */
-	rig_device_serve(&devices[0]);
-	rig_device_serve(&devices[2]);
-	xensim_set_request_hook(note_order, &order);
-	balloon = (struct balloon){ .cache = caches[0], .rounds = 1 };
-	rig_run(&rig, 0, balloon_program, &balloon);
-	xensim_set_request_hook(NULL, NULL);
-	assert_int_equal(order.count, 2);
-	assert_int_equal(order.server[0], rig_device_id(&devices[2]));
-	assert_int_equal(order.server[1], rig_device_id(&devices[0]));
-	assert_int_equal(mapcache_epoch(caches[0]), 3);
-	assert_int_equal(mapcache_epoch(caches[1]), 1);
-	assert_int_equal(mapcache_epoch(caches[2]), 3);
-	assert_int_equal(balloon.late, 0);
-	for (uint32_t i = 0; i < SERVERS; i++) {
-		rig_device_close(&devices[i]);
-		assert_int_equal(mapcache_close(caches[i]), 0);
-	}
-	rig_stop(&rig);
-}
-
-static void a_guest_whose_emulator_dies_goes_on(void **state)
-{
-	struct rig_recorder recorder = RIG_RECORDER;
-	const struct rig_device_options server = plain(&recorder);
-	struct flag sent = { 0 };
-	struct rig_device device;
-	struct balloon balloon;
-	struct rig rig;
-
-	(void)state;
-	rig_start(&rig, NULL);
-	rig_device_open(&device, &rig, &server);
-	rig_device_serve(&device);
-	rig_device_halt(&device);
-	balloon = (struct balloon){ .cache = rig.cache, .rounds = 1 };
-	xensim_set_request_hook(set_flag_on_invalidate, &sent);
-	assert_int_equal(xensim_vcpu_start(rig.domain, 0, balloon_program, &balloon), 0);
-	flag_wait(&sent);
-	sleep_ms(10);
-	assert_false(flag_is_set(&balloon.done));
-	assert_int_equal(xensim_emulator_death(rig.domain, rig_device_id(&device)), 0);
-	assert_int_equal(xensim_vcpu_join(rig.domain, 0), 0);
-	assert_true(flag_is_set(&balloon.done));
-	xensim_set_request_hook(NULL, NULL);
-	rig_device_close(&device);
-	rig_stop(&rig);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,9 +254,6 @@ int main(void)
 		cmocka_unit_test(F_a_drained_answer_waits_for_sections_and_nothing_else_waits),
 		cmocka_unit_test(a_drain_that_takes_too_long_is_given_up_and_answered),
 		cmocka_unit_test(two_vcpus_that_drain_at_once_do_not_wait_for_each_other),
-		cmocka_unit_test(an_outside_change_reaches_every_vcpu_and_each_is_answered),
-		cmocka_unit_test(every_enabled_server_is_asked_newest_first),
-		cmocka_unit_test(a_guest_whose_emulator_dies_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of an ioreq server: what open refuses, what it leaves behind when a call into Xen
- * fails, ranges, and every way to an end.
+ * Opening an ioreq server: what is refused, what is left behind when a call into Xen fails, the
+ * ports and ranges it then has.
  */
 #include <errno.h>
 #include <limits.h>
@@ -9,12 +9,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-#include <xendevicemodel.h>
 
 #include <tests/support/rig.h>
 
@@ -207,8 +203,9 @@ static void an_older_xen_without_map_resource_is_served(void **state)
 	(void)state;
 	recorder.answer = 0x12345678;
 	rig_start(&rig, &options);
-	rig_device_open(&device, &rig, &(struct rig_device_options){ .handler = rig_record,
-								     .handler_data = &recorder });
+	rig_device_open(&device, &rig,
+			&(struct rig_device_options){ .handler = rig_record,
+						      .handler_data = &recorder });
 	rig_device_serve(&device);
 	rig_run(&rig, 1, read_register, &traffic);
 	assert_int_equal(traffic.error, 0);
@@ -280,8 +277,7 @@ static void wrong_ranges_are_refused(void **state)
 			 -EINVAL);
 	assert_int_equal(mapcache_ioreq_add_range(server, (enum mapcache_ioreq_type)3, 0, 1),
 			 -EINVAL);
-	assert_int_equal(mapcache_ioreq_remove_range(server, MAPCACHE_IOREQ_MEMORY, 0, 1),
-			 -ENOENT);
+	assert_int_equal(mapcache_ioreq_remove_range(server, MAPCACHE_IOREQ_MEMORY, 0, 1), -ENOENT);
 	assert_int_equal(mapcache_ioreq_add_range(server, MAPCACHE_IOREQ_MEMORY, 0, 0xfff), 0);
 	assert_int_equal(mapcache_ioreq_add_range(server, MAPCACHE_IOREQ_MEMORY, 0, 0xfff),
 			 -EEXIST);
@@ -289,9 +285,8 @@ static void wrong_ranges_are_refused(void **state)
 	assert_int_equal(mapcache_ioreq_add_range(server, MAPCACHE_IOREQ_PCI, function,
 						  function + UINT32_MAX),
 			 0);
-	assert_int_equal(mapcache_ioreq_remove_range(server, MAPCACHE_IOREQ_PCI, function,
-						     function),
-			 0);
+	assert_int_equal(
+		mapcache_ioreq_remove_range(server, MAPCACHE_IOREQ_PCI, function, function), 0);
 	assert_int_equal(mapcache_ioreq_close(server), 0);
 	rig_stop(&rig);
 }
@@ -306,13 +301,14 @@ static void a_removed_range_is_no_longer_served(void **state)
 	(void)state;
 	recorder.answer = 7;
 	rig_start(&rig, NULL);
-	rig_device_open(&device, &rig, &(struct rig_device_options){ .handler = rig_record,
-								     .handler_data = &recorder });
+	rig_device_open(&device, &rig,
+			&(struct rig_device_options){ .handler = rig_record,
+						      .handler_data = &recorder });
 	rig_device_serve(&device);
 	rig_run(&rig, 0, read_register, &traffic);
 	assert_int_equal(traffic.value, 7);
-	assert_int_equal(mapcache_ioreq_remove_range(device.server, MAPCACHE_IOREQ_MEMORY,
-						     RIG_MMIO, RIG_MMIO + 0xfff),
+	assert_int_equal(mapcache_ioreq_remove_range(device.server, MAPCACHE_IOREQ_MEMORY, RIG_MMIO,
+						     RIG_MMIO + 0xfff),
 			 0);
 	rig_run(&rig, 0, read_register, &traffic);
 	assert_int_equal((uint32_t)traffic.value, UINT32_MAX);
@@ -332,8 +328,9 @@ static void I_every_handle_is_opened_by_open(void **state)
 	(void)state;
 	rig_start(&rig, NULL);
 	before = handles_open();
-	rig_device_open(&device, &rig, &(struct rig_device_options){ .handler = rig_record,
-								     .handler_data = &recorder });
+	rig_device_open(&device, &rig,
+			&(struct rig_device_options){ .handler = rig_record,
+						      .handler_data = &recorder });
 	handles = handles_open();
 	assert_true(handles > before);
 	rig_device_serve(&device);
@@ -342,95 +339,6 @@ static void I_every_handle_is_opened_by_open(void **state)
 	assert_int_equal(handles_open(), handles + 1);
 	rig_device_close(&device);
 	assert_int_equal(handles_open(), before);
-	rig_stop(&rig);
-}
-
-static void close_works_when_the_domain_is_gone(void **state)
-{
-	struct mapcache_ioreq_options options;
-	struct mapcache_ioreq *server;
-	struct rig rig;
-
-	(void)state;
-	rig_start(&rig, NULL);
-	options = good(&rig);
-	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
-	assert_int_equal(mapcache_ioreq_enable(server, true), 0);
-	assert_int_equal(xensim_domain_destroy(rig.domain), 0);
-	rig.domain = NULL;
-	assert_int_equal(mapcache_ioreq_close(server), 0);
-	rig_stop(&rig);
-}
-
-static void every_call_of_close_is_made_although_one_fails(void **state)
-{
-	struct mapcache_ioreq_options options;
-	struct mapcache_ioreq *server;
-	uint64_t handles;
-	struct rig rig;
-
-	(void)state;
-	rig_start(&rig, NULL);
-	options = good(&rig);
-	handles = handles_open();
-	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
-	xensim_fail(XENSIM_CALL_DEVICEMODEL, 1, EPERM); /* the state; not the destruction */
-	assert_int_equal(mapcache_ioreq_close(server), 0);
-	assert_int_equal(handles_open(), handles);
-	rig_stop(&rig);
-}
-
-static void close_works_after_the_emulator_has_died(void **state)
-{
-	struct rig_recorder recorder = RIG_RECORDER;
-	struct traffic traffic = { 0 };
-	struct rig_device device;
-	struct rig rig;
-
-	(void)state;
-	rig_start(&rig, NULL);
-	rig_device_open(&device, &rig, &(struct rig_device_options){ .handler = rig_record,
-								     .handler_data = &recorder });
-	rig_device_serve(&device);
-	rig_run(&rig, 0, read_register, &traffic);
-	assert_int_equal(xensim_emulator_death(rig.domain, rig_device_id(&device)), 0);
-	rig_device_close(&device);
-	rig_stop(&rig);
-}
-
-/* Whether a call into Xen that would fail has still to come. */
-static bool is_pending(uint32_t domid)
-{
-	xendevicemodel_handle *handle = xendevicemodel_open(NULL, 0);
-	int error = xendevicemodel_set_ioreq_server_state(handle, (domid_t)domid, 0, 1);
-
-	return error == -1 && errno == EPROTO;
-}
-
-static void a_child_closes_its_handles_and_asks_xen_for_nothing(void **state)
-{
-	struct rig_options rig_options = { .cache.flags = MAPCACHE_NO_RECLAIM_THREAD };
-	struct mapcache_ioreq_options options;
-	struct mapcache_ioreq *server;
-	struct rig rig;
-	int status;
-	pid_t child;
-
-	(void)state;
-	rig_start(&rig, &rig_options);
-	options = good(&rig);
-	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
-	child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		xensim_fail(XENSIM_CALL_DEVICEMODEL, 1, EPROTO);
-		if (mapcache_ioreq_close(server))
-			_exit(1);
-		_exit(is_pending(rig.domid) ? 0 : 2);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-	assert_int_equal(mapcache_ioreq_close(server), 0);
 	rig_stop(&rig);
 }
 
@@ -450,10 +358,6 @@ int main(void)
 		cmocka_unit_test(wrong_ranges_are_refused),
 		cmocka_unit_test(a_removed_range_is_no_longer_served),
 		cmocka_unit_test(I_every_handle_is_opened_by_open),
-		cmocka_unit_test(close_works_when_the_domain_is_gone),
-		cmocka_unit_test(every_call_of_close_is_made_although_one_fails),
-		cmocka_unit_test(close_works_after_the_emulator_has_died),
-		cmocka_unit_test(a_child_closes_its_handles_and_asks_xen_for_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 
 #include <xen/hvm/ioreq.h>
 
+#include <tests/support/flag.h>
 #include <tests/support/rig.h>
 
 #define VICTIM UINT64_C(0x30) /* the frame that vCPU 1 loses */
@@ -34,18 +35,9 @@ struct race {
 	struct rig_device device;
 	uint64_t seen; /* by the device; UINT64_MAX: no memory there */
 	uint64_t changes;
-	uint32_t held, gone_on, errors;
+	struct flag held, gone_on;
+	uint32_t errors;
 };
-
-static void set(uint32_t *flag)
-{
-	__atomic_store_n(flag, 1, __ATOMIC_RELEASE);
-}
-
-static bool is_set(uint32_t *flag)
-{
-	return __atomic_load_n(flag, __ATOMIC_ACQUIRE) != 0;
-}
 
 static uint64_t changes(void)
 {
@@ -56,8 +48,7 @@ static uint64_t changes(void)
 }
 
 /* A write to the register makes the device read the victim. */
-static int read_victim(void *data, struct mapcache_client *client,
-		       struct mapcache_request *request)
+static int read_victim(void *data, struct mapcache_client *client, struct mapcache_request *request)
 {
 	struct race *race = data;
 
@@ -74,15 +65,14 @@ static void hold_first_vcpu(void *data, uint32_t domid, uint16_t server, uint32_
 	(void)domid, (void)server;
 	if (request->type != IOREQ_TYPE_INVALIDATE || vcpu != 0)
 		return;
-	set(&race->held);
-	while (!is_set(&race->gone_on))
-		sched_yield();
+	flag_set(&race->held);
+	flag_wait(&race->gone_on);
 }
 
 static void go_on(struct race *race, struct xensim_vcpu *vcpu)
 {
 	race->errors += xensim_mmio_write(vcpu, RIG_MMIO, 4, 0) != 0;
-	set(&race->gone_on);
+	flag_set(&race->gone_on);
 }
 
 static void look_once(struct xensim_vcpu *vcpu, void *data)
@@ -96,7 +86,8 @@ static void start(struct race *race, bool flag_per_domain)
 	struct rig_options options = { .host.flag_per_domain = flag_per_domain,
 				       .vcpus = 2,
 				       .ram_pages = SILENT + SILENT_COUNT };
-	struct rig_device_options device = { .handler = read_victim, .handler_data = race,
+	struct rig_device_options device = { .handler = read_victim,
+					     .handler_data = race,
 					     .threads = 2 };
 	uint64_t old = OLD;
 
@@ -141,8 +132,7 @@ static void enter_behind_the_first(struct xensim_vcpu *vcpu, void *data)
 {
 	struct race *race = data;
 
-	while (!is_set(&race->held))
-		sched_yield();
+	flag_wait(&race->held);
 	race->errors += xensim_nop_hypercall(vcpu) != 0;
 	go_on(race, vcpu);
 }
@@ -184,8 +174,8 @@ static void give_away_slowly(struct xensim_vcpu *vcpu, void *data)
 	gfn[0] = VICTIM;
 	for (uint64_t i = 0; i < SILENT_COUNT; i++)
 		gfn[1 + i] = SILENT + i;
-	race->errors += xensim_decrease_reservation(vcpu, gfn, 1 + SILENT_COUNT, 0) !=
-			1 + SILENT_COUNT;
+	race->errors +=
+		xensim_decrease_reservation(vcpu, gfn, 1 + SILENT_COUNT, 0) != 1 + SILENT_COUNT;
 	go_on(race, vcpu);
 }
 
@@ -194,7 +184,7 @@ static void give_away_meanwhile(struct xensim_vcpu *vcpu, void *data)
 	struct race *race = data;
 	uint64_t gfn = OTHER;
 
-	while (changes() == race->changes && !is_set(&race->gone_on))
+	while (changes() == race->changes && !flag_is_set(&race->gone_on))
 		sched_yield();
 	xensim_decrease_reservation(vcpu, &gfn, 1, 0);
 }

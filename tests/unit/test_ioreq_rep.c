@@ -31,8 +31,9 @@ static uint8_t *device_byte(struct memory_device *memory, const struct mapcache_
 	if (request->type == MAPCACHE_IOREQ_PORT)
 		offset = memory->next + distance;
 	else
-		offset = (request->backwards ? request->addr - distance
-					     : request->addr + distance) - RIG_MMIO;
+		offset =
+			(request->backwards ? request->addr - distance : request->addr + distance) -
+			RIG_MMIO;
 	return &memory->bytes[offset % REGISTERS];
 }
 
@@ -73,7 +74,8 @@ static int serve(void *data, struct mapcache_client *client, struct mapcache_req
 	memory->requests++;
 	if (!request->data_is_ptr)
 		serve_value(memory, request);
-	for (uint32_t first = 0; request->data_is_ptr && !error && first < request->count; first += CHUNK)
+	for (uint32_t first = 0; request->data_is_ptr && !error && first < request->count;
+	     first += CHUNK)
 		error = serve_chunk(memory, client, request, first,
 				    request->count - first < CHUNK ? request->count - first
 								   : CHUNK);
@@ -108,8 +110,10 @@ static void fill(uint8_t *bytes, size_t len, unsigned int seed)
 static void move_and_check(struct rig *rig, struct memory_device *memory, struct rep rep)
 {
 	uint8_t ram[4 * 4096];
-	struct mapcache_request whole = { .type = (uint8_t)rep.type, .addr = rep.addr,
-					  .size = rep.size, .backwards = rep.backwards };
+	struct mapcache_request whole = { .type = (uint8_t)rep.type,
+					  .addr = rep.addr,
+					  .size = rep.size,
+					  .backwards = rep.backwards };
 
 	fill(ram, sizeof(ram), 1);
 	fill(memory->bytes, sizeof(memory->bytes), 2);
@@ -123,8 +127,7 @@ static void move_and_check(struct rig *rig, struct memory_device *memory, struct
 		uint64_t gpa = rep.backwards ? rep.ram - (uint64_t)i * rep.size
 					     : rep.ram + (uint64_t)i * rep.size;
 
-		assert_memory_equal(ram + (gpa - 0x4000), device_byte(memory, &whole, i),
-				    rep.size);
+		assert_memory_equal(ram + (gpa - 0x4000), device_byte(memory, &whole, i), rep.size);
 	}
 }
 
@@ -137,12 +140,14 @@ static void rep_instructions_move_data_both_ways_and_in_both_directions(void **s
 
 	(void)state;
 	rig_start(&rig, NULL);
-	rig_device_open(&device, &rig, &(struct rig_device_options){ .handler = serve,
-								     .handler_data = &memory });
+	rig_device_open(&device, &rig,
+			&(struct rig_device_options){ .handler = serve, .handler_data = &memory });
 	rig_device_serve(&device);
 	for (unsigned int i = 0; i < 4 * 2 * 2 * 2; i++) {
-		struct rep rep = { .size = sizes[i % 4], .write = i / 4 % 2,
-				   .backwards = i / 8 % 2, .type = i / 16 % 2 };
+		struct rep rep = { .size = sizes[i % 4],
+				   .write = i / 4 % 2,
+				   .backwards = i / 8 % 2,
+				   .type = i / 16 % 2 };
 
 		if (rep.type == MAPCACHE_IOREQ_PORT && rep.size == 8)
 			continue;
@@ -150,7 +155,7 @@ static void rep_instructions_move_data_both_ways_and_in_both_directions(void **s
 		/* Across a page boundary in RAM, and once with an item across it. */
 		rep.ram = 0x4000 + 0x2000 + (rep.backwards ? 64 : -64) + (i & 1);
 		rep.addr = rep.type == MAPCACHE_IOREQ_PORT ? RIG_PORT
-			   : rep.backwards		   ? RIG_MMIO + 0xfe0
+			   : rep.backwards                 ? RIG_MMIO + 0xfe0
 							   : RIG_MMIO + 0x20;
 		move_and_check(&rig, &memory, rep);
 	}
@@ -162,16 +167,20 @@ static void rep_instructions_move_data_both_ways_and_in_both_directions(void **s
 
 static void a_rep_into_a_hole_is_answered(void **state)
 {
-	struct rep rep = { .type = MAPCACHE_IOREQ_MEMORY, .addr = RIG_MMIO, .ram = 0x800000,
-			   .size = 4, .count = 16, .write = true };
+	struct rep rep = { .type = MAPCACHE_IOREQ_MEMORY,
+			   .addr = RIG_MMIO,
+			   .ram = 0x800000,
+			   .size = 4,
+			   .count = 16,
+			   .write = true };
 	struct memory_device memory = { .next = 0 };
 	struct rig_device device;
 	struct rig rig;
 
 	(void)state;
 	rig_start(&rig, NULL);
-	rig_device_open(&device, &rig, &(struct rig_device_options){ .handler = serve,
-								     .handler_data = &memory });
+	rig_device_open(&device, &rig,
+			&(struct rig_device_options){ .handler = serve, .handler_data = &memory });
 	rig_device_serve(&device);
 	rig_run(&rig, 0, rep_program, &rep);
 	assert_int_equal(memory.requests, 1);

@@ -303,7 +303,8 @@ int main(void)
 		cmocka_unit_test(failed_reads_give_all_ones_and_failed_writes_are_answered),
 		cmocka_unit_test(pci_configuration_requests_are_handed_on),
 		cmocka_unit_test(left_over_bytes_reach_neither_side),
-		cmocka_unit_test(the_address_of_a_pointer_request_is_handed_on_and_not_written_over),
+		cmocka_unit_test(
+			the_address_of_a_pointer_request_is_handed_on_and_not_written_over),
 		cmocka_unit_test(each_vcpu_gets_its_own_answers_from_a_thread_of_its_own),
 		cmocka_unit_test(each_vcpu_gets_its_own_answers_from_one_thread),
 	};

@@ -91,10 +91,9 @@ static void a_slot_in_any_other_state_is_left_alone(void **state)
 	for (unsigned int wrong = 0; wrong < 16; wrong++) {
 		if (wrong == STATE_IOREQ_READY)
 			continue;
-		slots[0] = (struct ioreq){ .type = IOREQ_TYPE_COPY,
-					   .size = 4,
-					   .count = 1,
-					   .state = wrong & 0xf };
+		slots[0] = (struct ioreq){
+			.type = IOREQ_TYPE_COPY, .size = 4, .count = 1, .state = wrong & 0xf
+		};
 		assert_int_equal(mapcache_ioreq_handle(&server, client, 0), 0);
 		assert_int_equal(slots[0].state, wrong);
 	}
@@ -117,8 +116,9 @@ static void handle_refuses_wrong_arguments_and_sections(void **state)
 
 	(void)state;
 	rig_start(&rig, NULL);
-	rig_device_open(&device, &rig, &(struct rig_device_options){ .handler = rig_record,
-								     .handler_data = &recorder });
+	rig_device_open(&device, &rig,
+			&(struct rig_device_options){ .handler = rig_record,
+						      .handler_data = &recorder });
 	assert_int_equal(mapcache_client_open(rig.cache, &client), 0);
 	assert_int_equal(mapcache_ioreq_handle(device.server, client, 0), 0);
 	assert_int_equal(mapcache_ioreq_enable(device.server, true), 0);
