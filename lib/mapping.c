@@ -122,7 +122,7 @@ static uint64_t mapping_whole(const struct settings *settings, struct run run, c
 
 uint64_t run_mask(struct run run)
 {
-	return ((UINT64_C(2) << (run.count - 1)) - 1) << run.first;
+	return ((UINT64_C(2) << ((run.count - 1) & 63)) - 1) << run.first;
 }
 
 int mapping_note(struct mapcache *cache, struct mapping *mapping, struct run run, const int *error,
