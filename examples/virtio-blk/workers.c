@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "workers.h"
+
+#define NICE 10
 
 struct worker {
 	struct workers *workers;
@@ -40,6 +43,9 @@ static void *work(void *data)
 	struct workers *workers = worker->workers;
 	uint64_t count;
 
+	/* A vCPU stands still while it waits for its request, or for the answer to INVALIDATE;
+	 * disk traffic can wait a moment. Of this thread only, on Linux. */
+	setpriority(PRIO_PROCESS, 0, NICE);
 	worker->error = mapcache_client_open(workers->cache, &worker->client);
 	pthread_barrier_wait(&workers->ready);
 	if (worker->error)

@@ -8,8 +8,13 @@ FUZZ_TARGETS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SAN := address,undefined,fuzzer-no-link
 FUZZ_RUNS ?= 10000000
 
+# Sources of one target besides its own: <name>_SOURCES.
+fuzz_virtio_blk_SOURCES := $(addprefix examples/virtio-blk/,blk.c blk_file.c blk_request.c \
+	guest.c virtio_mmio.c virtqueue.c)
+
 ifeq ($(SAN),$(FUZZ_SAN))
-$(foreach target,$(FUZZ_TARGETS),$(eval $(call program,$(B)/$(basename $(target)),$(target),\
+$(foreach target,$(FUZZ_TARGETS),$(eval $(call program,$(B)/$(basename $(target)),\
+	$(target) $($(notdir $(basename $(target)))_SOURCES),\
 	$(LIBMAPCACHE_INTERNAL) $(LIBXENSIM),$(XENSIM_LDFLAGS) -fsanitize=fuzzer -lpthread)))
 
 .PHONY: fuzz-programs
