@@ -29,6 +29,10 @@ if ! echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n < 0
 	exit 77
 fi
 unset B
+# Two at a time would build over what the other one runs.
+mkdir -p "$build"
+exec 9>"$build/lock"
+flock 9
 if ! make --no-print-directory -j2 CC="$compiler" SAN="$sanitizers" fuzz-programs >"/dev/null"; then
 	echo '0 passed, 1 failed'
 	exit 1

@@ -4,7 +4,7 @@
 # Explores every interleaving of tests/model/ioreq.pml within the bounds of each line below
 # (README.md), and checks that each mistake that can be switched on is found.
 #
-# timeout: 200
+# timeout: 290
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
