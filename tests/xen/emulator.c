@@ -227,9 +227,14 @@ void emulator_post(struct emulator *emulator, uint32_t vcpu, enum command comman
 {
 	struct emulator_vcpu *to = &emulator->vcpu[vcpu];
 
+	uint32_t count = COMMAND_ARGUMENTS;
+
+	/* Every argument that the guest need not fetch saves a round trip. */
+	while (count && !argument[count - 1])
+		count--;
 	memcpy(to->argument, argument, sizeof(to->argument));
 	to->finished = false;
-	to->command = command;
+	to->command = command | count << 16;
 }
 
 /* False when nothing has come from that vCPU for timeout_ms. */

@@ -22,7 +22,8 @@
 #define GUEST_PORT_COUNT 0x40u
 
 /* 32-bit ports. */
-#define PORT_COMMAND 0x600u /* in: the next command, COMMAND_NONE if there is none yet */
+#define PORT_COMMAND 0x600u /* in: the next command, COMMAND_NONE if there is none yet; the
+			       number of its arguments << 16 (the others are 0) */
 #define PORT_RESULT 0x604u  /* out: its result; the command is finished */
 #define PORT_ARGUMENT 0x608u /* in: arguments, one port each */
 #define COMMAND_ARGUMENTS 6

@@ -15,7 +15,7 @@
 /* In the bucket, and for a part in the granule, of the pages that come and go. */
 #define OWN_ADDRESS ((RELAY_GFN + 2 * RELAY_PAGES) * GUEST_PAGE_SIZE)
 #define OWN_LENGTH (3 * GUEST_PAGE_SIZE)
-#define ROUNDS 400
+#define ROUNDS 150
 
 static struct emulator emulator;
 static struct domain domain;

@@ -77,7 +77,7 @@ static uint32_t run(uint32_t vcpu, uint32_t command, const uint32_t *a)
 void guest_main(uint32_t vcpu)
 {
 	uint32_t argument[COMMAND_ARGUMENTS];
-	uint32_t command;
+	uint32_t command, count;
 
 	for (;;) {
 		command = port_in(PORT_COMMAND);
@@ -85,8 +85,10 @@ void guest_main(uint32_t vcpu)
 			wait_a_little();
 			continue;
 		}
+		count = command >> 16;
+		command &= 0xffff;
 		for (uint32_t i = 0; i < COMMAND_ARGUMENTS; i++)
-			argument[i] = port_in((uint16_t)(PORT_ARGUMENT + 4 * i));
+			argument[i] = i < count ? port_in((uint16_t)(PORT_ARGUMENT + 4 * i)) : 0;
 		if (command == COMMAND_FREEZE) {
 			port_out(PORT_RESULT, 0);
 			freeze();
