@@ -270,14 +270,28 @@ static void check(struct world *world)
 	must(lseek(world->disk, 0, SEEK_END) == SECTORS * BLK_SECTOR);
 }
 
+static struct world world;
+
+static void stop(void)
+{
+	virtio_blk_close(&world.blk);
+	blk_file_close(&world.file);
+	close(world.disk);
+	must(mapcache_client_close(world.client) == 0);
+	must(mapcache_close(world.cache) == 0);
+	must(xensim_domain_destroy(world.domain) == 0);
+	must(xensim_stop(stderr) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	static struct world world;
 	struct input input = { bytes, len };
 	unsigned int steps;
 
-	if (!world.cache)
+	if (!world.cache) {
 		start(&world);
+		must(atexit(stop) == 0);
+	}
 	put_back(&world);
 	set_up(&world, &input);
 	for (steps = 0; steps < STEPS && input.len > 0; steps++)
