@@ -53,14 +53,14 @@ struct demo {
 	struct pool pool;
 	int interrupt; /* eventfd: the device's line has risen */
 
-	uint32_t phase;  /* atomic, enum demo_phase */
-	bool done;       /* atomic: the other vCPUs may stop */
-	uint64_t stale;  /* atomic: sectors or copies that did not hold what they must */
+	uint32_t phase;    /* atomic, enum demo_phase */
+	bool done;         /* atomic: the other vCPUs may stop */
+	uint64_t stale;    /* atomic: sectors or copies that did not hold what they must */
 	uint64_t progress; /* atomic: requests done, of all phases */
 	struct demo_traffic traffic[DEMO_PHASES]; /* atomic fields; written by the disk's vCPU */
 
 	/* Written by one vCPU each, read when it has stopped. */
-	struct histogram stood_still; /* of the ballooning vCPU, for INVALIDATE */
+	struct histogram stood_still;  /* of the ballooning vCPU, for INVALIDATE */
 	struct histogram registers[2]; /* MMIO latency: without, with ballooning */
 	uint64_t ballooned, balloon_retries, disk_interrupts;
 	char read_digest[3][DIGEST_TEXT]; /* of each whole pass over the disk */
@@ -69,8 +69,7 @@ struct demo {
 	char reason[256]; /* why it failed; the first one stays */
 };
 
-void demo_fail(struct demo *demo, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void demo_fail(struct demo *demo, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool demo_failed(struct demo *demo);
 
 static inline uint32_t demo_phase(const struct demo *demo)

@@ -44,16 +44,11 @@ struct step {
 };
 
 static const struct step steps[] = {
-	{ VIRTIO_BLK_T_OUT, PATTERN, true },
-	{ VIRTIO_BLK_T_IN, PATTERN, false },
-	{ VIRTIO_BLK_T_OUT, PATTERN, true },
-	{ VIRTIO_BLK_T_IN, PATTERN, false },
-	{ VIRTIO_BLK_T_WRITE_ZEROES, ZEROES, false },
-	{ VIRTIO_BLK_T_IN, ZEROES, false },
-	{ VIRTIO_BLK_T_DISCARD, NOTHING, false },
-	{ VIRTIO_BLK_T_OUT, ORIGINAL, false },
-	{ VIRTIO_BLK_T_IN, ORIGINAL, false },
-	{ VIRTIO_BLK_T_FLUSH, NOTHING, false },
+	{ VIRTIO_BLK_T_OUT, PATTERN, true },          { VIRTIO_BLK_T_IN, PATTERN, false },
+	{ VIRTIO_BLK_T_OUT, PATTERN, true },          { VIRTIO_BLK_T_IN, PATTERN, false },
+	{ VIRTIO_BLK_T_WRITE_ZEROES, ZEROES, false }, { VIRTIO_BLK_T_IN, ZEROES, false },
+	{ VIRTIO_BLK_T_DISCARD, NOTHING, false },     { VIRTIO_BLK_T_OUT, ORIGINAL, false },
+	{ VIRTIO_BLK_T_IN, ORIGINAL, false },         { VIRTIO_BLK_T_FLUSH, NOTHING, false },
 };
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 
@@ -186,7 +181,8 @@ static int read_pieces(struct disk *disk, uint64_t end, struct digest *digest)
 			error = start_job(disk, job, VIRTIO_BLK_T_IN, ORIGINAL);
 		} else if (job->request.done) {
 			error = finish_job(disk, job, ORIGINAL);
-			error = error ? error : digest_add(digest, disk->found, job->request.bytes);
+			if (!error)
+				error = digest_add(digest, disk->found, job->request.bytes);
 			taken++;
 		} else {
 			error = driver_wait(&disk->driver);
@@ -316,7 +312,8 @@ static int write_until(struct disk *disk, uint64_t when)
 		uint64_t count = left < PIECES_PER_START ? left : PIECES_PER_START;
 
 		error = rewrite(disk, piece, count);
-		error = error ? error : restart(disk);
+		if (!error)
+			error = restart(disk);
 		piece = count < left ? piece + count : 0;
 	} while (!error && clock_now() < when);
 	return error;
@@ -335,14 +332,19 @@ static int run_phases(struct disk *disk)
 			  (unsigned long long)disk->driver.sectors);
 		error = -EIO;
 	}
-	error = error ? error : read_until(disk, quiet, demo->read_digest[0]);
+	if (!error)
+		error = read_until(disk, quiet, demo->read_digest[0]);
 	enter_phase(disk, DEMO_READING, &since);
-	error = error ? error : restart(disk);
-	error = error ? error : read_all(disk, demo->read_digest[1]);
+	if (!error)
+		error = restart(disk);
+	if (!error)
+		error = read_all(disk, demo->read_digest[1]);
 	enter_phase(disk, DEMO_WRITING, &since);
-	error = error ? error : write_until(disk, end);
+	if (!error)
+		error = write_until(disk, end);
 	enter_phase(disk, DEMO_CHECKING, &since);
-	error = error ? error : read_all(disk, demo->read_digest[2]);
+	if (!error)
+		error = read_all(disk, demo->read_digest[2]);
 	enter_phase(disk, DEMO_CHECKING, &since);
 	return error ? error : driver_stop(&disk->driver);
 }

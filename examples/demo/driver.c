@@ -49,9 +49,9 @@ int driver_fill(struct driver *driver, const struct driver_request *request, con
 		uint32_t left = request->bytes - done;
 
 		error = xensim_store(driver->vcpu,
-					       request->page[1 + done / PAGE_BYTES] * PAGE_BYTES,
-					       (const char *)buffer + done,
-					       left < PAGE_BYTES ? left : PAGE_BYTES);
+				     request->page[1 + done / PAGE_BYTES] * PAGE_BYTES,
+				     (const char *)buffer + done,
+				     left < PAGE_BYTES ? left : PAGE_BYTES);
 	}
 	return error;
 }
@@ -100,8 +100,9 @@ static uint32_t describe(struct driver *driver, const struct driver_request *req
 		uint32_t left = request->bytes - (page - 1) * PAGE_BYTES;
 		uint32_t len = left < PAGE_BYTES ? left : PAGE_BYTES, cut;
 
-		cut = cuts < 4 && random_below(&driver->random, 8) == 0 ?
-			      1 + (uint32_t)random_below(&driver->random, len - 1) : 0;
+		cut = cuts < 4 && random_below(&driver->random, 8) == 0
+			      ? 1 + (uint32_t)random_below(&driver->random, len - 1)
+			      : 0;
 		if (cut) {
 			add(table, &count, gpa, cut, in);
 			cuts++;
@@ -181,14 +182,17 @@ int driver_submit(struct driver *driver, struct driver_request *request)
 	request->done = false;
 	head = (uint16_t)(request->slot * DRIVER_DESCRIPTORS);
 	error = store_header(driver, request);
-	error = error ? error : store_table(driver, request);
-	error = error ? error :
-		xensim_store(driver->vcpu, available + offsetof(struct vring_avail, ring) +
-			     2u * (queue->available % DRIVER_QUEUE_SIZE), &head, sizeof(head));
+	if (!error)
+		error = store_table(driver, request);
+	if (!error)
+		error = xensim_store(driver->vcpu,
+				     available + offsetof(struct vring_avail, ring) +
+					     2u * (queue->available % DRIVER_QUEUE_SIZE),
+				     &head, sizeof(head));
 	/* Released to the device, with all that was stored before. */
-	error = error ? error :
-		xensim_store16(driver->vcpu, available + offsetof(struct vring_avail, idx),
-			       ++queue->available);
+	if (!error)
+		error = xensim_store16(driver->vcpu, available + offsetof(struct vring_avail, idx),
+				       ++queue->available);
 	if (error)
 		return error;
 	queue->request[request->slot] = request;
@@ -220,11 +224,13 @@ static int collect(struct driver *driver, struct driver_queue *queue)
 	while (!error && queue->used != index) {
 		struct vring_used_elem element;
 
-		error = xensim_load(driver->vcpu, ring + offsetof(struct vring_used, ring) +
-				    sizeof(element) * (queue->used % DRIVER_QUEUE_SIZE),
+		error = xensim_load(driver->vcpu,
+				    ring + offsetof(struct vring_used, ring) +
+					    sizeof(element) * (queue->used % DRIVER_QUEUE_SIZE),
 				    &element, sizeof(element));
 		queue->used++;
-		error = error ? error : finish(driver, queue, element.id);
+		if (!error)
+			error = finish(driver, queue, element.id);
 	}
 	return error;
 }

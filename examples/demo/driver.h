@@ -17,16 +17,16 @@
 #include "pool.h"
 
 #define DRIVER_QUEUES_MAX 4u
-#define DRIVER_SLOTS 4u /* requests in flight on one queue */
+#define DRIVER_SLOTS 4u  /* requests in flight on one queue */
 #define DRIVER_PAGES 16u /* data of one request */
 #define DRIVER_BYTES (DRIVER_PAGES * PAGE_BYTES)
 #define DRIVER_DESCRIPTORS 32u /* of one request */
 #define DRIVER_QUEUE_SIZE (DRIVER_SLOTS * DRIVER_DESCRIPTORS)
 
 struct driver_request {
-	uint32_t type;   /* VIRTIO_BLK_T_* */
+	uint32_t type; /* VIRTIO_BLK_T_* */
 	uint64_t sector;
-	uint32_t bytes;  /* of data; for DISCARD and WRITE_ZEROES of the range on the disk */
+	uint32_t bytes; /* of data; for DISCARD and WRITE_ZEROES of the range on the disk */
 	uint64_t page[1 + DRIVER_PAGES]; /* gfn: header, status and table; then the data */
 	uint32_t pages;
 	uint32_t queue, slot;

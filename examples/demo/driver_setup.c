@@ -33,8 +33,10 @@ static int add_status(struct driver *driver, uint32_t bits)
 	uint32_t status;
 	int error = driver_register_read(driver, VIRTIO_MMIO_STATUS, &status);
 
-	error = error ? error : driver_register_write(driver, VIRTIO_MMIO_STATUS, status | bits);
-	error = error ? error : driver_register_read(driver, VIRTIO_MMIO_STATUS, &status);
+	if (!error)
+		error = driver_register_write(driver, VIRTIO_MMIO_STATUS, status | bits);
+	if (!error)
+		error = driver_register_read(driver, VIRTIO_MMIO_STATUS, &status);
 	return error ? error : (status & bits) == bits ? 0 : -ENOTSUP;
 }
 
@@ -56,8 +58,10 @@ static int probe(struct driver *driver)
 	uint32_t magic, version, id;
 	int error = driver_register_read(driver, VIRTIO_MMIO_MAGIC_VALUE, &magic);
 
-	error = error ? error : driver_register_read(driver, VIRTIO_MMIO_VERSION, &version);
-	error = error ? error : driver_register_read(driver, VIRTIO_MMIO_DEVICE_ID, &id);
+	if (!error)
+		error = driver_register_read(driver, VIRTIO_MMIO_VERSION, &version);
+	if (!error)
+		error = driver_register_read(driver, VIRTIO_MMIO_DEVICE_ID, &id);
 	if (error)
 		return error;
 	return magic == 0x74726976 && version == 2 && id == VIRTIO_ID_BLOCK ? 0 : -ENODEV;
@@ -76,14 +80,15 @@ static int negotiate(struct driver *driver)
 	driver->features = 0;
 	for (half = 0; half < 2 && !error; half++) {
 		error = driver_register_write(driver, VIRTIO_MMIO_DEVICE_FEATURES_SEL, half);
-		error = error ? error :
-			driver_register_read(driver, VIRTIO_MMIO_DEVICE_FEATURES, &bits);
+		if (!error)
+			error = driver_register_read(driver, VIRTIO_MMIO_DEVICE_FEATURES, &bits);
 		bits &= (uint32_t)(known >> (32 * half));
 		driver->features |= (uint64_t)bits << (32 * half);
-		error = error ? error :
-			driver_register_write(driver, VIRTIO_MMIO_DRIVER_FEATURES_SEL, half);
-		error = error ? error :
-			driver_register_write(driver, VIRTIO_MMIO_DRIVER_FEATURES, bits);
+		if (!error)
+			error = driver_register_write(driver, VIRTIO_MMIO_DRIVER_FEATURES_SEL,
+						      half);
+		if (!error)
+			error = driver_register_write(driver, VIRTIO_MMIO_DRIVER_FEATURES, bits);
 	}
 	return error ? error : add_status(driver, VIRTIO_CONFIG_S_FEATURES_OK);
 }
@@ -96,8 +101,8 @@ static int read_config(struct driver *driver)
 	driver->queues = 1;
 	if (error || !(driver->features & FEATURE(VIRTIO_BLK_F_MQ)))
 		return error;
-	error = xensim_mmio_read(driver->vcpu,
-				 config + offsetof(struct virtio_blk_config, num_queues), 2, &value);
+	error = xensim_mmio_read(
+		driver->vcpu, config + offsetof(struct virtio_blk_config, num_queues), 2, &value);
 	if (!error)
 		driver->queues = value < DRIVER_QUEUES_MAX ? (uint32_t)value : DRIVER_QUEUES_MAX;
 	return error;
@@ -120,17 +125,23 @@ static int start_queue(struct driver *driver, uint32_t index)
 
 	queue->available = queue->used = 0;
 	error = xensim_store(driver->vcpu, gpa, zeroes, sizeof(zeroes));
-	error = error ? error : driver_register_write(driver, VIRTIO_MMIO_QUEUE_SEL, index);
-	error = error ? error : driver_register_read(driver, VIRTIO_MMIO_QUEUE_NUM_MAX, &value);
+	if (!error)
+		error = driver_register_write(driver, VIRTIO_MMIO_QUEUE_SEL, index);
+	if (!error)
+		error = driver_register_read(driver, VIRTIO_MMIO_QUEUE_NUM_MAX, &value);
 	if (error || value < DRIVER_QUEUE_SIZE)
 		return error ? error : -ENOTSUP;
 	error = driver_register_write(driver, VIRTIO_MMIO_QUEUE_NUM, DRIVER_QUEUE_SIZE);
-	error = error ? error : set_address(driver, VIRTIO_MMIO_QUEUE_DESC_LOW, gpa);
-	error = error ? error :
-		set_address(driver, VIRTIO_MMIO_QUEUE_AVAIL_LOW, gpa + DRIVER_AVAILABLE);
-	error = error ? error : set_address(driver, VIRTIO_MMIO_QUEUE_USED_LOW, gpa + DRIVER_USED);
-	error = error ? error : driver_register_write(driver, VIRTIO_MMIO_QUEUE_READY, 1);
-	error = error ? error : driver_register_read(driver, VIRTIO_MMIO_QUEUE_READY, &value);
+	if (!error)
+		error = set_address(driver, VIRTIO_MMIO_QUEUE_DESC_LOW, gpa);
+	if (!error)
+		error = set_address(driver, VIRTIO_MMIO_QUEUE_AVAIL_LOW, gpa + DRIVER_AVAILABLE);
+	if (!error)
+		error = set_address(driver, VIRTIO_MMIO_QUEUE_USED_LOW, gpa + DRIVER_USED);
+	if (!error)
+		error = driver_register_write(driver, VIRTIO_MMIO_QUEUE_READY, 1);
+	if (!error)
+		error = driver_register_read(driver, VIRTIO_MMIO_QUEUE_READY, &value);
 	return error ? error : value == 1 ? 0 : -EIO;
 }
 
@@ -139,14 +150,18 @@ int driver_start(struct driver *driver)
 	uint32_t i;
 	int error = probe(driver);
 
-	error = error ? error : reset(driver);
-	error = error ? error :
-		add_status(driver, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-	error = error ? error : negotiate(driver);
-	error = error ? error : read_config(driver);
+	if (!error)
+		error = reset(driver);
+	if (!error)
+		error = add_status(driver, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	if (!error)
+		error = negotiate(driver);
+	if (!error)
+		error = read_config(driver);
 	for (i = 0; i < driver->queues && !error; i++) {
 		error = pool_take(driver->pool, &driver->queue[i].gfn, 1);
-		error = error ? error : start_queue(driver, i);
+		if (!error)
+			error = start_queue(driver, i);
 	}
 	return error ? error : add_status(driver, VIRTIO_CONFIG_S_DRIVER_OK);
 }

@@ -229,8 +229,10 @@ int image_digests(struct demo *demo, char given[DIGEST_TEXT], char copy[DIGEST_T
 	void *mapping = mmap(NULL, demo->image_bytes, PROT_READ, MAP_SHARED, demo->work, 0);
 	int error = mapping == MAP_FAILED ? -errno : 0;
 
-	error = error ? error : digest_of(demo->image, demo->image_bytes, given);
-	error = error ? error : digest_of(mapping, demo->image_bytes, copy);
+	if (!error)
+		error = digest_of(demo->image, demo->image_bytes, given);
+	if (!error)
+		error = digest_of(mapping, demo->image_bytes, copy);
 	if (mapping != MAP_FAILED)
 		munmap(mapping, demo->image_bytes);
 	if (error)

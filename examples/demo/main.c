@@ -60,8 +60,7 @@ static void judge(struct demo *demo, const struct report *report, const char *co
 	if (demo->options.balloon_rate && !report->invalidates)
 		demo_fail(demo, "there was no INVALIDATE");
 	if (report->device.errors)
-		demo_fail(demo, "%llu requests failed",
-			  (unsigned long long)report->device.errors);
+		demo_fail(demo, "%llu requests failed", (unsigned long long)report->device.errors);
 }
 
 /* ---- the run ------------------------------------------------------------------------------ */
@@ -89,7 +88,9 @@ static void watch(struct demo *demo)
 static void run_guest(struct demo *demo)
 {
 	static const xensim_program programs[DEMO_VCPUS] = {
-		disk_program, balloon_program, registers_program,
+		disk_program,
+		balloon_program,
+		registers_program,
 	};
 	uint32_t vcpu, started;
 	int error = 0;
@@ -236,7 +237,8 @@ int main(int argc, char **argv)
 	if (prepare(&demo) == 0 && image_open(&demo) == 0)
 		run_with_image(&demo, &report);
 	if (demo.options.json && report.host) {
-		error = report_json(&report, demo.options.json, demo.stale || demo_failed(&demo) ? "FAILED" : "OK");
+		error = report_json(&report, demo.options.json,
+				    demo.stale || demo_failed(&demo) ? "FAILED" : "OK");
 		if (error)
 			demo_fail(&demo, "%s: %s", demo.options.json, strerror(-error));
 	}

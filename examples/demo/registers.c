@@ -22,13 +22,14 @@ static int one_register(struct xensim_vcpu *vcpu, struct demo *demo, uint64_t *r
 	int error = xensim_mmio_write(vcpu, gpa, 8, value);
 
 	begin = clock_now();
-	error = error ? error : xensim_mmio_read(vcpu, gpa, 8, &found);
+	if (!error)
+		error = xensim_mmio_read(vcpu, gpa, 8, &found);
 	if (error)
 		return error;
 	histogram_record(&demo->registers[ballooning], clock_now() - begin);
 	if (value != found)
-		demo_fail(demo, "a register held %#llx instead of %#llx",
-			  (unsigned long long)found, (unsigned long long)value);
+		demo_fail(demo, "a register held %#llx instead of %#llx", (unsigned long long)found,
+			  (unsigned long long)value);
 	return 0;
 }
 
@@ -44,12 +45,14 @@ static int block(struct xensim_vcpu *vcpu, struct demo *demo, uint64_t *random)
 	for (i = 0; i < BLOCK / 8; i++)
 		words[i] = random_next(random);
 	error = xensim_store(vcpu, gfn[0] * PAGE_BYTES + offset, words, sizeof(words));
-	error = error ? error : xensim_rep(vcpu, 1, DEMO_SCRATCH_BASE,
-					   gfn[0] * PAGE_BYTES + offset, 4, BLOCK / 4, true, false);
-	error = error ? error : xensim_rep(vcpu, 1, DEMO_SCRATCH_BASE,
-					   gfn[1] * PAGE_BYTES + offset, 4, BLOCK / 4, false, false);
-	error = error ? error :
-		xensim_load(vcpu, gfn[1] * PAGE_BYTES + offset, found, sizeof(found));
+	if (!error)
+		error = xensim_rep(vcpu, 1, DEMO_SCRATCH_BASE, gfn[0] * PAGE_BYTES + offset, 4,
+				   BLOCK / 4, true, false);
+	if (!error)
+		error = xensim_rep(vcpu, 1, DEMO_SCRATCH_BASE, gfn[1] * PAGE_BYTES + offset, 4,
+				   BLOCK / 4, false, false);
+	if (!error)
+		error = xensim_load(vcpu, gfn[1] * PAGE_BYTES + offset, found, sizeof(found));
 	if (!error && memcmp(words, found, sizeof(words)))
 		__atomic_fetch_add(&demo->stale, 1, __ATOMIC_RELAXED);
 	pool_give(&demo->pool, gfn, 2);

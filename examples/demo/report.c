@@ -112,8 +112,7 @@ static void json_times(FILE *file, const char *name, const struct histogram *his
 
 static void json_traffic(FILE *file, const struct demo *demo)
 {
-	static const char *const names[DEMO_PHASES] = { "quiet", "reading", "writing",
-							"checking" };
+	static const char *const names[DEMO_PHASES] = { "quiet", "reading", "writing", "checking" };
 	int phase;
 
 	for (phase = 0; phase < DEMO_PHASES; phase++)

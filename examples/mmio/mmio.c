@@ -71,7 +71,8 @@ static int handle(void *data, struct mapcache_client *client, struct mapcache_re
 	if (!request->write)
 		request->data = device->reg[offset / 4];
 	else if (offset / 4 == COMMAND)
-		device->reg[STATUS] = request->data == 1 ? (uint32_t)-add_up(device, client) : ENOSYS;
+		device->reg[STATUS] =
+			request->data == 1 ? (uint32_t)-add_up(device, client) : ENOSYS;
 	else if (offset / 4 >= SCRATCH && offset / 4 <= LENGTH)
 		device->reg[offset / 4] = (uint32_t)request->data;
 	return 0;
@@ -105,8 +106,10 @@ static int serve(struct mapcache_ioreq *server, struct mapcache_client *client,
 static int run(uint32_t domid, uint32_t vcpus, struct device *device, int signals)
 {
 	struct mapcache_options options = { .size = sizeof(options), .domid = domid };
-	struct mapcache_ioreq_options ioreq = { .size = sizeof(ioreq), .domid = domid,
-						.vcpus = vcpus, .handler = handle,
+	struct mapcache_ioreq_options ioreq = { .size = sizeof(ioreq),
+						.domid = domid,
+						.vcpus = vcpus,
+						.handler = handle,
 						.handler_data = device };
 	struct mapcache_client *client = NULL;
 	struct mapcache_ioreq *server = NULL;
@@ -115,23 +118,30 @@ static int run(uint32_t domid, uint32_t vcpus, struct device *device, int signal
 	int error = channels ? 0 : -errno, port[VCPUS_MAX];
 	uint32_t vcpu, bound = 0;
 
-	error = error ? error : mapcache_open(&options, &cache);
-	error = error ? error : mapcache_client_open(cache, &client);
-	error = error ? error : mapcache_ioreq_open(cache, &ioreq, &server);
-	error = error ? error : mapcache_ioreq_add_range(server, MAPCACHE_IOREQ_MEMORY,
-							 device->base, device->base + 4095);
-	error = error ? error : mapcache_ioreq_enable(server, true);
+	if (!error)
+		error = mapcache_open(&options, &cache);
+	if (!error)
+		error = mapcache_client_open(cache, &client);
+	if (!error)
+		error = mapcache_ioreq_open(cache, &ioreq, &server);
+	if (!error)
+		error = mapcache_ioreq_add_range(server, MAPCACHE_IOREQ_MEMORY, device->base,
+						 device->base + 4095);
+	if (!error)
+		error = mapcache_ioreq_enable(server, true);
 	for (; !error && bound < vcpus; bound++) {
 		int remote = mapcache_ioreq_vcpu_port(server, bound);
 
-		port[bound] = remote < 0 ? -1 : xenevtchn_bind_interdomain(channels, domid,
-									   (evtchn_port_t)remote);
+		port[bound] = remote < 0 ? -1
+					 : xenevtchn_bind_interdomain(channels, domid,
+								      (evtchn_port_t)remote);
 		if (port[bound] < 0) {
 			error = remote < 0 ? remote : -errno;
 			break;
 		}
 	}
-	error = error ? error : serve(server, client, channels, port, vcpus, signals);
+	if (!error)
+		error = serve(server, client, channels, port, vcpus, signals);
 
 	for (vcpu = 0; vcpu < bound; vcpu++)
 		xenevtchn_unbind(channels, (evtchn_port_t)port[vcpu]);

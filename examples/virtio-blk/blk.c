@@ -17,8 +17,7 @@ static struct virtio_blk *blk_of(struct virtio_device *device)
 
 /* ---- configuration space --------------------------------------------------------------- */
 
-static void config_read(struct virtio_device *device, uint32_t offset, void *buffer,
-			uint32_t size)
+static void config_read(struct virtio_device *device, uint32_t offset, void *buffer, uint32_t size)
 {
 	struct virtio_blk *blk = blk_of(device);
 	struct virtio_blk_config config = blk->config;
@@ -144,8 +143,7 @@ static int process_one(struct virtio_blk *blk, struct mapcache_client *client,
 	return 1;
 }
 
-uint32_t virtio_blk_process(struct virtio_blk *blk, struct mapcache_client *client,
-			    uint32_t queue)
+uint32_t virtio_blk_process(struct virtio_blk *blk, struct mapcache_client *client, uint32_t queue)
 {
 	struct virtqueue *ring = virtio_queue_enter(&blk->device, queue);
 	uint32_t served;

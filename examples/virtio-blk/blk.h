@@ -22,10 +22,10 @@
 #define BLK_RANGE_SECTORS (32u << 11)
 
 struct virtio_blk_options {
-	uint32_t queues;      /* 1..VIRTIO_QUEUES_MAX; 0: 1 */
-	uint32_t queue_size;  /* a power of two; 0: 128 */
-	uint32_t block_size;  /* logical block, a power of two from 512; 0: 512 */
-	const char *serial;   /* up to 20 bytes, NULL: none */
+	uint32_t queues;     /* 1..VIRTIO_QUEUES_MAX; 0: 1 */
+	uint32_t queue_size; /* a power of two; 0: 128 */
+	uint32_t block_size; /* logical block, a power of two from 512; 0: 512 */
+	const char *serial;  /* up to 20 bytes, NULL: none */
 	struct virtio_hooks hooks;
 };
 
@@ -52,8 +52,7 @@ void virtio_blk_close(struct virtio_blk *blk);
  * Serve a queue: at most as many requests as it has entries. Returns how many: call again
  * until it is 0. Blocks as file I/O and mapping do. Any thread, with its own client.
  */
-uint32_t virtio_blk_process(struct virtio_blk *blk, struct mapcache_client *client,
-			    uint32_t queue);
+uint32_t virtio_blk_process(struct virtio_blk *blk, struct mapcache_client *client, uint32_t queue);
 
 /* The sum over all queues. Any thread. */
 void virtio_blk_count(const struct virtio_blk *blk, struct virtio_blk_counters *sum);

@@ -45,9 +45,9 @@ int blk_file_open(const char *path, bool read_only, struct blk_file *file)
 	file->read_only = read_only;
 	file->sectors = bytes / BLK_SECTOR;
 	/* A hole past the end changes nothing and tells whether holes can be made. */
-	file->punches = !read_only &&
-			fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				  (off_t)bytes, 4096) == 0;
+	file->punches =
+		!read_only && fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					(off_t)bytes, 4096) == 0;
 	return 0;
 }
 
@@ -90,8 +90,8 @@ int blk_file_write(struct blk_file *file, struct iovec *iov, int count, uint64_t
 		   bool durable)
 {
 	while (count) {
-		ssize_t put = pwritev2(file->fd, iov, count, (off_t)offset,
-				       durable ? RWF_DSYNC : 0);
+		ssize_t put =
+			pwritev2(file->fd, iov, count, (off_t)offset, durable ? RWF_DSYNC : 0);
 
 		if (put < 0 && errno == EINTR)
 			continue;

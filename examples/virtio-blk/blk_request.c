@@ -185,8 +185,8 @@ static uint8_t read_write(struct request *request, bool to_guest)
 	uint64_t bytes = to_guest ? request->in_bytes : request->out_bytes;
 	uint64_t other = to_guest ? request->out_bytes : request->in_bytes;
 	struct transfer transfer = { .request = request, .to_guest = to_guest };
-	uint64_t *counter = to_guest ? &request->counters->read_bytes :
-				       &request->counters->written_bytes;
+	uint64_t *counter =
+		to_guest ? &request->counters->read_bytes : &request->counters->written_bytes;
 	int error;
 
 	if (bytes == 0 || bytes > BLK_REQUEST_BYTES || bytes % BLK_SECTOR || other ||

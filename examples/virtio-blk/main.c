@@ -106,12 +106,18 @@ static const char usage[] =
 	"  --no-restrict      keep handles that can reach other domains\n";
 
 static const struct option long_options[] = {
-	{ "domid", required_argument, NULL, 'd' },  { "image", required_argument, NULL, 'f' },
-	{ "base", required_argument, NULL, 'b' },   { "vcpus", required_argument, NULL, 'v' },
-	{ "queues", required_argument, NULL, 'q' }, { "irq", required_argument, NULL, 'i' },
-	{ "isa-irq", required_argument, NULL, 'I' }, { "msi", required_argument, NULL, 'm' },
-	{ "serial", required_argument, NULL, 's' }, { "read-only", no_argument, NULL, 'r' },
-	{ "drain", no_argument, NULL, 'D' },        { "no-restrict", no_argument, NULL, 'R' },
+	{ "domid", required_argument, NULL, 'd' },
+	{ "image", required_argument, NULL, 'f' },
+	{ "base", required_argument, NULL, 'b' },
+	{ "vcpus", required_argument, NULL, 'v' },
+	{ "queues", required_argument, NULL, 'q' },
+	{ "irq", required_argument, NULL, 'i' },
+	{ "isa-irq", required_argument, NULL, 'I' },
+	{ "msi", required_argument, NULL, 'm' },
+	{ "serial", required_argument, NULL, 's' },
+	{ "read-only", no_argument, NULL, 'r' },
+	{ "drain", no_argument, NULL, 'D' },
+	{ "no-restrict", no_argument, NULL, 'R' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -147,19 +153,42 @@ static void parse_irq(struct settings *settings, bool isa, const char *text)
 static int parse_one(struct settings *settings, int option)
 {
 	switch (option) {
-	case 'd': settings->domid = (uint32_t)number(optarg, 0x7fef, '\0'); break;
-	case 'f': settings->image = optarg; break;
-	case 'b': settings->base = number(optarg, UINT64_MAX - VIRTIO_MMIO_SIZE, '\0'); break;
-	case 'v': settings->vcpus = (uint32_t)number(optarg, 128, '\0'); break;
-	case 'q': settings->queues = (uint32_t)number(optarg, VIRTIO_QUEUES_MAX, '\0'); break;
+	case 'd':
+		settings->domid = (uint32_t)number(optarg, 0x7fef, '\0');
+		break;
+	case 'f':
+		settings->image = optarg;
+		break;
+	case 'b':
+		settings->base = number(optarg, UINT64_MAX - VIRTIO_MMIO_SIZE, '\0');
+		break;
+	case 'v':
+		settings->vcpus = (uint32_t)number(optarg, 128, '\0');
+		break;
+	case 'q':
+		settings->queues = (uint32_t)number(optarg, VIRTIO_QUEUES_MAX, '\0');
+		break;
 	case 'i':
-	case 'I': parse_irq(settings, option == 'I', optarg); break;
-	case 'm': parse_msi(settings, optarg); break;
-	case 's': settings->serial = optarg; break;
-	case 'r': settings->read_only = true; break;
-	case 'D': settings->drain = true; break;
-	case 'R': settings->no_restrict = true; break;
-	default: return -EINVAL;
+	case 'I':
+		parse_irq(settings, option == 'I', optarg);
+		break;
+	case 'm':
+		parse_msi(settings, optarg);
+		break;
+	case 's':
+		settings->serial = optarg;
+		break;
+	case 'r':
+		settings->read_only = true;
+		break;
+	case 'D':
+		settings->drain = true;
+		break;
+	case 'R':
+		settings->no_restrict = true;
+		break;
+	default:
+		return -EINVAL;
 	}
 	return 0;
 }
@@ -232,8 +261,8 @@ static int restrict_handles(struct program *program)
 static int serve(struct program *program)
 {
 	const struct server_region region = {
-		program->settings.base, VIRTIO_MMIO_SIZE,
-		read_register, write_register, &program->blk.device,
+		program->settings.base, VIRTIO_MMIO_SIZE,     read_register,
+		write_register,         &program->blk.device,
 	};
 	const struct server_options options = {
 		.cache = program->cache,

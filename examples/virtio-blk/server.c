@@ -18,7 +18,7 @@ struct server {
 	struct server_options options;
 	struct mapcache_ioreq *ioreq;
 	xenevtchn_handle *channels;
-	int stop; /* eventfd */
+	int stop;  /* eventfd */
 	int *port; /* local port of each vCPU, -1: not bound */
 };
 
@@ -64,8 +64,9 @@ static int access_items(struct server *server, struct mapcache_client *client,
 
 		if (request->write)
 			moved = mapcache_ioreq_copy(client, request, i, 1, &value);
-		if (moved == 1 && access_register(server, addr, request->size, request->write,
-						  &value) && !request->write)
+		if (moved == 1 &&
+		    access_register(server, addr, request->size, request->write, &value) &&
+		    !request->write)
 			value = UINT64_MAX;
 		if (moved == 1 && !request->write)
 			moved = mapcache_ioreq_copy(client, request, i, 1, &value);
@@ -175,9 +176,8 @@ static int bind_vcpus(struct server *server)
 
 		if (remote < 0)
 			return remote;
-		server->port[vcpu] = xenevtchn_bind_interdomain(server->channels,
-								server->options.domid,
-								(evtchn_port_t)remote);
+		server->port[vcpu] = xenevtchn_bind_interdomain(
+			server->channels, server->options.domid, (evtchn_port_t)remote);
 		if (server->port[vcpu] < 0)
 			return -errno;
 	}
@@ -202,8 +202,7 @@ static int open_ioreq(struct server *server)
 		const struct server_region *region = &server->options.regions[i];
 
 		error = mapcache_ioreq_add_range(server->ioreq, MAPCACHE_IOREQ_MEMORY,
-						 region->start,
-						 region->start + region->size - 1);
+						 region->start, region->start + region->size - 1);
 	}
 	return error ? error : mapcache_ioreq_enable(server->ioreq, true);
 }

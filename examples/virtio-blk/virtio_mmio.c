@@ -253,8 +253,10 @@ static uint32_t register_read(struct virtio_device *device, uint64_t offset)
 	case VIRTIO_MMIO_VENDOR_ID:
 		return VENDOR;
 	case VIRTIO_MMIO_DEVICE_FEATURES:
-		return device->device_features_select > 1 ? 0 :
-		       (uint32_t)(device->features >> (32 * device->device_features_select));
+		return device->device_features_select > 1
+			       ? 0
+			       : (uint32_t)(device->features >>
+					    (32 * device->device_features_select));
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
 	case VIRTIO_MMIO_QUEUE_READY:
 		return queue_register_read(device, offset);
@@ -351,8 +353,7 @@ static int check_access(const struct virtio_device *device, uint64_t offset, uin
 	return offset < end && size <= end - offset ? 0 : -EINVAL;
 }
 
-int virtio_mmio_read(struct virtio_device *device, uint64_t offset, uint32_t size,
-		     uint64_t *value)
+int virtio_mmio_read(struct virtio_device *device, uint64_t offset, uint32_t size, uint64_t *value)
 {
 	*value = UINT64_MAX;
 	if (check_access(device, offset, size))
@@ -366,8 +367,7 @@ int virtio_mmio_read(struct virtio_device *device, uint64_t offset, uint32_t siz
 	return 0;
 }
 
-int virtio_mmio_write(struct virtio_device *device, uint64_t offset, uint32_t size,
-		      uint64_t value)
+int virtio_mmio_write(struct virtio_device *device, uint64_t offset, uint32_t size, uint64_t value)
 {
 	if (check_access(device, offset, size))
 		return -EINVAL;

@@ -43,7 +43,7 @@ struct virtio_hooks {
 struct virtio_queue {
 	pthread_mutex_t lock; /* held while the queue is served or set up */
 	struct virtqueue ring;
-	bool ready; /* written with the lock held */
+	bool ready;  /* written with the lock held */
 	bool wanted; /* what the driver asked for last; register side only */
 	/* Registers; register side only. */
 	uint32_t size;
@@ -64,7 +64,7 @@ struct virtio_device {
 	bool resetting;
 
 	uint32_t status; /* atomic: queues set DEVICE_NEEDS_RESET */
-	int error; /* atomic: why, the last time */
+	int error;       /* atomic: why, the last time */
 	pthread_mutex_t interrupt_lock;
 	uint32_t interrupt_status; /* under interrupt_lock */
 
@@ -80,10 +80,8 @@ void virtio_device_destroy(struct virtio_device *device);
  * One access at offset in the block. Returns 0, or -EINVAL for an access that the
  * specification does not allow: it changes nothing and reads as all ones.
  */
-int virtio_mmio_read(struct virtio_device *device, uint64_t offset, uint32_t size,
-		     uint64_t *value);
-int virtio_mmio_write(struct virtio_device *device, uint64_t offset, uint32_t size,
-		      uint64_t value);
+int virtio_mmio_read(struct virtio_device *device, uint64_t offset, uint32_t size, uint64_t *value);
+int virtio_mmio_write(struct virtio_device *device, uint64_t offset, uint32_t size, uint64_t value);
 
 /*
  * Enter a queue to serve it: the ring, or NULL when it is not to be served now (not set up,

@@ -25,12 +25,12 @@
 #define SECTORS 256u
 #define STEPS 256u
 
-#define must(condition)                                                                          \
-	do {                                                                                     \
-		if (!(condition)) {                                                              \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);   \
-			abort();                                                                 \
-		}                                                                                \
+#define must(condition)                                                                            \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);    \
+			abort();                                                                   \
+		}                                                                                  \
 	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -80,8 +80,8 @@ static void reg(struct world *world, uint64_t offset, uint64_t value)
 static void set_up(struct world *world, struct input *input)
 {
 	uint64_t features = world->blk.device.features & ~take(input, 2), queue;
-	const uint32_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-				VIRTIO_CONFIG_S_FEATURES_OK;
+	const uint32_t status =
+		VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK;
 
 	reg(world, VIRTIO_MMIO_STATUS, 0);
 	reg(world, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
@@ -224,7 +224,8 @@ static void start(struct world *world)
 	struct mapcache_options options = { .size = sizeof(options),
 					    .bucket_shift = 14,
 					    .flags = MAPCACHE_NO_RECLAIM_THREAD };
-	struct virtio_blk_options device = { .queues = QUEUES, .queue_size = QUEUE_SIZE,
+	struct virtio_blk_options device = { .queues = QUEUES,
+					     .queue_size = QUEUE_SIZE,
 					     .serial = "fuzz",
 					     .hooks = { .interrupt = interrupt, .data = &line } };
 	char path[64];
@@ -264,8 +265,8 @@ static void check(struct world *world)
 	must(virtio_mmio_read(&world->blk.device, VIRTIO_MMIO_STATUS, 4, &status) == 0);
 	must(status == 0);
 	mapcache_invalidate(world->cache);
-	must(mapcache_drain(world->cache, mapcache_epoch(world->cache), 0,
-			    MAPCACHE_DRAIN_PINS) == 0);
+	must(mapcache_drain(world->cache, mapcache_epoch(world->cache), 0, MAPCACHE_DRAIN_PINS) ==
+	     0);
 	must(mapcache_stats(world->cache, &stats) == 0);
 	must(lseek(world->disk, 0, SEEK_END) == SECTORS * BLK_SECTOR);
 }

@@ -12,6 +12,8 @@ VIRTIO_TESTED := tests/unit/virtio_rig.c $(addprefix examples/virtio-blk/,blk.c 
 test_virtio_blk_SOURCES := $(VIRTIO_TESTED)
 test_virtio_hostile_SOURCES := $(VIRTIO_TESTED)
 test_virtio_mmio_SOURCES := $(VIRTIO_TESTED)
+test_virtio_refused_SOURCES := $(VIRTIO_TESTED)
+test_virtio_rings_SOURCES := $(VIRTIO_TESTED)
 
 # Linker flags of one test: <name>_LDFLAGS.
 test_ioreq_enable_LDFLAGS := -Wl,--wrap=xendevicemodel_set_ioreq_server_state

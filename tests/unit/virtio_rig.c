@@ -208,8 +208,10 @@ struct vring_used_elem used_element(struct virtio_rig *rig, uint32_t queue, uint
 {
 	struct vring_used_elem element;
 
-	ram_read(rig, RING + queue * RING_STRIDE + USED + offsetof(struct vring_used, ring) +
-		 sizeof(element) * (index % QUEUE_SIZE), &element, sizeof(element));
+	ram_read(rig,
+		 RING + queue * RING_STRIDE + USED + offsetof(struct vring_used, ring) +
+			 sizeof(element) * (index % QUEUE_SIZE),
+		 &element, sizeof(element));
 	return element;
 }
 
@@ -258,4 +260,35 @@ void assert_works_after_reset(struct virtio_rig *rig)
 	assert_int_equal(request(rig, VIRTIO_BLK_T_IN, 1, DATA, 512, true), VIRTIO_BLK_S_OK);
 	ram_read(rig, DATA, found, sizeof(found));
 	assert_memory_equal(found, sector, sizeof(found));
+}
+
+/* ---- spoilt chains ------------------------------------------------------------------------ */
+
+void put_good_chain(struct virtio_rig *rig)
+{
+	put_header(rig, VIRTIO_BLK_T_IN, 0);
+	put_descriptor(rig, 0, 0, HEADER, 16, NEXT, 1);
+	put_descriptor(rig, 0, 1, DATA, 512, NEXT | WRITE, 2);
+	put_descriptor(rig, 0, 2, STATUS, 1, WRITE, 0);
+}
+
+void virtio_rig_start_spoilable(struct virtio_rig *rig)
+{
+	virtio_rig_start(rig, NULL);
+	put_good_chain(rig);
+}
+
+void assert_stops(struct virtio_rig *rig, int error)
+{
+	uint8_t status;
+
+	offer(rig, 0, 0);
+	assert_int_equal(serve(rig, 0), 0);
+	assert_int_equal(used_index(rig, 0), 0);
+	assert_int_equal(rig->blk.device.error, error);
+	ram_read(rig, STATUS, &status, 1);
+	assert_int_equal(status, NO_STATUS);
+	assert_needs_reset(rig);
+	assert_works_after_reset(rig);
+	virtio_rig_stop(rig);
 }

@@ -85,6 +85,14 @@ uint32_t serve(struct virtio_rig *rig, uint32_t queue);
 uint8_t request(struct virtio_rig *rig, uint32_t type, uint64_t sector, uint64_t gpa, uint32_t len,
 		bool device_writes);
 
+/* A read of one sector in descriptors 0 to 2 of queue 0, for a test to spoil. */
+void put_good_chain(struct virtio_rig *rig);
+/* A device with default options and that chain, not yet offered. */
+void virtio_rig_start_spoilable(struct virtio_rig *rig);
+/* Offer descriptor 0: the device must stop with error and without a trace in guest memory; a
+ * reset must cure it. Ends with virtio_rig_stop(). */
+void assert_stops(struct virtio_rig *rig, int error);
+
 /* The device has asked for a reset, has said so by an interrupt, and serves nothing. */
 void assert_needs_reset(struct virtio_rig *rig);
 /* After a reset it reads again. */
