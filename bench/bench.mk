@@ -23,3 +23,8 @@ $(eval $(call program,$(B)/bench/instructions,bench/instructions/instructions.c,
 	$(LIBMAPCACHE),-s $(XEN_LIBS) -lpthread))
 CHECKS += bench/instructions/check
 CHECK_FILES += $(B)/bench/instructions
+
+$(eval $(call program,$(B)/bench/test_bench,bench/tests/test_bench.c bench/histogram.c \
+	bench/statistics.c bench/workload.c bench/qemu_cache.c,,$(CMOCKA_LIBS) -lpthread -lm))
+CHECKS += $(B)/bench/test_bench bench/tests/check_bench.sh
+CHECK_FILES += $(B)/bench/mapcache-bench

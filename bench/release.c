@@ -17,13 +17,15 @@
 #include "bench/statistics.h"
 
 #define TIMEOUT_NS (60 * CLOCK_SECOND)
+#define IDLE_NS (50 * CLOCK_MILLISECOND)
 
 struct release_run {
 	struct bench *bench;
 	uint64_t buckets;
 	struct lineup lineup;
 	struct series plain, ours, eager;
-	struct histogram beside_ours, beside_eager;
+	uint64_t calls; /* that ours made the last time */
+	struct histogram beside_ours, beside_eager, beside_nothing;
 };
 
 static struct option_list sizes(const struct bench *bench)
@@ -127,6 +129,8 @@ static int round_of(struct release_run *run, const char *name, struct series *se
 	if (error)
 		return error;
 	series_add(series, (double)(times.last_end - times.first_begin));
+	if (series == &run->ours)
+		run->calls = times.calls;
 	/* Once more, with somebody beside it: they slow each other down. */
 	error = bystander_start(&bystander);
 	if (error)
@@ -134,6 +138,20 @@ static int round_of(struct release_run *run, const char *name, struct series *se
 	error = reclaim_once(run, entry, &times);
 	bystander_stop(bystander, times.first_begin, times.last_end, beside);
 	return error;
+}
+
+/* What the machine itself does to somebody who maps and unmaps. */
+static int round_of_nothing(struct release_run *run)
+{
+	struct bystander *bystander;
+	uint64_t begin = clock_now(), end = begin + IDLE_NS;
+	int error = bystander_start(&bystander);
+
+	if (error)
+		return scenario_error("bystander", error);
+	clock_sleep_until(end);
+	bystander_stop(bystander, begin, end, &run->beside_nothing);
+	return 0;
 }
 
 static void report_one(struct release_run *run, const char *contestant, const char *metric,
@@ -167,10 +185,13 @@ static void report_beside(struct release_run *run, const char *contestant,
 static void report(struct release_run *run)
 {
 	report_one(run, "raw", "release", "ms", series_median(&run->plain) / 1e6);
-	if (run->ours.count)
+	if (run->ours.count) {
 		report_one(run, "ours", "release", "ms", series_median(&run->ours) / 1e6);
+		report_one(run, "ours", "release_calls", "calls", (double)run->calls);
+	}
 	if (run->eager.count)
 		report_one(run, "eager", "release", "ms", series_median(&run->eager) / 1e6);
+	report_beside(run, "none", &run->beside_nothing);
 	report_beside(run, "ours", &run->beside_ours);
 	report_beside(run, "eager", &run->beside_eager);
 	if (run->buckets != 1024 || !run->ours.count)
@@ -196,6 +217,8 @@ static int run_size(struct bench *bench, uint64_t buckets)
 		report_progress("release: %llu buckets, round %u of %u",
 				(unsigned long long)buckets, round + 1, rounds);
 		error = plain_loop(&run);
+		if (!error)
+			error = round_of_nothing(&run);
 		if (!error)
 			error = round_of(&run, "ours", &run.ours, &run.beside_ours);
 		if (!error)

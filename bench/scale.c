@@ -15,8 +15,9 @@
 
 static uint64_t scale_buckets(const struct bench *bench)
 {
-	return bench->options.working_sets.count ?
-	       options_list_maximum(&bench->options.working_sets) : BUCKETS;
+	uint64_t asked = options_list_maximum(&bench->options.working_sets);
+
+	return asked > BUCKETS ? asked : BUCKETS;
 }
 
 static int run_threads(struct bench *bench)

@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The benchmark program itself: every scenario runs and reports a positive figure for all that
+# take part, every kind of nonsense is refused. Figures are not judged.
+# timeout: 240
+
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+bench=${B:-build}/bench/mapcache-bench
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+passed=0 failed=0
+
+verdict() # what, status
+{
+	if [[ $2 -eq 0 ]]; then
+		passed=$((passed + 1))
+	else
+		echo "failed: $1"
+		failed=$((failed + 1))
+	fi
+}
+
+# runs NAME ROWS OPTIONS...: exit status 0 and that many rows at least, none below 0.
+runs()
+{
+	local name=$1 rows=$2 csv=$folder/rows.csv
+	shift 2
+	"$bench" --rounds 1 --duration 3 --csv "$csv" "$@" >"$folder/out" 2>&1 &&
+		awk -F, -v rows="$rows" 'NR > 1 && $8 < 0 { bad = 1 }
+			END { exit bad || NR <= rows }' "$csv"
+	local status=$?
+	[[ $status -eq 0 ]] || cat "$folder/out"
+	verdict "$name" "$status"
+}
+
+# refuses STATUS OPTIONS...: that exit status and a message.
+refuses()
+{
+	local wanted=$1 message
+	shift
+	message=$("$bench" "$@" 2>&1 >/dev/null)
+	[[ $? -eq $wanted && -n $message ]]
+	verdict "refusal of $*" $?
+}
+
+runs "hit, every contestant" 7 --working-set 2 --threads 1 \
+	--contestants limit,ours,striped,qemu,demu,eager,raw hit
+runs "hit, writes, zipf, pinned" 4 --working-set 8 --threads 1,2 --write 50 --pinned 50 \
+	--distribution zipf --contestants ours,qemu hit
+runs "hit with misses" 1 --working-set 16 --resident 50 --contestants ours --threads 1 hit
+runs "pin" 6 --working-set 2 pin
+runs "miss" 10 miss
+runs "refresh" 3 refresh
+runs "answer" 9 --working-set 4,70 answer
+runs "storm, every contestant" 60 --working-set 4 --rate 1000 --pattern scattered \
+	--contestants limit,ours,striped,qemu,demu,eager storm
+runs "storm, two readers that write" 10 --working-set 4 --rate 1000 --pattern rings --write 20 \
+	--threads 2 --contestants ours storm
+runs "release" 6 --working-set 16 release
+runs "throughput" 6 --threads 1,2 throughput
+runs "reverse" 1 --working-set 16 reverse
+runs "footprint" 4 --working-set 16 footprint
+runs "scale" 13 --threads 1,3 --working-set 4 scale
+runs "another bucket size" 2 --bucket-shift 16 --working-set 64 --contestants ours,qemu \
+	--threads 1 hit
+
+"$bench" --rounds 1 --duration 1 --working-set 1024 --json "$folder/out.json" reverse \
+	>/dev/null 2>&1 && grep -Eq '^  "reverse_ns": [0-9.]+,$' "$folder/out.json"
+verdict "figures at the top level of the JSON" $?
+"$bench" --help | grep -q "usage: mapcache-bench"
+verdict "help" $?
+
+refuses 2
+refuses 2 nonsense
+refuses 2 hit pin
+refuses 2 --rounds 0 hit
+refuses 2 --rounds 1x hit
+refuses 2 --working-set 1,,2 hit
+refuses 2 --working-set -1 hit
+refuses 2 --threads 1000 hit
+refuses 2 --skew nan hit
+refuses 2 --pattern squares hit
+refuses 2 --bucket-shift 11 hit
+refuses 2 --granule-shift 12 hit
+refuses 2 --contestants ours,nobody hit
+refuses 2 --seed hit
+refuses 2 --json /nonexistent/folder/file hit
+refuses 1 --working-set 1048576 hit
+refuses 1 --contestants demu pin
+refuses 1 --contestants qemu reverse
+
+echo "$passed passed, $failed failed"
+[[ $failed -eq 0 ]]
