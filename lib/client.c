@@ -51,7 +51,7 @@ int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result
 	client->fast.bucket_shift = cache->settings.bucket_shift;
 	client->fast.granule_shift = cache->settings.granule_shift;
 	if (cache->clients.grace.fenced) {
-		client->fast.section = MAPCACHE_SECTION_FENCED;
+		client->fast.section = MAPCACHE_SECTION_SPECIAL;
 		client->fast.nested = MAPCACHE_NESTED_FENCED;
 	}
 

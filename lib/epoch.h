@@ -3,7 +3,7 @@
  * The epoch, the grace clock and the test whether a section can still be using something:
  * the invalidation protocol without any lock. Compiled as it is by tests/model.
  *
- * One word, the stamp, counts both: [43:0] epoch, [63:44] grace clock (mapcache/inline.h).
+ * One word, the stamp, counts both: [43:0] epoch, [62:44] grace clock (mapcache/inline.h).
  * Sections store the stamp they began at, so that one word answers both questions:
  *   - did it begin in this epoch? Then it can hold nothing older (refresh in place);
  *   - did it begin after what was unpublished before a clock tick? Then it cannot hold it.
@@ -17,7 +17,7 @@
 #include <mapcache/inline.h>
 
 #define EPOCH_CLOCK_ONE (UINT64_C(1) << MAPCACHE_EPOCH_BITS)
-#define EPOCH_CLOCK_BITS (64 - MAPCACHE_EPOCH_BITS)
+#define EPOCH_CLOCK_BITS (63 - MAPCACHE_EPOCH_BITS)
 #define EPOCH_CLOCK_MASK ((UINT32_C(1) << EPOCH_CLOCK_BITS) - 1)
 
 /*
@@ -59,13 +59,16 @@ static inline uint64_t epoch_invalidate(struct mapcache_shared *shared)
 /*
  * One tick of the grace clock. Release: a section that reads this stamp sees everything
  * unpublished before (B). Returns the new clock. At most one tick is waited for at a time
- * (reclaim.c), so the 20 bits cannot be lapped by a section that never ends.
+ * (retired.c), so the 19 bits cannot be lapped by a section that never ends.
  */
 static inline uint32_t epoch_advance(struct mapcache_shared *shared)
 {
 	uint64_t stamp = mapcache_add_release(&shared->stamp, EPOCH_CLOCK_ONE) + EPOCH_CLOCK_ONE;
 
-	return (uint32_t)(stamp >> MAPCACHE_EPOCH_BITS);
+	/* The clock has come round. A section that has seen the bit ends by the slow path. */
+	if (mapcache_unlikely(stamp & MAPCACHE_SECTION_SPECIAL))
+		mapcache_add_release(&shared->stamp, MAPCACHE_SECTION_SPECIAL);
+	return (uint32_t)(stamp >> MAPCACHE_EPOCH_BITS) & EPOCH_CLOCK_MASK;
 }
 
 static inline bool epoch_section_idle(uint64_t section)

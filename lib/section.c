@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "epoch.h"
+#include "section.h"
 
 void mapcache_begin_slow(struct mapcache_client *client)
 {
@@ -13,10 +13,12 @@ void mapcache_begin_slow(struct mapcache_client *client)
 
 	if (!epoch_section_idle(mapcache_load_relaxed(&fast->section))) {
 		fast->nested++;
+		section_special(fast);
 		return;
 	}
 	/* Acquire and release: as in mapcache_begin_inline(). */
-	mapcache_store_release(&fast->section, mapcache_load_acquire(&fast->shared->stamp));
+	mapcache_store_release(&fast->section, mapcache_load_acquire(&fast->shared->stamp) |
+						       MAPCACHE_SECTION_SPECIAL);
 	/* Pairs with the fence in grace_barrier(), which is one here, too (B). */
 	mapcache_fence_seq_cst();
 }
@@ -34,6 +36,6 @@ int mapcache_end_slow(struct mapcache_client *client)
 	}
 	fast->nested = fenced;
 	/* Release: as in mapcache_end_inline(). */
-	mapcache_store_release(&fast->section, fenced ? MAPCACHE_SECTION_FENCED : 0);
+	mapcache_store_release(&fast->section, fenced ? MAPCACHE_SECTION_SPECIAL : 0);
 	return 0;
 }

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "section.h"
 #include "stripe.h"
 
 /* Sections are short, but their threads can be preempted. */
@@ -183,6 +184,7 @@ struct mapping *slot_spare(struct mapcache_client *client)
 			return NULL;
 	}
 	client->fast.nested |= MAPCACHE_NESTED_SPARE;
+	section_special(&client->fast);
 	return spare;
 }
 

@@ -30,8 +30,43 @@ typedef uint32_t mapcache_atomic_u32;
 #define mapcache_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
 #define mapcache_fence_seq_cst() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
-/* Orders this thread's accesses against itself only: the cheap half of membarrier(2). */
+/* Orders this thread's accesses for the compiler, not for the processor. */
 #define mapcache_fence_light() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
+/*
+ * The hot path's acquire and release. x86 keeps loads in order with loads, and stores with
+ * what comes before them, so there the compiler alone needs to be held back, and only where
+ * the protocol says so (mapcache_order_after): a builtin would make it forget all it has in
+ * registers. Thread sanitizer wants to see the real ones.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define MAPCACHE_HOT_IN_ORDER 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MAPCACHE_HOT_IN_ORDER 0
+#endif
+#endif
+#ifndef MAPCACHE_HOT_IN_ORDER
+#if defined(__x86_64__) || defined(__i386__)
+#define MAPCACHE_HOT_IN_ORDER 1
+#else
+#define MAPCACHE_HOT_IN_ORDER 0
+#endif
+#endif
+#if MAPCACHE_HOT_IN_ORDER
+#define mapcache_hot_load_acquire(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define mapcache_hot_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#else
+#define mapcache_hot_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define mapcache_hot_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#endif
+
+/*
+ * The compiler reads through pointers a and b only after it has done all earlier accesses of
+ * *location: the cheap half of membarrier(2), which makes the processor do the same.
+ */
+#define mapcache_order_after(location, a, b)                                                       \
+	__asm__ volatile("" : "+r"(a), "+r"(b) : "m"(*(location)))
 
 #endif /* MAPCACHE_ATOMIC_PROVIDED */
 

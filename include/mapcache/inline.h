@@ -5,7 +5,7 @@
  *
  * docs/design.md tells the whole story; in short:
  *
- *   stamp    one 64-bit word of the cache: [63:44] grace clock, [43:0] epoch.
+ *   stamp    one 64-bit word of the cache: [62:44] grace clock, [43:0] epoch.
  *            mapcache_invalidate() adds 1; a grace period for evictions adds 1 << 44.
  *   section  one word of the client: the stamp at which it began; epoch 0: idle.
  *   entry    two words per bucket, 16 bytes, never across a cache line:
@@ -51,9 +51,8 @@ struct mapcache_shared {
 /* The head of every client: what its own thread needs for a hit. */
 struct mapcache_client_fast {
 	mapcache_atomic_u64 section; /* written by its thread, read by grace periods */
-	uint32_t nested;             /* sections inside the outermost, MAPCACHE_NESTED_*;
-					0: the end is the outermost and needs no more than
-					a store. Its thread only */
+	uint32_t nested;             /* sections inside the outermost, and MAPCACHE_NESTED_*;
+					its thread only */
 	uint32_t bucket_shift;
 	uint64_t bucket_mask; /* bytes of a bucket - 1 */
 	const struct mapcache_shared *shared;
@@ -61,10 +60,13 @@ struct mapcache_client_fast {
 	uint32_t granule_shift;
 };
 
-/* A section word whose epoch is 0 is that of an idle client; this is how one without
- * membarrier(2) is idle, so that begin takes the slow path to its full fence. */
-#define MAPCACHE_SECTION_FENCED (UINT64_C(1) << 63)
-/* In nested: this client is fenced; this section uses the client's spare slot. */
+/*
+ * A section word whose epoch is 0 is that of an idle client. With this bit set, its end takes
+ * the slow path, because nested is not 0; and so does begin of a client without membarrier(2),
+ * whose idle word is this bit alone: there it makes its full fence.
+ */
+#define MAPCACHE_SECTION_SPECIAL (UINT64_C(1) << 63)
+/* In nested: this client has no membarrier(2); this section uses the client's spare slot. */
 #define MAPCACHE_NESTED_FENCED 0x80000000u
 #define MAPCACHE_NESTED_SPARE 0x40000000u
 
@@ -96,20 +98,15 @@ static inline void mapcache_begin_inline(struct mapcache_client *client)
 	 * wait for it. Release: a retirer that reads this stamp, and not the 0 before it, must
 	 * see the accesses of the section before this one as done, too (B).
 	 */
-	mapcache_store_release(&fast->section, mapcache_load_acquire(&fast->shared->stamp));
-	/*
-	 * The store above must be visible before any entry is read below: pairs with
-	 * grace_barrier() on the side that retires. Forbidden interleaving: this thread reads
-	 * an entry, the retirer unpublishes it and sees us idle (B).
-	 */
-	mapcache_fence_light();
+	mapcache_hot_store_release(&fast->section, mapcache_hot_load_acquire(&fast->shared->stamp));
 }
 
 static inline int mapcache_end_inline(struct mapcache_client *client)
 {
 	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
 
-	if (mapcache_unlikely(fast->nested || mapcache_load_relaxed(&fast->section) == 0))
+	/* Idle is 0, special is negative. */
+	if (mapcache_unlikely((int64_t)mapcache_load_relaxed(&fast->section) <= 0))
 		return mapcache_end_slow(client);
 	/* Release: pairs with the acquire in grace_sections_passed(). Every access through
 	 * this section's pointers comes before the unmap that saw us idle (B). */
@@ -127,21 +124,29 @@ static inline bool mapcache_ptr_fast(const struct mapcache_client *client, uint6
 				     int prot, void **pointer)
 {
 	const struct mapcache_client_fast *fast = (const struct mapcache_client_fast *)client;
-	const struct mapcache_entry *entry;
-	uint64_t offset = gpa & fast->bucket_mask, word, differ;
+	const struct mapcache_shared *shared = fast->shared;
+	const struct mapcache_entry *entry = fast->table;
+	uint64_t mask = fast->bucket_mask, offset = gpa & mask, word, differ;
 
 	/* len - 1 wraps for 0, so that an empty range fails here too. */
-	if (mapcache_unlikely(gpa >= mapcache_load_relaxed(&fast->shared->limit) ||
-			      (uint64_t)len - 1 > fast->bucket_mask - offset))
+	if (mapcache_unlikely(gpa >= mapcache_load_relaxed(&shared->limit) ||
+			      (uint64_t)len - 1 > mask - offset))
 		return false;
-	entry = fast->table + (gpa >> fast->bucket_shift);
+	entry += gpa >> fast->bucket_shift;
+	/*
+	 * The section's store must be visible before the entry and the stamp are read: pairs
+	 * with grace_barrier() on the side that retires. Forbidden interleavings: this thread
+	 * reads an entry, the retirer unpublishes it and sees us idle; this thread reads the
+	 * stamp, an invalidation follows, a refresh in place sees us idle (B).
+	 */
+	mapcache_order_after(&fast->section, entry, shared);
 	/*
 	 * Pairs with the release in table_publish(): who sees the word sees the mapping. The
 	 * stamp may be read on either side of it: it is at least the one of every invalidation
 	 * that had returned when this look-up began (A).
 	 */
-	word = mapcache_load_acquire(&entry->word);
-	differ = word ^ mapcache_load_relaxed(&fast->shared->stamp) << MAPCACHE_TAG_SHIFT;
+	word = mapcache_hot_load_acquire(&entry->word);
+	differ = word ^ mapcache_load_relaxed(&shared->stamp) << MAPCACHE_TAG_SHIFT;
 	/* What differs is the epoch, which must be 0, and the flags, which must be 1. */
 	if (mapcache_unlikely(prot & 2 ? differ >> 36 != 3 : differ >> 37 != 1)) {
 		uint64_t first = offset >> fast->granule_shift;
