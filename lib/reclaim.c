@@ -8,6 +8,7 @@
  * what is stale counts from the first invalidation that has not been swept yet, or a storm
  * would keep cold buckets for ever.
  */
+#include <limits.h>
 #include <signal.h>
 
 #include "stripe.h"
@@ -16,8 +17,8 @@
  * The rest is for grace periods and unmapping. */
 #define RECLAIM_LOOKS 8
 #define RECLAIM_AGE 4
-/* Stripes that the mapping path sweeps when too much is stale and nothing is ready. */
-#define RECLAIM_HELP_STRIPES 4
+/* Mappings that the mapping path retires when too much is stale and too little on its way. */
+#define RECLAIM_HELP 4
 
 int reclaim_init(struct mapcache *cache)
 {
@@ -49,42 +50,54 @@ void reclaim_destroy(struct mapcache *cache)
 	pthread_mutex_destroy(&cache->reclaim.lock);
 }
 
-static void reclaim_sweep_stripe(struct mapcache *cache, struct stripe *stripe, uint64_t epoch)
+/* Returns how many were retired, at most limit. */
+static unsigned int reclaim_sweep_stripe(struct mapcache *cache, struct stripe *stripe,
+					 uint64_t epoch, unsigned int limit)
 {
 	struct mapping *mapping, *next;
+	unsigned int count = 0;
 
 	pthread_mutex_lock(&stripe->lock);
-	for (mapping = stripe_oldest(stripe); mapping; mapping = next) {
+	for (mapping = stripe_oldest(stripe); mapping && count < limit; mapping = next) {
 		next = stripe_newer(mapping);
-		if (!mapping->busy && mapcache_load_relaxed(&mapping->epoch) < epoch)
+		if (!mapping->busy && mapcache_load_relaxed(&mapping->epoch) < epoch) {
 			retired_add(cache, stripe, mapping);
+			count++;
+		}
 	}
 	pthread_mutex_unlock(&stripe->lock);
+	return count;
 }
 
 void reclaim_sweep(struct mapcache *cache, uint64_t epoch)
 {
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		reclaim_sweep_stripe(cache, &cache->stripes[i], epoch);
+		reclaim_sweep_stripe(cache, &cache->stripes[i], epoch, UINT_MAX);
 }
 
 void reclaim_help(struct mapcache *cache)
 {
 	uint64_t bytes = UINT64_C(2) << cache->settings.bucket_shift;
+	uint64_t known;
+	unsigned int left = RECLAIM_HELP;
 
 	if (mapcache_likely(account_stale(cache) <= cache->settings.stale_max))
 		return;
-	retired_advance(cache);
-	if (release(cache, bytes))
-		return;
-	for (int i = 0; i < RECLAIM_HELP_STRIPES; i++) {
-		uint64_t turn = mapcache_add_relaxed(&cache->help_stripe, 1);
-
-		reclaim_sweep_stripe(cache, &cache->stripes[turn & (cache->settings.stripes - 1)],
-				     epoch_now(&cache->shared));
-	}
+	retired_check_pins(cache);
 	retired_advance(cache);
 	release(cache, bytes);
+	/* Of the rest, what is retired only waits for sections or pins to end. */
+	known = mapcache_load_relaxed(&cache->retired.pinned_bytes) +
+		(retired_pending(cache) << cache->settings.bucket_shift);
+	if (account_stale(cache) <= cache->settings.stale_max + known)
+		return;
+	for (uint32_t i = 0; i < cache->settings.stripes && left; i++) {
+		uint64_t turn = mapcache_add_relaxed(&cache->help_stripe, 1);
+
+		left -= reclaim_sweep_stripe(cache,
+					     &cache->stripes[turn & (cache->settings.stripes - 1)],
+					     epoch_now(&cache->shared), left);
+	}
 }
 
 uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes)
