@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include <lib/stripe.h>
+#include <tests/support/locks.h>
+
+#define LOCKS_MAX 4200u
+
+static unsigned int locks_list(struct mapcache *cache, pthread_mutex_t **list)
+{
+	unsigned int count = 0;
+
+	list[count++] = &cache->reclaim.lock;
+	list[count++] = &cache->sweep_lock;
+	for (uint32_t i = 0; i < cache->settings.stripes; i++)
+		list[count++] = &cache->stripes[i].lock;
+	list[count++] = &cache->current_lock;
+	list[count++] = &cache->retired.lock;
+	list[count++] = &cache->clients.lock;
+	list[count++] = &cache->arena.lock;
+	list[count++] = &cache->table.lock;
+	list[count++] = &cache->log.lock;
+	return count;
+}
+
+unsigned int locks_held(struct mapcache *cache)
+{
+	pthread_mutex_t *list[LOCKS_MAX];
+	unsigned int count = locks_list(cache, list), held = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (pthread_mutex_trylock(list[i]))
+			held++;
+		else
+			pthread_mutex_unlock(list[i]);
+	}
+	return held;
+}
+
+void locks_take(struct mapcache *cache)
+{
+	pthread_mutex_t *list[LOCKS_MAX];
+	unsigned int count = locks_list(cache, list);
+
+	for (unsigned int i = 0; i < count; i++)
+		pthread_mutex_lock(list[i]);
+}
+
+void locks_drop(struct mapcache *cache)
+{
+	pthread_mutex_t *list[LOCKS_MAX];
+	unsigned int count = locks_list(cache, list);
+
+	while (count-- > 0)
+		pthread_mutex_unlock(list[count]);
+}

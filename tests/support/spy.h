@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A backend that passes everything on to the one for Xen, and on its way counts it and lets a
+ * test look, fail it or hang it. Its backend_data is a struct spy.
+ */
+#ifndef TESTS_SUPPORT_SPY_H
+#define TESTS_SUPPORT_SPY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mapcache/mapcache.h>
+
+struct spy_call {
+	bool map;
+	void *address;
+	uint64_t gfn; /* map */
+	size_t pages;
+	int prot;   /* map */
+	int keep;   /* unmap */
+	int *error; /* map */
+};
+
+struct spy {
+	void *data;
+	/* On the calling thread, before the call; not 0: -errno, and it is not made. May be NULL. */
+	int (*before)(struct spy *spy, const struct spy_call *call);
+	/* What open returns, instead of opening. */
+	int refuse;
+	void *state;
+	uint32_t domid;
+	uint64_t opens, closes, maps, unmaps; /* atomic */
+};
+
+extern const struct mapcache_backend spy_backend;
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guarantee F: when mapcache_drain(cache, E, ...) returns 0, no section that began before E is
+ * running and, with MAPCACHE_DRAIN_PINS, no pin older than E is left.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include <tests/support/bed.h>
+#include <tests/support/peer.h>
+
+struct drain {
+	uint64_t epoch;
+	int timeout_ms;
+	unsigned int flags;
+};
+
+static int drain(struct peer *peer, void *data)
+{
+	struct drain *drain = data;
+
+	return mapcache_drain(peer->cache, drain->epoch, drain->timeout_ms, drain->flags);
+}
+
+static void drain_waits_for_sections_begun_before_the_epoch(void **state)
+{
+	struct drain forever = { 2, -1, 0 };
+	struct peer inside, drainer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, NULL);
+	peer_open(&inside, bed.cache);
+	peer_open(&drainer, bed.cache);
+	assert_int_equal(peer_run(&inside, peer_begin, NULL), 0);
+	assert_int_equal(mapcache_drain(bed.cache, 1, 0, 0), 0);
+	forever.epoch = mapcache_invalidate(bed.cache);
+	assert_int_equal(mapcache_drain(bed.cache, forever.epoch, 0, 0), -ETIMEDOUT);
+	assert_int_equal(mapcache_drain(bed.cache, forever.epoch, 20, 0), -ETIMEDOUT);
+	peer_start(&drainer, drain, &forever);
+	assert_int_equal(mapcache_drain(bed.cache, forever.epoch, 20, 0), -ETIMEDOUT);
+	assert_true(peer_busy(&drainer));
+	assert_int_equal(peer_run(&inside, peer_end, NULL), 0);
+	assert_int_equal(peer_wait(&drainer), 0);
+	assert_int_equal(mapcache_drain(bed.cache, forever.epoch, 0, 0), 0);
+	peer_close(&drainer);
+	peer_close(&inside);
+	bed_stop(&bed);
+}
+
+static void drain_does_not_wait_for_sections_of_the_epoch(void **state)
+{
+	struct peer peer;
+	struct bed bed;
+	uint64_t epoch;
+
+	(void)state;
+	bed_start(&bed, NULL);
+	peer_open(&peer, bed.cache);
+	epoch = mapcache_invalidate(bed.cache);
+	assert_int_equal(peer_run(&peer, peer_begin, NULL), 0);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, 0), 0);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, -1, MAPCACHE_DRAIN_PINS), 0);
+	assert_int_equal(peer_run(&peer, peer_end, NULL), 0);
+	peer_close(&peer);
+	bed_stop(&bed);
+}
+
+/* The outermost section counts, and one that ends is not forgotten for the next. */
+static void drain_sees_through_nesting_and_through_what_it_remembers(void **state)
+{
+	struct peer peer;
+	struct bed bed;
+	uint64_t epoch;
+
+	(void)state;
+	bed_start(&bed, NULL);
+	peer_open(&peer, bed.cache);
+	for (unsigned int i = 0; i < 5; i++) {
+		assert_int_equal(peer_run(&peer, peer_begin, NULL), 0);
+		epoch = mapcache_invalidate(bed.cache);
+		assert_int_equal(peer_run(&peer, peer_begin, NULL), 0);
+		assert_int_equal(mapcache_drain(bed.cache, epoch, 0, 0), -ETIMEDOUT);
+		assert_int_equal(peer_run(&peer, peer_end, NULL), 0);
+		assert_int_equal(mapcache_drain(bed.cache, epoch, 0, 0), -ETIMEDOUT);
+		assert_int_equal(mapcache_drain(bed.cache, epoch - 1, 0, 0), 0);
+		assert_int_equal(peer_run(&peer, peer_end, NULL), 0);
+		assert_int_equal(mapcache_drain(bed.cache, epoch, 0, 0), 0);
+	}
+	peer_close(&peer);
+	bed_stop(&bed);
+}
+
+static void drain_of_pins_waits_for_older_pins_only(void **state)
+{
+	volatile uint64_t *old, *young;
+	struct bed bed;
+	uint64_t epoch;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	old = bed_pin(bed.client, 0);
+	epoch = mapcache_invalidate(bed.cache);
+	young = bed_pin(bed.client, 0);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, 0), 0);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 10, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
+	assert_int_equal(mapcache_drain(bed.cache, epoch - 1, 0, MAPCACHE_DRAIN_PINS), 0);
+	/* Reclaim takes the old slot out of every index; the pin is still one. */
+	bed_reclaim(&bed);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)old, 0), 0);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), 0);
+	epoch = mapcache_invalidate(bed.cache);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)young, 0), 0);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), 0);
+	bed_stop(&bed);
+}
+
+static void drain_of_pins_returns_when_another_thread_unpins(void **state)
+{
+	struct peer_look look = { .gpa = 0 };
+	struct drain forever = { 2, -1, MAPCACHE_DRAIN_PINS };
+	struct peer pinner, drainer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, NULL);
+	peer_open(&pinner, bed.cache);
+	peer_open(&drainer, bed.cache);
+	assert_int_equal(peer_run(&pinner, peer_pin, &look), 0);
+	mapcache_invalidate(bed.cache);
+	peer_start(&drainer, drain, &forever);
+	assert_int_equal(mapcache_drain(bed.cache, 2, 20, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
+	assert_true(peer_busy(&drainer));
+	assert_int_equal(peer_run(&pinner, peer_unpin, &look), 0);
+	assert_int_equal(peer_wait(&drainer), 0);
+	peer_close(&drainer);
+	peer_close(&pinner);
+	bed_stop(&bed);
+}
+
+static void drain_refuses_what_cannot_be_waited_for(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_int_equal(mapcache_drain(NULL, 1, 0, 0), -EINVAL);
+	assert_int_equal(mapcache_drain(bed.cache, 2, 0, 0), -EINVAL);
+	assert_int_equal(mapcache_drain(bed.cache, UINT64_MAX, 0, 0), -EINVAL);
+	assert_int_equal(mapcache_drain(bed.cache, 1, 0, 2), -EINVAL);
+	assert_int_equal(mapcache_drain(bed.cache, 1, 0, ~0u), -EINVAL);
+	assert_int_equal(mapcache_drain(bed.cache, 0, 0, MAPCACHE_DRAIN_PINS), 0);
+	mapcache_begin(bed.other);
+	assert_int_equal(mapcache_drain(bed.cache, 1, -1, 0), -EDEADLK);
+	assert_int_equal(mapcache_drain(bed.cache, 1, 0, MAPCACHE_DRAIN_PINS), -EDEADLK);
+	assert_int_equal(mapcache_end(bed.other), 0);
+	assert_int_equal(mapcache_drain(bed.cache, 1, -1, 0), 0);
+	bed_stop(&bed);
+}
+
+/* After it, the embedder may free or reuse what sections could have seen. */
+static int use_what_is_published(struct peer *peer, void *data)
+{
+	uint64_t **published = data;
+
+	for (;;) {
+		uint64_t *seen;
+
+		mapcache_begin(peer->client);
+		seen = __atomic_load_n(published, __ATOMIC_ACQUIRE);
+		if (seen && *seen == 0) {
+			(void)mapcache_end(peer->client);
+			return -ESTALE;
+		}
+		if (mapcache_end(peer->client))
+			return -EINVAL;
+		if (!seen)
+			return 0;
+	}
+}
+
+static void after_drain_nobody_uses_what_was_withdrawn_before_the_invalidation(void **state)
+{
+	uint64_t values[2000], *published = &values[0];
+	struct peer peers[2];
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, NULL);
+	for (unsigned int i = 0; i < 2000; i++)
+		values[i] = 1;
+	for (unsigned int i = 0; i < 2; i++) {
+		peer_open(&peers[i], bed.cache);
+		peer_start(&peers[i], use_what_is_published, &published);
+	}
+	for (unsigned int i = 1; i <= 300; i++) {
+		__atomic_store_n(&published, i < 300 ? &values[i] : NULL, __ATOMIC_RELEASE);
+		assert_int_equal(mapcache_drain(bed.cache, mapcache_invalidate(bed.cache), -1, 0),
+				 0);
+		values[i - 1] = 0; /* as good as freed */
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(peer_wait(&peers[i]), 0);
+		peer_close(&peers[i]);
+	}
+	bed_stop(&bed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(drain_waits_for_sections_begun_before_the_epoch),
+		cmocka_unit_test(drain_does_not_wait_for_sections_of_the_epoch),
+		cmocka_unit_test(drain_sees_through_nesting_and_through_what_it_remembers),
+		cmocka_unit_test(drain_of_pins_waits_for_older_pins_only),
+		cmocka_unit_test(drain_of_pins_returns_when_another_thread_unpins),
+		cmocka_unit_test(drain_refuses_what_cannot_be_waited_for),
+		cmocka_unit_test(
+			after_drain_nobody_uses_what_was_withdrawn_before_the_invalidation),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
