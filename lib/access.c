@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "lookup.h"
+
 /* How long a caller outside of sections waits for others to end theirs. */
 #define ACCESS_TRIES 10
 #define ACCESS_PAUSE_NS UINT64_C(200000)
@@ -14,7 +16,9 @@ static void *access_try(struct mapcache_client *client, uint64_t gpa, size_t len
 
 	for (int i = 0;; i++) {
 		mapcache_begin_inline(client);
-		pointer = mapcache_ptr_inline(client, gpa, len, prot);
+		if (mapcache_ptr_fast(client, gpa, len, prot, &pointer))
+			return pointer;
+		pointer = lookup_pointer(client, gpa, len, prot);
 		if (pointer)
 			return pointer;
 		error = errno;

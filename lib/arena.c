@@ -14,7 +14,8 @@ static void arena_put(struct arena *arena, struct mapping *mapping)
 		list = &arena->spare;
 	else
 		arena->used--;
-	mapping->state = MAPPING_FREE;
+	mapping_set_state(mapping, MAPPING_FREE);
+	mapping->listed = list == &arena->free;
 	mapping->next = *list;
 	*list = mapping;
 }
@@ -80,6 +81,7 @@ struct mapping *arena_take(struct arena *arena)
 	pthread_mutex_lock(&arena->lock);
 	if (arena->free) {
 		mapping = arena->free;
+		mapping->listed = 0;
 		arena->free = mapping->next;
 	} else if (arena->beyond < arena->slots) {
 		mapping = &arena->mappings[arena->beyond++];
@@ -88,6 +90,71 @@ struct mapping *arena_take(struct arena *arena)
 		arena->used++;
 	pthread_mutex_unlock(&arena->lock);
 	return mapping;
+}
+
+/* The first of count neighbours on the free list; NULL: there are none. Lock held. */
+static struct mapping *arena_find_run(struct arena *arena, uint64_t count)
+{
+	uint64_t run = 0;
+
+	for (uint64_t slot = ARENA_SPARES; slot < arena->beyond; slot++) {
+		run = arena->mappings[slot].listed ? run + 1 : 0;
+		if (run == count)
+			return &arena->mappings[slot + 1 - count];
+	}
+	return NULL;
+}
+
+static void arena_unlist_run(struct arena *arena, struct mapping *first, uint64_t count)
+{
+	struct mapping **link = &arena->free;
+
+	for (uint64_t left = count; *link && left;) {
+		if (*link >= first && *link < first + count) {
+			(*link)->listed = 0;
+			*link = (*link)->next;
+			left--;
+		} else {
+			link = &(*link)->next;
+		}
+	}
+}
+
+/* Whether the list begins with count neighbours, as giving a run back leaves it. */
+static bool arena_begins_run(const struct arena *arena, uint64_t count)
+{
+	const struct mapping *mapping = arena->free;
+	uint64_t run = 0;
+
+	while (mapping && mapping == arena->free + run && ++run < count)
+		mapping = mapping->next;
+	return run == count;
+}
+
+struct mapping *arena_take_run(struct arena *arena, uint64_t count, uint64_t keep)
+{
+	struct mapping *first = NULL;
+	uint64_t all = arena->slots - ARENA_SPARES;
+
+	pthread_mutex_lock(&arena->lock);
+	if (count + keep > all || arena->used > all - count - keep)
+		goto unlock;
+	if (arena_begins_run(arena, count)) {
+		first = arena->free;
+		arena_unlist_run(arena, first, count);
+	} else if (count <= arena->slots - arena->beyond) {
+		first = &arena->mappings[arena->beyond];
+		arena->beyond += count;
+	} else {
+		first = arena_find_run(arena, count);
+		if (first)
+			arena_unlist_run(arena, first, count);
+	}
+	if (first)
+		arena->used += count;
+unlock:
+	pthread_mutex_unlock(&arena->lock);
+	return first;
 }
 
 struct mapping *arena_take_spare(struct arena *arena)

@@ -35,6 +35,8 @@ void arena_destroy(struct arena *arena);
 void arena_unreserve(struct arena *arena);
 /* A FREE mapping, or NULL. */
 struct mapping *arena_take(struct arena *arena);
+/* So many neighbours, the first of them, and at least keep slots are left; or NULL. */
+struct mapping *arena_take_run(struct arena *arena, uint64_t count, uint64_t keep);
 void arena_give(struct arena *arena, struct mapping *mapping);
 /* One for a client's own use, or NULL. */
 struct mapping *arena_take_spare(struct arena *arena);

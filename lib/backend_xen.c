@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Foreign memory by libxenforeignmemory: the only place that maps through it. */
+/* Foreign memory by libxenforeignmemory, modified pages by libxendevicemodel. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include <xendevicemodel.h>
 #include <xenforeignmemory.h>
 
 #include <mapcache/backend.h>
 
 #define BACKEND_STACK_PAGES 512 /* frame numbers kept on the stack: 4 KiB of it */
 #define BACKEND_PAGE_SHIFT 12
+#define BACKEND_EXTENTS 64 /* in one report */
+#define BACKEND_EXTENT_PAGES UINT32_MAX
 
 struct backend_xen {
 	xenforeignmemory_handle *memory;
+	xendevicemodel_handle *model;
 	uint32_t domid;
 };
 
@@ -29,17 +33,28 @@ static int backend_xen_open(void *data, uint32_t domid, void **state)
 	xen->memory = xenforeignmemory_open(NULL, 0);
 	if (!xen->memory) {
 		error = errno ? -errno : -ENODEV;
-		free(xen);
-		return error;
+		goto free_xen;
+	}
+	errno = 0;
+	xen->model = xendevicemodel_open(NULL, 0);
+	if (!xen->model) {
+		error = errno ? -errno : -ENODEV;
+		goto close_memory;
 	}
 	*state = xen;
 	return 0;
+close_memory:
+	xenforeignmemory_close(xen->memory);
+free_xen:
+	free(xen);
+	return error;
 }
 
 static void backend_xen_close(void *state)
 {
 	struct backend_xen *xen = state;
 
+	xendevicemodel_close(xen->model);
 	xenforeignmemory_close(xen->memory);
 	free(xen);
 }
@@ -102,6 +117,44 @@ static int backend_xen_unmap(void *state, void *address, size_t pages, int keep)
 	return 0;
 }
 
+static int backend_xen_report(struct backend_xen *xen,
+			      struct xen_dm_op_modified_memory_extent *extents, uint32_t count)
+{
+	if (count == 0)
+		return 0;
+	errno = 0;
+	if (xendevicemodel_modified_memory_bulk(xen->model, (domid_t)xen->domid, extents, count))
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
+static int backend_xen_modified(void *state, const struct mapcache_extent *extents, size_t count)
+{
+	struct xen_dm_op_modified_memory_extent batch[BACKEND_EXTENTS];
+	struct backend_xen *xen = state;
+	uint32_t filled = 0;
+	int error = 0;
+
+	for (size_t i = 0; i < count && !error; i++) {
+		uint64_t gfn = extents[i].gfn, left = extents[i].pages;
+
+		while (left && !error) {
+			uint64_t pages = left < BACKEND_EXTENT_PAGES ? left : BACKEND_EXTENT_PAGES;
+
+			batch[filled++] = (struct xen_dm_op_modified_memory_extent){
+				.nr = (uint32_t)pages, .first_pfn = gfn
+			};
+			gfn += pages;
+			left -= pages;
+			if (filled < BACKEND_EXTENTS)
+				continue;
+			error = backend_xen_report(xen, batch, filled);
+			filled = 0;
+		}
+	}
+	return error ? error : backend_xen_report(xen, batch, filled);
+}
+
 const struct mapcache_backend mapcache_backend_xen = {
 	.size = sizeof(struct mapcache_backend),
 	.flags = MAPCACHE_BACKEND_FIXED,
@@ -109,4 +162,5 @@ const struct mapcache_backend mapcache_backend_xen = {
 	.close = backend_xen_close,
 	.map = backend_xen_map,
 	.unmap = backend_xen_unmap,
+	.modified = backend_xen_modified,
 };

@@ -35,6 +35,13 @@ static ssize_t copy(struct mapcache_client *client, uint64_t gpa, char *buffer, 
 	return (ssize_t)done;
 }
 
+static ssize_t copy_written(struct mapcache_client *client, uint64_t gpa, ssize_t done)
+{
+	if (done > 0 && dirty_logging(client->cache))
+		dirty_written(client, gpa, (uint64_t)done);
+	return done;
+}
+
 ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer, size_t len)
 {
 	return copy(client, gpa, buffer, len, false);
@@ -43,5 +50,6 @@ ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer
 ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void *buffer, size_t len)
 {
 	/* Only read from: copy() has one pointer for both ways. */
-	return copy(client, gpa, (char *)(uintptr_t)buffer, len, true);
+	return copy_written(client, gpa,
+			    copy(client, gpa, (char *)(uintptr_t)buffer, len, true));
 }

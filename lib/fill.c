@@ -27,7 +27,7 @@ static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_onl
 	mapcache_store_relaxed(&mapping->index, fill->request->index);
 	/* The epoch is read before the map call begins (A). */
 	mapping_restart(fill->cache, mapping, epoch_now(&fill->cache->shared));
-	mapping->state = MAPPING_LIVE;
+	mapping_set_state(mapping, MAPPING_LIVE);
 	mapping->doomed = 0;
 	mapping->dense = 0;
 	mapping->busy = 1;
@@ -149,7 +149,7 @@ static int fill_cold(struct fill *fill, bool read_only)
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->cache, !read_only, &error);
+	mapping = slot_get(fill->cache, !read_only && !fill->cache->notify, &error);
 	if (!mapping)
 		return fill_spare(fill, read_only, error);
 	fill_adopt(fill, mapping, read_only);
@@ -180,7 +180,7 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run, boo
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->cache, whole, &error);
+	mapping = slot_get(fill->cache, whole && !fill->cache->notify, &error);
 	if (!mapping)
 		return fill_release(fill, old, fill_spare(fill, read_only, error));
 	fill_adopt(fill, mapping, read_only);

@@ -64,8 +64,8 @@ int fill_map(struct fill *fill, struct run run)
 	struct mapping *mapping = fill->mapping;
 	const struct settings *settings = &cache->settings;
 	size_t pages = (size_t)run.count * settings->granule_pages;
-	uint64_t gfn = (fill->request->index << (settings->bucket_shift - PAGE_SHIFT)) +
-		       (uint64_t)run.first * settings->granule_pages;
+	uint64_t gpa =
+		(fill->request->index << settings->bucket_shift) + fill_bytes(fill, run.first);
 	char *address = mapping_base(cache, mapping) + fill_bytes(fill, run.first);
 	int prot = mapping->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
 	int error;
@@ -73,8 +73,9 @@ int fill_map(struct fill *fill, struct run run)
 	client_count(fill->client, COUNTER_MAP_CALLS, 1);
 	if (mapping->calls < UINT8_MAX)
 		mapping->calls++;
-	if (!cache->backend->map(cache->backend_state, address, gfn, pages, prot,
-				 fill->client->error)) {
+	notify_going_mask(cache, mapping, mapping->mapped & run_mask(run));
+	errno = 0;
+	if (!source_map(cache, address, gpa, pages, prot, fill->client->error)) {
 		error = errno ? -errno : -ENOMEM;
 		client_count(fill->client, COUNTER_MAP_ERRORS, 1);
 		fill_undo(fill, run);
@@ -89,6 +90,7 @@ int fill_map(struct fill *fill, struct run run)
 		fill_undo(fill, run);
 		return error;
 	}
+	notify_added(cache, gpa, address, fill_bytes(fill, run.count));
 	return fill_result(fill, run);
 }
 

@@ -68,6 +68,7 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 	mapcache_add_relaxed(&cache->range_invalidates, 1);
 	if (gpa >= cache->settings.guest_limit)
 		return 0;
+	span_invalidate(cache, gpa, len);
 	end = len < cache->settings.guest_limit - gpa ? gpa + len : cache->settings.guest_limit;
 	first = gpa >> cache->settings.bucket_shift;
 	last = (end - 1) >> cache->settings.bucket_shift;
@@ -89,10 +90,11 @@ static bool drain_pinned(struct mapcache *cache, uint64_t epoch)
 		struct mapping *mapping = mapping_at(cache, slot);
 		uint64_t made = mapcache_load_relaxed(&mapping->epoch);
 
-		if (made && made < epoch && client_pins(cache, mapping))
+		if (made && made < epoch && mapping_state(mapping) != MAPPING_SPAN &&
+		    client_pins(cache, mapping))
 			return true;
 	}
-	return false;
+	return span_pinned(cache, epoch);
 }
 
 int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsigned int flags)

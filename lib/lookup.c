@@ -139,7 +139,7 @@ int lookup_slow(struct mapcache_client *client, const struct request *request, v
 	return error == FILL_AGAIN ? -EAGAIN : error;
 }
 
-void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+void *lookup_pointer(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
 {
 	struct request request;
 	void *pointer = NULL;
@@ -151,5 +151,14 @@ void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len
 		error = lookup_slow(client, &request, &pointer);
 	if (error)
 		errno = -error;
+	return pointer;
+}
+
+void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+{
+	void *pointer = lookup_pointer(client, gpa, len, prot);
+
+	if (pointer && (prot & PROT_WRITE) && dirty_logging(client->cache))
+		dirty_will_write(client, gpa, len);
 	return pointer;
 }

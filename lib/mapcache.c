@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lookup.h"
 #include "options.h"
 #include "stripe.h"
 
@@ -20,10 +21,16 @@ const char *mapcache_version(void)
 static int mapcache_open_backend(struct mapcache *cache, const struct mapcache_options *options)
 {
 	const struct mapcache_backend *backend = options->backend;
+	int error;
 
-	cache->backend = backend ? backend : &mapcache_backend_xen;
-	if (cache->backend->size < sizeof(struct mapcache_backend))
+	/* One made for an older header has less; what is past its end is NULL. */
+	backend = backend ? backend : &mapcache_backend_xen;
+	if (backend->size < offsetof(struct mapcache_backend, modified))
 		return -EINVAL;
+	error = options_copy(backend, &cache->backend_known, sizeof(cache->backend_known));
+	if (error)
+		return error;
+	cache->backend = &cache->backend_known;
 	if (!(cache->backend->flags & MAPCACHE_BACKEND_FIXED)) {
 		log_message(cache, MAPCACHE_LOG_ERROR,
 			    "mapcache_open: the backend must be able to map at an address");
@@ -84,9 +91,15 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	error = reclaim_init(cache);
 	if (error)
 		goto destroy_stripes;
-	error = mapcache_open_backend(cache, options);
+	error = span_init(cache);
 	if (error)
 		goto destroy_reclaim;
+	error = source_init(cache);
+	if (error)
+		goto destroy_spans;
+	error = mapcache_open_backend(cache, options);
+	if (error)
+		goto destroy_source;
 	if (settings->refresh_bytes) {
 		error = mapcache_client_open(cache, &cache->refresher);
 		if (error)
@@ -101,6 +114,10 @@ close_refresher:
 		mapcache_client_close(cache->refresher);
 close_backend:
 	cache->backend->close(cache->backend_state);
+destroy_source:
+	source_destroy(cache);
+destroy_spans:
+	span_destroy(cache);
 destroy_reclaim:
 	reclaim_destroy(cache);
 destroy_stripes:
@@ -111,6 +128,35 @@ destroy_table:
 	table_destroy(&cache->table);
 destroy_locks:
 	mapcache_destroy_locks(cache);
+	return error;
+}
+
+/* The off switch: every bucket of the guest, each in one call. Holes stay holes. */
+static int mapcache_map_whole(struct mapcache *cache)
+{
+	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
+	struct mapcache_client *client;
+	int error;
+
+	if (!cache->settings.whole_bytes)
+		return 0;
+	error = mapcache_client_open(cache, &client);
+	if (error)
+		return error;
+	for (uint64_t gpa = 0; gpa < cache->settings.whole_bytes && !error; gpa += bucket) {
+		struct request request;
+		void *pointer;
+
+		error = lookup_check(cache, gpa, 1, PROT_READ | PROT_WRITE, &request);
+		mapcache_begin_inline(client);
+		if (!error)
+			error = lookup_slow(client, &request, &pointer);
+		mapcache_end_inline(client);
+		/* Of its first page alone; the others are mapped. */
+		if (error == -EFAULT || error == -EACCES)
+			error = 0;
+	}
+	mapcache_client_close(client);
 	return error;
 }
 
@@ -136,6 +182,11 @@ int mapcache_open(const struct mapcache_options *given, struct mapcache **result
 		error = mapcache_init(cache, &options);
 	if (error)
 		goto destroy_log;
+	error = mapcache_map_whole(cache);
+	if (error) {
+		mapcache_close(cache);
+		return error;
+	}
 	*result = cache;
 	return 0;
 destroy_log:
@@ -179,6 +230,8 @@ static void mapcache_free(struct mapcache *cache)
 {
 	cache->backend->close(cache->backend_state);
 	mapcache_drop_details(cache);
+	source_destroy(cache);
+	span_destroy(cache);
 	reclaim_destroy(cache);
 	stripe_destroy_all(cache);
 	arena_destroy(&cache->arena);
@@ -200,7 +253,10 @@ int mapcache_close(struct mapcache *cache)
 		table_unreserve(&cache->table);
 		return 0;
 	}
-	if (mapcache_clients(cache) || mapcache_pinned(cache))
+	if (mapcache_clients(cache))
+		return -EBUSY;
+	span_reclaim(cache, true);
+	if (mapcache_pinned(cache))
 		return -EBUSY;
 	reclaim_stop(cache);
 	if (cache->refresher)

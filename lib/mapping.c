@@ -226,7 +226,7 @@ void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t v
 	uint64_t all = run_mask((struct run){ 0, cache->settings.granules });
 	uint64_t word = table_word(mapcache_load_relaxed(&mapping->epoch),
 				   (uintptr_t)mapping_base(cache, mapping), valid == all,
-				   !mapping->read_only);
+				   !mapping->read_only && !dirty_logging(cache));
 
 	mapping->probation = 0;
 	table_publish(mapping_entry(cache, mapping), word, valid);

@@ -9,6 +9,7 @@
  *   FREE    nothing mapped; on the arena's list
  *   LIVE    in its stripe's index; published in the table, or on probation
  *   RETIRED in no index; on one of the lists of retired.c until nobody can be using it
+ *   SPAN    in no index; one of the neighbours that a contiguous pin has for itself
  *
  *   FREE -> LIVE     fill.c: slot taken (arena lock), inserted busy (stripe lock)
  *   LIVE -> RETIRED  retired_add(): unpublished (relaxed store of the table word), out of
@@ -17,6 +18,10 @@
  *   LIVE -> FREE     fill.c: a mapping that was never published failed (stripe lock)
  *   RETIRED -> FREE  release.c, after a grace period (clock) and with no pins: unmapped,
  *                    then given to the arena (arena lock)
+ *   FREE -> SPAN     span_room.c: slots of a contiguous pin, side by side (arena lock, then
+ *                    clients lock)
+ *   SPAN -> FREE     span.c: nobody pins it, and it is not to be found any more (spans lock):
+ *                    unmapped, then as the rest (clients lock, arena lock)
  *   RETIRED -> LIVE  fill.c: a retired slot whose grace period is over and that nobody pins
  *                    is mapped over, saving the unmap (retired lock, then stripe lock)
  *
@@ -30,7 +35,7 @@
 
 #include "private.h"
 
-enum mapping_state { MAPPING_FREE, MAPPING_LIVE, MAPPING_RETIRED };
+enum mapping_state { MAPPING_FREE, MAPPING_LIVE, MAPPING_RETIRED, MAPPING_SPAN };
 
 /* Page by page, for mappings in which not every page of a granule could be mapped. */
 struct mapping_detail {
@@ -42,13 +47,14 @@ struct mapping {
 	union {
 		UT_hash_handle hh;    /* LIVE: index by bucket, and LRU order */
 		struct mapping *next; /* FREE, RETIRED: list */
+		struct span *span;    /* SPAN: whose slot it is (span.h) */
 	};
 	mapcache_atomic_u64 index;       /* bucket number; read without a lock by mapcache_gpa() */
 	mapcache_atomic_u64 epoch;       /* sampled before the map call */
 	uint64_t mapped;                 /* granules covered by a kernel mapping, stale ones too */
 	struct mapping_detail *detail;   /* NULL: every current granule is whole */
 	mapcache_atomic_u64 shared_pins; /* int64_t: pins not counted in a client's array */
-	uint8_t state;
+	uint8_t state;   /* mapping_set_state() */
 	uint8_t calls;   /* map calls for this bucket in its epoch, at most 255 */
 	uint8_t dense;   /* refreshes for which it is still mapped whole */
 	uint8_t extents; /* kernel mappings in it, 64 at most */
@@ -60,7 +66,19 @@ struct mapping {
 	uint8_t busy;
 	uint8_t doomed; /* do not show it: invalidated by range while busy, or damaged;
 			   also set by the owner. Atomic */
+	uint8_t listed; /* on the arena's list of free slots. Arena lock held */
 };
+
+/* Relaxed: who acts on it holds the lock that its state is changed under. */
+static inline enum mapping_state mapping_state(const struct mapping *mapping)
+{
+	return (enum mapping_state)__atomic_load_n(&mapping->state, __ATOMIC_RELAXED);
+}
+
+static inline void mapping_set_state(struct mapping *mapping, enum mapping_state state)
+{
+	__atomic_store_n(&mapping->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
 
 struct mapping *mapping_at(struct mapcache *cache, uint64_t slot);
 uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mapping);

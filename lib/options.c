@@ -20,6 +20,7 @@
 #define OPTIONS_GUEST_SHIFT 36
 #define OPTIONS_BUCKETS_SHIFT 20
 #endif
+#define OPTIONS_WHOLE_SHIFT 24 /* bucket when the whole guest is mapped at once */
 #define OPTIONS_GRANULE_SHIFT 14
 #define OPTIONS_STRIPES 64
 #define OPTIONS_RECLAIM_MS 40
@@ -71,7 +72,8 @@ static uint64_t options_vmas(void)
 
 static int options_shifts(struct mapcache *cache, struct mapcache_options *options)
 {
-	uint32_t bucket = options->bucket_shift ? options->bucket_shift : OPTIONS_BUCKET_SHIFT;
+	uint32_t usual = options->whole_bytes ? OPTIONS_WHOLE_SHIFT : OPTIONS_BUCKET_SHIFT;
+	uint32_t bucket = options->bucket_shift ? options->bucket_shift : usual;
 	uint32_t least = bucket < 18 ? 12 : bucket - 6;
 	uint32_t granule = options->granule_shift;
 
@@ -120,6 +122,23 @@ static int options_budgets(struct mapcache *cache, struct mapcache_options *opti
 	return 0;
 }
 
+/* Room for the whole guest at once, with what eviction keeps free. */
+static int options_whole(struct mapcache *cache, struct mapcache_options *options)
+{
+	uint64_t bucket = UINT64_C(1) << options->bucket_shift, buckets;
+
+	if (!options->whole_bytes)
+		return 0;
+	if (options->whole_bytes > UINT64_C(1) << 52)
+		return options_refuse(cache, "whole_bytes must not exceed 2^52");
+	buckets = (options->whole_bytes - 1) / bucket + 1;
+	if (options->guest_limit && options->guest_limit < options->whole_bytes)
+		return options_refuse(cache, "whole_bytes must not exceed guest_limit");
+	if (options->max_bytes / bucket < 2 * (buckets + 4))
+		options->max_bytes = 2 * (buckets + 4) * bucket;
+	return 0;
+}
+
 static int options_limit(struct mapcache *cache, struct mapcache_options *options)
 {
 	uint32_t shift = options->bucket_shift + OPTIONS_BUCKETS_SHIFT;
@@ -127,6 +146,8 @@ static int options_limit(struct mapcache *cache, struct mapcache_options *option
 	if (!options->guest_limit)
 		options->guest_limit =
 			UINT64_C(1) << (shift < OPTIONS_GUEST_SHIFT ? shift : OPTIONS_GUEST_SHIFT);
+	if (options->guest_limit < options->whole_bytes)
+		options->guest_limit = options->whole_bytes;
 	/* Rounded up to whole buckets, so that every bucket below the limit is whole. */
 	if (options->guest_limit > UINT64_C(1) << 52)
 		return options_refuse(cache, "guest_limit must not exceed 2^52");
@@ -154,6 +175,11 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	settings->vmas_max = options->max_vmas;
 	settings->guest_limit = options->guest_limit;
 	settings->refresh_bytes = options->refresh_bytes;
+	settings->whole_bytes = options->whole_bytes;
+	cache->notify = options->notify;
+	cache->notify_data = options->notify_data;
+	cache->translate = options->translate;
+	cache->translate_data = options->translate_data;
 	settings->granules = 1u << (options->bucket_shift - options->granule_shift);
 	settings->granule_pages = 1u << (options->granule_shift - PAGE_SHIFT);
 	settings->bucket_pages = 1u << (options->bucket_shift - PAGE_SHIFT);
@@ -174,6 +200,8 @@ int options_check(struct mapcache *cache, struct mapcache_options *options)
 	if (options->reclaim_ms > 3600000)
 		return options_refuse(cache, "reclaim_ms must not exceed an hour");
 	error = options_shifts(cache, options);
+	if (!error)
+		error = options_whole(cache, options);
 	if (!error)
 		error = options_budgets(cache, options);
 	if (!error)

@@ -45,17 +45,38 @@ static void *pin_slow(struct mapcache_client *client, uint64_t gpa, size_t *len,
 	return NULL;
 }
 
+/* All of *len or nothing. */
+static void *pin_whole(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
+		       uint64_t part, unsigned int flags)
+{
+	size_t got = *len;
+	void *pointer;
+
+	if ((flags & MAPCACHE_PIN_OWN) || *len > part)
+		return span_pin(client, gpa, *len, prot);
+	pointer = mapcache_pin(client, gpa, &got, prot, 0);
+	if (!pointer || got == *len)
+		return pointer;
+	/* A page on the way could not be reached. */
+	mapcache_client_unpin(client, pointer, 0);
+	errno = EFAULT;
+	return NULL;
+}
+
 void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
 		   unsigned int flags)
 {
 	uint64_t part;
 	void *pointer;
 
-	if (mapcache_unlikely(!client || !len || flags)) {
+	if (mapcache_unlikely(!client || !len ||
+			      (flags & ~(MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN)))) {
 		errno = EINVAL;
 		return NULL;
 	}
 	part = client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1;
+	if (mapcache_unlikely(flags))
+		return pin_whole(client, gpa, len, prot, part, flags);
 	if (part > *len)
 		part = *len;
 	mapcache_begin_inline(client);
@@ -105,6 +126,25 @@ undo:
 	return error;
 }
 
+/* What a pin has let be written, before it is given up (the address is still its own). */
+static void pin_written(struct mapcache *cache, struct mapcache_client *client, const void *ptr,
+			size_t written)
+{
+	const struct mapping *mapping = mapping_at(cache, arena_slot(&cache->arena, ptr));
+	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift, gpa, rest;
+
+	if (mapcache_gpa(cache, ptr, &gpa))
+		return;
+	rest = bucket - (gpa & (bucket - 1));
+	if (mapping_state(mapping) == MAPPING_SPAN)
+		rest = span_rest(cache, mapping, ptr);
+	rest = written < rest ? written : rest;
+	if (client)
+		dirty_written(client, gpa, rest);
+	else
+		dirty_report(cache, gpa, rest);
+}
+
 int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written)
 {
 	mapcache_atomic_u32 *own;
@@ -112,8 +152,9 @@ int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t writ
 	if (mapcache_unlikely(!client || !arena_holds(&client->cache->arena, ptr)))
 		return -EINVAL;
 	own = &client->pins[arena_slot(&client->cache->arena, ptr)];
-	return mapcache_likely(pin_count_release(own)) ? 0
-						       : mapcache_unpin(client->cache, ptr, written);
+	if (mapcache_unlikely(written && dirty_logging(client->cache)))
+		pin_written(client->cache, client, ptr, written);
+	return mapcache_likely(pin_count_release(own)) ? 0 : mapcache_unpin(client->cache, ptr, 0);
 }
 
 int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
@@ -121,12 +162,15 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 	struct mapping *mapping;
 	int error = 0;
 
-	(void)written;
 	if (!cache || !arena_holds(&cache->arena, ptr))
 		return -EINVAL;
 	mapping = mapping_at(cache, arena_slot(&cache->arena, ptr));
+	if (mapcache_unlikely(written && dirty_logging(cache)))
+		pin_written(cache, NULL, ptr, written);
 	pthread_mutex_lock(&cache->clients.lock);
-	if (client_pins_locked(cache, mapping) > 0)
+	if (mapping_state(mapping) == MAPPING_SPAN)
+		error = span_unpin_locked(cache, mapping) ? 0 : -EINVAL;
+	else if (client_pins_locked(cache, mapping) > 0)
 		pin_count_release_shared(&mapping->shared_pins);
 	else
 		error = -EINVAL;

@@ -28,6 +28,8 @@
 #define CACHE_LINE 128 /* two lines: adjacent ones are fetched together */
 
 struct mapping;
+struct placeholder;
+struct span;
 struct stripe;
 
 /* A look-up, checked. */
@@ -64,6 +66,14 @@ enum counter {
 	COUNTERS
 };
 
+/* Modified pages on their way to a report; what does not fit is covered by a larger extent. */
+#define DIRTY_EXTENTS 32
+
+struct dirty {
+	struct mapcache_extent extent[DIRTY_EXTENTS]; /* rising, with gaps between */
+	unsigned int count;
+};
+
 struct mapcache_client {
 	struct mapcache_client_fast fast; /* first: the inline functions cast to it */
 	struct mapcache *cache;
@@ -72,6 +82,7 @@ struct mapcache_client {
 	struct mapping *spare;     /* a slot that only this client uses; may be NULL */
 	int *error;                /* room for a map call's results: the pages of a bucket */
 	mapcache_atomic_u64 counters[COUNTERS];
+	struct dirty dirty;                      /* of the section that is open */
 	struct mapcache_client *next, *previous; /* clients lock */
 };
 
@@ -96,6 +107,22 @@ struct retired {
 	mapcache_atomic_u64 pinned_bytes;
 };
 
+/* Pins with address space of their own (span.c). */
+struct spans {
+	pthread_mutex_t lock; /* protects what follows */
+	pthread_cond_t idle;  /* one is no longer busy */
+	struct span *first;   /* most recently used first */
+	uint64_t count;
+	uint64_t pinned_bytes; /* stale and pinned, at the last reclaim */
+};
+
+/* Memory that stands in for the guest's (source.c). */
+struct placeholders {
+	pthread_mutex_t lock; /* protects the list */
+	struct placeholder *first;
+	mapcache_atomic_u64 count;
+};
+
 /* When to retire, and the thread that does it. */
 struct reclaim {
 	pthread_mutex_t lock; /* protects what follows */
@@ -117,6 +144,7 @@ struct settings {
 	uint64_t vmas_max;
 	uint64_t guest_limit;
 	uint64_t refresh_bytes;
+	uint64_t whole_bytes;
 	unsigned int granules; /* of a bucket */
 	unsigned int granule_pages, bucket_pages;
 };
@@ -125,8 +153,15 @@ struct mapcache {
 	struct mapcache_shared shared __attribute__((aligned(CACHE_LINE)));
 	/* From here on nothing that changes often: clients read it on their slow path. */
 	struct settings settings __attribute__((aligned(CACHE_LINE)));
+	struct mapcache_backend backend_known; /* the given one, completed */
 	const struct mapcache_backend *backend;
 	void *backend_state;
+	void (*notify)(void *data, enum mapcache_event event, uint64_t gpa, void *address,
+		       uint64_t len);
+	void *notify_data;
+	int (*translate)(void *data, uint64_t address, uint64_t len, uint64_t *gpa);
+	void *translate_data;
+	mapcache_atomic_u32 logging; /* modified pages are reported */
 	pid_t pid; /* who opened it: a child may only close */
 	struct table table;
 	struct arena arena;
@@ -134,6 +169,8 @@ struct mapcache {
 	struct clients clients __attribute__((aligned(CACHE_LINE)));
 	struct retired retired __attribute__((aligned(CACHE_LINE)));
 	struct reclaim reclaim __attribute__((aligned(CACHE_LINE)));
+	struct spans spans;
+	struct placeholders placeholders;
 	struct mapcache_client *refresher; /* the reclaim thread's own */
 	struct log log;
 
@@ -148,6 +185,7 @@ struct mapcache {
 	mapcache_atomic_u64 evict_stripe, help_stripe; /* whose turn it is */
 	mapcache_atomic_u64 evictions, grace_periods, grace_failures;
 	mapcache_atomic_u64 unmap_calls, unmap_errors, table_sweeps, range_invalidates;
+	mapcache_atomic_u64 modified_calls, modified_errors, modified_pages;
 	mapcache_atomic_u64 memory_bytes;
 	pthread_mutex_t sweep_lock; /* one sweep of a closed table at a time */
 };
@@ -224,6 +262,53 @@ void reclaim_wake(struct mapcache *cache);
 void reclaim_sweep(struct mapcache *cache, uint64_t epoch);
 /* Before mapping: too much is stale, so release some of it. */
 void reclaim_help(struct mapcache *cache);
+
+/* notify.c: tell the embedder what shows guest memory. No lock is held. */
+void notify_added(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len);
+void notify_going(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len);
+/* The granules of the mask. */
+void notify_going_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask);
+
+/* source.c: where memory comes from: the guest, by way of translation, or a placeholder */
+int source_init(struct mapcache *cache);
+void source_destroy(struct mapcache *cache);
+/* As backend->map(), at an address, of [gpa, gpa + pages * 4096), in one bucket. */
+void *source_map(struct mapcache *cache, void *address, uint64_t gpa, size_t pages, int prot,
+		 int *error);
+/* Where it is for the guest. -errno from the embedder. */
+int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_t *guest);
+/* Whether a placeholder is part of it and part not. */
+bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len);
+/* Give up all placeholders inside. What shows them keeps their memory. */
+void source_forget(struct mapcache *cache, uint64_t gpa, uint64_t len);
+
+/* dirty.c: modified pages */
+/* Whether to report at all. */
+static inline bool dirty_logging(const struct mapcache *cache)
+{
+	return mapcache_load_relaxed(&cache->logging);
+}
+/* Report a range that was written: at once outside of sections, else at the section's end. */
+void dirty_written(struct mapcache_client *client, uint64_t gpa, uint64_t len);
+/* The same at once, by anybody. */
+void dirty_report(struct mapcache *cache, uint64_t gpa, uint64_t len);
+/* The section is going to write it. */
+void dirty_will_write(struct mapcache_client *client, uint64_t gpa, uint64_t len);
+
+/* span.c: contiguous pins */
+int span_init(struct mapcache *cache);
+void span_destroy(struct mapcache *cache);
+void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot);
+/* Unpinned ones go: all, or those that are not current. Returns the bytes unmapped. */
+uint64_t span_reclaim(struct mapcache *cache, bool all);
+/* Those that touch the range are not to be found any more. */
+void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len);
+/* Bytes of the span from a pointer into one of its slots on; a pin holds it. */
+uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping, const void *pointer);
+/* The same for spans as client_pins() and its release, clients lock held: false, not pinned. */
+bool span_unpin_locked(struct mapcache *cache, struct mapping *mapping);
+/* Any span that is pinned and older than the epoch. */
+bool span_pinned(struct mapcache *cache, uint64_t epoch);
 
 /* refresh.c: map again what was used last, ahead of its next use */
 void refresh_ahead(struct mapcache *cache, uint64_t epoch);

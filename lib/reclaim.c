@@ -86,6 +86,7 @@ void reclaim_help(struct mapcache *cache)
 	retired_check_pins(cache);
 	retired_advance(cache);
 	release(cache, bytes);
+	span_reclaim(cache, false);
 	/* Of the rest, what is retired only waits for sections or pins to end. */
 	known = mapcache_load_relaxed(&cache->retired.pinned_bytes) +
 		(retired_pending(cache) << cache->settings.bucket_shift);
@@ -108,6 +109,7 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes)
 	retired_check_pins(cache);
 	retired_advance(cache);
 	release(cache, budget_bytes);
+	span_reclaim(cache, false);
 	return account_stale(cache);
 }
 
@@ -139,6 +141,7 @@ static void reclaim_pass(struct mapcache *cache)
 	retired_check_pins(cache);
 	retired_advance(cache);
 	release(cache, UINT64_MAX);
+	span_reclaim(cache, false);
 	if (cache->settings.refresh_bytes)
 		refresh_ahead(cache, epoch_now(&cache->shared));
 }

@@ -68,8 +68,10 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 	uint64_t bytes = 0;
 	int error = 0;
 
-	for (unsigned int i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count; i++) {
 		bytes += mapping_bytes(cache, batch[i]);
+		notify_going_mask(cache, batch[i], batch[i]->mapped);
+	}
 	if (bytes)
 		error = release_range(cache, mapping_base(cache, batch[0]),
 				      (uint64_t)count << cache->settings.bucket_shift);

@@ -14,7 +14,7 @@ void retired_push(struct mapcache *cache, struct mapping *mapping, uint64_t curr
 	account_retire(cache, mapcache_load_relaxed(&mapping->epoch),
 		       (uint64_t)__builtin_popcountll(current) << cache->settings.granule_shift);
 	mapping_drop_detail(cache, mapping);
-	mapping->state = MAPPING_RETIRED;
+	mapping_set_state(mapping, MAPPING_RETIRED);
 	pthread_mutex_lock(&retired->lock);
 	mapping->next = retired->incoming;
 	retired->incoming = mapping;
@@ -34,7 +34,7 @@ void retired_add(struct mapcache *cache, struct stripe *stripe, struct mapping *
 void retired_add_ready(struct mapcache *cache, struct mapping *mapping)
 {
 	pthread_mutex_lock(&cache->retired.lock);
-	mapping->state = MAPPING_RETIRED;
+	mapping_set_state(mapping, MAPPING_RETIRED);
 	mapping->next = cache->retired.ready;
 	cache->retired.ready = mapping;
 	pthread_mutex_unlock(&cache->retired.lock);

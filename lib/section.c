@@ -27,15 +27,19 @@ int mapcache_end_slow(struct mapcache_client *client)
 {
 	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
 	uint32_t fenced = fast->nested & MAPCACHE_NESTED_FENCED;
+	bool dirty = fast->nested & MAPCACHE_NESTED_DIRTY;
 
 	if (!mapcache_inside_inline(client))
 		return -EINVAL;
-	if (fast->nested & ~(MAPCACHE_NESTED_FENCED | MAPCACHE_NESTED_SPARE)) {
+	if (fast->nested & ~MAPCACHE_NESTED_FLAGS) {
 		fast->nested--;
 		return 0;
 	}
 	fast->nested = fenced;
 	/* Release: as in mapcache_end_inline(). */
 	mapcache_store_release(&fast->section, fenced ? MAPCACHE_SECTION_SPECIAL : 0);
+	/* After the writes, and with nobody waiting for this section any more. */
+	if (dirty)
+		section_report(client);
 	return 0;
 }

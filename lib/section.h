@@ -4,6 +4,9 @@
 
 #include "epoch.h"
 
+/* dirty.c: report what the section that has just ended has written. */
+void section_report(struct mapcache_client *client);
+
 /* The end of this section has more to do than a store. Its own thread, inside one. */
 static inline void section_special(struct mapcache_client_fast *fast)
 {

@@ -108,8 +108,11 @@ static struct mapping *slot_recycle(struct mapcache *cache, bool dirty)
 
 int slot_empty(struct mapcache *cache, struct mapping *mapping)
 {
-	int error = release_range(cache, mapping_base(cache, mapping),
-				  UINT64_C(1) << cache->settings.bucket_shift);
+	int error;
+
+	notify_going_mask(cache, mapping, mapping->mapped);
+	error = release_range(cache, mapping_base(cache, mapping),
+			      UINT64_C(1) << cache->settings.bucket_shift);
 
 	if (!error)
 		mapping_uncover(cache, mapping, (struct run){ 0, cache->settings.granules });

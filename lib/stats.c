@@ -88,6 +88,9 @@ static void stats_fill(struct mapcache *cache, struct mapcache_stats *stats)
 	stats->grace_failures = mapcache_load_relaxed(&cache->grace_failures);
 	stats->unmap_calls = mapcache_load_relaxed(&cache->unmap_calls);
 	stats->unmap_errors = mapcache_load_relaxed(&cache->unmap_errors);
+	stats->modified_calls = mapcache_load_relaxed(&cache->modified_calls);
+	stats->modified_errors = mapcache_load_relaxed(&cache->modified_errors);
+	stats->modified_pages = mapcache_load_relaxed(&cache->modified_pages);
 	stats->table_sweeps = mapcache_load_relaxed(&cache->table_sweeps);
 	stats->buckets = mapcache_load_relaxed(&cache->buckets);
 	stats->slots_used = arena_used(&cache->arena);
@@ -97,6 +100,10 @@ static void stats_fill(struct mapcache *cache, struct mapcache_stats *stats)
 	stats->pinned_stale_bytes = mapcache_load_relaxed(&cache->retired.pinned_bytes);
 	stats->vmas = mapcache_load_relaxed(&cache->vmas);
 	stats->memory_bytes = stats_memory(cache);
+	pthread_mutex_lock(&cache->spans.lock);
+	stats->spans = cache->spans.count;
+	stats->pinned_stale_bytes += cache->spans.pinned_bytes;
+	pthread_mutex_unlock(&cache->spans.lock);
 	pthread_mutex_lock(&cache->clients.lock);
 	stats->clients = cache->clients.count - (cache->refresher != NULL);
 	pthread_mutex_unlock(&cache->clients.lock);

@@ -16,13 +16,19 @@ extern "C" {
 /* The backend can map at an address it is given, over whatever is there. */
 #define MAPCACHE_BACKEND_FIXED 0x1u
 
+/* Guest frames [gfn, gfn + pages). */
+struct mapcache_extent {
+	uint64_t gfn;
+	uint64_t pages;
+};
+
 /*
  * All functions but open and close may be called by any number of threads at once, and
  * are called with no lock held: they may block. Frames are 4 KiB, whatever the host's
  * page size.
  */
 struct mapcache_backend {
-	size_t size;    /* sizeof(struct mapcache_backend) */
+	size_t size;    /* sizeof(struct mapcache_backend); what is past it is NULL */
 	uint32_t flags; /* MAPCACHE_BACKEND_* */
 
 	/*
@@ -57,9 +63,16 @@ struct mapcache_backend {
 	 * Returns 0 or -errno; on an error the mappings are as before.
 	 */
 	int (*unmap)(void *state, void *address, size_t pages, int keep);
+
+	/*
+	 * These frames have been written: tell whoever keeps the log of modified pages. May be
+	 * NULL: mapcache_dirty_log() is then -EOPNOTSUPP. Frames without memory behind them are
+	 * not an error. Returns 0 or -errno.
+	 */
+	int (*modified)(void *state, const struct mapcache_extent *extents, size_t count);
 };
 
-/* libxenforeignmemory. backend_data is not used. */
+/* libxenforeignmemory and libxendevicemodel. backend_data is not used. */
 extern const struct mapcache_backend mapcache_backend_xen;
 
 #ifdef __cplusplus

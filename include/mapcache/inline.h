@@ -66,9 +66,13 @@ struct mapcache_client_fast {
  * whose idle word is this bit alone: there it makes its full fence.
  */
 #define MAPCACHE_SECTION_SPECIAL (UINT64_C(1) << 63)
-/* In nested: this client has no membarrier(2); this section uses the client's spare slot. */
+/* In nested: this client has no membarrier(2); this section uses the client's spare slot; it has
+ * modified pages to report. */
 #define MAPCACHE_NESTED_FENCED 0x80000000u
 #define MAPCACHE_NESTED_SPARE 0x40000000u
+#define MAPCACHE_NESTED_DIRTY 0x20000000u
+#define MAPCACHE_NESTED_FLAGS                                                                      \
+	(MAPCACHE_NESTED_FENCED | MAPCACHE_NESTED_SPARE | MAPCACHE_NESTED_DIRTY)
 
 struct mapcache_client;
 

@@ -71,6 +71,12 @@ enum mapcache_log_level {
 #define MAPCACHE_NO_RECLAIM_THREAD 0x1u /* the embedder calls mapcache_reclaim() itself */
 #define MAPCACHE_NO_MEMBARRIER 0x2u     /* full fences in begin instead of membarrier(2) */
 
+/* What mapcache_options.notify is told of a part of this process' address space. */
+enum mapcache_event {
+	MAPCACHE_EVENT_ADDED = 0, /* it shows guest memory now */
+	MAPCACHE_EVENT_GOING = 1, /* it still does, but is about to show none, or other memory */
+};
+
 /*
  * Zero everywhere but in size and domid means "the default", which suits a 64-bit dom0.
  */
@@ -103,6 +109,35 @@ struct mapcache_options {
 	 */
 	void (*log)(void *log_data, enum mapcache_log_level level, const char *message);
 	void *log_data;
+
+	/*
+	 * [address, address + len) begins or ceases to show guest memory from gpa on. Every part
+	 * is added before anybody can use it, and going when nobody does any more; what cannot be
+	 * unmapped is told as going once more at the next attempt. Called without locks, from any
+	 * thread that calls the library and from the reclaim thread, perhaps inside a section. It
+	 * must not call the library. Default: nobody is told.
+	 */
+	void (*notify)(void *notify_data, enum mapcache_event event, uint64_t gpa, void *address,
+		       uint64_t len);
+	void *notify_data;
+
+	/*
+	 * The embedder's own addresses: everywhere in this interface gpa is then an address of
+	 * that kind, and this finds the guest-physical one when something is mapped or reported.
+	 * It must be linear for [address, address + len), which is in one bucket. Returns 0 and
+	 * *gpa, a multiple of 4096, or -errno, which the look-up returns. Called as notify. When
+	 * its answers change, call mapcache_invalidate_range(). Default: they are the same.
+	 */
+	int (*translate)(void *translate_data, uint64_t address, uint64_t len, uint64_t *gpa);
+	void *translate_data;
+
+	/*
+	 * The off switch: mapcache_open() maps [0, whole_bytes) at once, whole buckets, whose
+	 * default size is then 16 MiB, and max_bytes and guest_limit are raised to hold it. What
+	 * has no memory behind it stays a hole. Only an invalidation makes anything be mapped
+	 * again. Default 0: everything on demand.
+	 */
+	uint64_t whole_bytes;
 };
 
 /*
@@ -180,13 +215,22 @@ ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer
 ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void *buffer,
 		       size_t len);
 
+/* mapcache_pin() flags */
+#define MAPCACHE_PIN_CONTIGUOUS 0x1u /* all of *len in one piece, across buckets */
+#define MAPCACHE_PIN_OWN 0x2u        /* the same, in address space of its own in any case:
+					what mapcache_replace() can relocate */
+
 /*
  * Pin guest memory: the pointer is good until it is unpinned, across sections, threads and
  * invalidations. After an INVALIDATE it may show memory that is no longer the guest's (C).
  * *len: in, the bytes wanted; out, how many of them are contiguous from the pointer (to the
- * end of the bucket at most). flags: must be 0. Inside or outside of a section; errors as
- * mapcache_ptr() without E2BIG, and
+ * end of the bucket at most). Inside or outside of a section; errors as mapcache_ptr() without
+ * E2BIG, and
  *   EOVERFLOW   too many pins of this bucket (2^62)
+ * With MAPCACHE_PIN_CONTIGUOUS it is all of *len or an error. A range that crosses buckets gets
+ * neighbouring slots of its own, which show the same machine pages as the buckets do, so that
+ * both see the same contents; they count against max_bytes as whole buckets. They stay for the
+ * next such pin until they are stale or room is needed.
  */
 void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
 		   unsigned int flags);
@@ -239,6 +283,51 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 #define MAPCACHE_DRAIN_PINS 0x1u /* wait for pins, too */
 
 /*
+ * Relocate: every pin with MAPCACHE_PIN_OWN that lies inside [old_gpa, old_gpa + len) shows
+ * [new_gpa, new_gpa + len) from now on, at the same host addresses, and mapcache_gpa() of it
+ * says so; a placeholder there is gone with its contents; look-ups of old_gpa that start
+ * afterwards map afresh. Other pins stay as they are (C). old_gpa, new_gpa and len are multiples
+ * of 4096, and old_gpa and new_gpa lie at the same offset in their buckets. No other thread may
+ * be using the pins meanwhile: for a moment there is nothing behind them, though their address
+ * space is never free for others. Outside of sections; may block. Returns the number of pinned
+ * areas that were relocated.
+ *   -EINVAL     NULL, or numbers that are not as above
+ *   -ERANGE     a range overflows or lies past guest_limit
+ *   -EBUSY      a pin with MAPCACHE_PIN_OWN lies in old_gpa partly, or a placeholder does
+ *   -EFAULT     there is no memory behind a page of new_gpa
+ *   -EDEADLK    the caller is in a section
+ *   others      as mapcache_pin(); nothing was changed
+ */
+int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa, uint64_t len);
+
+/*
+ * Memory of this process, zeroes at first, under guest addresses behind which there is none yet:
+ * every look-up and pin of them gets it, until mapcache_replace() takes it away or the cache is
+ * closed. gpa and len are multiples of 4096. Any thread; may block.
+ *   -EINVAL     NULL, or numbers that are not as above
+ *   -ERANGE     the range overflows or lies past guest_limit
+ *   -EEXIST     a part of it is a placeholder already
+ *   -ENOMEM     no memory
+ */
+int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len);
+
+/*
+ * Switch the log of modified pages on or off. While it is on, what this process writes is
+ * reported to Xen (xendevicemodel_modified_memory_bulk): by mapcache_write() and by an unpin with
+ * written bytes before they return, of what was looked up for writing in a section before its
+ * outermost end returns. Inside a section all reports of a client are gathered for one call at
+ * its end, so that the I/O must be completed after that. On: waits for the sections that are
+ * open, so that everything written after the return is reported; a pin taken earlier is
+ * reported when it is released. Any thread that is not in a section; sleeps.
+ *   -EINVAL     cache is NULL
+ *   -EOPNOTSUPP the backend cannot report
+ *   -EPERM      membarrier(2) is refused since the cache was opened; the log is on, but what
+ *               sections that are open write may be missing
+ *   -EDEADLK    the caller is in a section
+ */
+int mapcache_dirty_log(struct mapcache *cache, bool enable);
+
+/*
  * Wait until no section that began before epoch is running and, with MAPCACHE_DRAIN_PINS, no
  * mapping older than epoch is pinned (F). timeout_ms: 0 = look once, -1 = for ever. Any
  * thread that is not inside a section; sleeps.
@@ -280,6 +369,10 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
 	X(grace_failures, "attempts that found a section still running")                           \
 	X(unmap_calls, "release calls")                                                            \
 	X(unmap_errors, "release calls that failed")                                               \
+	X(spans, "contiguous areas across buckets or of their own, pinned or kept")                \
+	X(modified_calls, "reports of modified pages")                                             \
+	X(modified_errors, "reports that failed for good: their pages are not in the log")         \
+	X(modified_pages, "pages reported as modified")                                            \
 	X(table_sweeps, "table closed and swept because epoch tags would wrap")                    \
 	X(buckets, "buckets in the index now")                                                     \
 	X(slots_used, "slots of address space in use now")                                         \

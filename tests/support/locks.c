@@ -12,6 +12,8 @@ static unsigned int locks_list(struct mapcache *cache, pthread_mutex_t **list)
 	list[count++] = &cache->sweep_lock;
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
 		list[count++] = &cache->stripes[i].lock;
+	list[count++] = &cache->spans.lock;
+	list[count++] = &cache->placeholders.lock;
 	list[count++] = &cache->current_lock;
 	list[count++] = &cache->retired.lock;
 	list[count++] = &cache->clients.lock;

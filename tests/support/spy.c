@@ -49,6 +49,14 @@ static int spy_unmap(void *state, void *address, size_t pages, int keep)
 	return refused ? refused : mapcache_backend_xen.unmap(spy->state, address, pages, keep);
 }
 
+static int spy_modified(void *state, const struct mapcache_extent *extents, size_t count)
+{
+	struct spy *spy = state;
+
+	spy_count(&spy->modifieds);
+	return mapcache_backend_xen.modified(spy->state, extents, count);
+}
+
 const struct mapcache_backend spy_backend = {
 	.size = sizeof(struct mapcache_backend),
 	.flags = MAPCACHE_BACKEND_FIXED,
@@ -56,4 +64,5 @@ const struct mapcache_backend spy_backend = {
 	.close = spy_close,
 	.map = spy_map,
 	.unmap = spy_unmap,
+	.modified = spy_modified,
 };

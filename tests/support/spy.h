@@ -29,7 +29,7 @@ struct spy {
 	int refuse;
 	void *state;
 	uint32_t domid;
-	uint64_t opens, closes, maps, unmaps; /* atomic */
+	uint64_t opens, closes, maps, unmaps, modifieds; /* atomic */
 };
 
 extern const struct mapcache_backend spy_backend;
