@@ -141,9 +141,9 @@ static int backend_xen_modified(void *state, const struct mapcache_extent *exten
 		while (left && !error) {
 			uint64_t pages = left < BACKEND_EXTENT_PAGES ? left : BACKEND_EXTENT_PAGES;
 
-			batch[filled++] = (struct xen_dm_op_modified_memory_extent){
-				.nr = (uint32_t)pages, .first_pfn = gfn
-			};
+			batch[filled++] =
+				(struct xen_dm_op_modified_memory_extent){ .nr = (uint32_t)pages,
+									   .first_pfn = gfn };
 			gfn += pages;
 			left -= pages;
 			if (filled < BACKEND_EXTENTS)

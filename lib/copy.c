@@ -50,6 +50,5 @@ ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer
 ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void *buffer, size_t len)
 {
 	/* Only read from: copy() has one pointer for both ways. */
-	return copy_written(client, gpa,
-			    copy(client, gpa, (char *)(uintptr_t)buffer, len, true));
+	return copy_written(client, gpa, copy(client, gpa, (char *)(uintptr_t)buffer, len, true));
 }

@@ -84,8 +84,7 @@ static void dirty_squeeze(struct dirty *dirty)
 			best = i;
 		}
 	}
-	dirty->extent[best].pages =
-		dirty_end(&dirty->extent[best + 1]) - dirty->extent[best].gfn;
+	dirty->extent[best].pages = dirty_end(&dirty->extent[best + 1]) - dirty->extent[best].gfn;
 	dirty_remove(dirty, best + 1);
 }
 

@@ -43,8 +43,7 @@ void span_name(struct mapcache *cache, struct span *span, uint64_t gpa, uint64_t
 struct span_part span_part(const struct mapcache *cache, const struct span *span, uint64_t slot);
 /* Map all of it; error: room for the pages of a bucket. -errno: what had been mapped before that
  * is still to be unmapped. client: whose counters, or NULL. */
-int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client,
-	     int *error);
+int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client, int *error);
 /* -errno: try again. */
 int span_unmap(struct mapcache *cache, struct span *span);
 void span_notify(struct mapcache *cache, const struct span *span, enum mapcache_event event);

@@ -35,8 +35,7 @@ static int span_map_part(struct mapcache *cache, const struct span *span,
 	return 0;
 }
 
-int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client,
-	     int *error)
+int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client, int *error)
 {
 	int failed = 0;
 

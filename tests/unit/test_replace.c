@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* Relocation at the same host address, and placeholders for memory that is not there yet. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include <tests/support/bed.h>
+#include <tests/support/peer.h>
+
+#define VIDEO (UINT64_C(64) << 20) /* no memory of the guest there */
+#define LEN (BED_BUCKET + 2 * BED_PAGE)
+#define TARGET (2 * BED_BUCKET)
+
+static volatile uint64_t *pin_own(struct bed *bed, uint64_t gpa, size_t len)
+{
+	size_t got = len;
+	void *pointer = mapcache_pin(bed->client, gpa, &got, PROT_READ | PROT_WRITE,
+				     MAPCACHE_PIN_OWN);
+
+	assert_non_null(pointer);
+	assert_int_equal(got, len);
+	return pointer;
+}
+
+static volatile uint64_t *at(volatile uint64_t *base, uint64_t offset)
+{
+	return base + offset / sizeof(*base);
+}
+
+static void a_placeholder_is_memory_where_the_guest_has_none(void **state)
+{
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_int_equal(bed_error(bed.client, VIDEO, 8, PROT_READ), EFAULT);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, LEN), 0);
+	assert_int_equal(bed_read(bed.client, VIDEO), 0);
+	pointer = pin_own(&bed, VIDEO, LEN);
+	*at(pointer, BED_BUCKET) = 3;
+	/* Bucket and pin show the same memory, and an invalidation does not lose it. */
+	assert_int_equal(bed_read(bed.other, VIDEO + BED_BUCKET), 3);
+	bed_write(bed.other, VIDEO + 8, 4);
+	mapcache_invalidate(bed.cache);
+	assert_int_equal(*at(pointer, 8), 4);
+	assert_int_equal(bed_read(bed.other, VIDEO + BED_BUCKET), 3);
+	/* Next to it there is still nothing. */
+	assert_int_equal(bed_error(bed.client, VIDEO + LEN, 8, PROT_READ), EFAULT);
+	assert_int_equal(bed_error(bed.client, VIDEO - 8, 8, PROT_READ), EFAULT);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+static void replace_swaps_a_placeholder_for_the_guests_memory_in_place(void **state)
+{
+	volatile uint64_t *pointer;
+	struct bed bed;
+	uint64_t gpa;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, LEN), 0);
+	pointer = pin_own(&bed, VIDEO, LEN);
+	*pointer = 1;
+	assert_int_equal(mapcache_replace(bed.cache, VIDEO, TARGET, LEN), 1);
+	assert_int_equal(*pointer, bed_value(512));
+	assert_int_equal(*at(pointer, LEN - BED_PAGE), bed_value(512 + LEN / BED_PAGE - 1));
+	*at(pointer, BED_BUCKET) = 42;
+	assert_int_equal(bed_guest(&bed, TARGET + BED_BUCKET), 42);
+	assert_int_equal(bed_read(bed.other, TARGET + BED_BUCKET), 42);
+	assert_int_equal(mapcache_gpa(bed.cache, (char *)(uintptr_t)pointer + BED_BUCKET + 3, &gpa),
+			 0);
+	assert_int_equal(gpa, TARGET + BED_BUCKET + 3);
+	/* The placeholder is gone. */
+	assert_int_equal(bed_error(bed.client, VIDEO, 8, PROT_READ), EFAULT);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+static void a_pinned_area_inside_one_bucket_can_be_relocated(void **state)
+{
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	pointer = pin_own(&bed, 5 * BED_PAGE, 2 * BED_PAGE);
+	assert_int_equal(*pointer, bed_value(5));
+	assert_int_equal(mapcache_replace(bed.cache, 4 * BED_PAGE, TARGET + 4 * BED_PAGE,
+					  8 * BED_PAGE),
+			 1);
+	assert_int_equal(*pointer, bed_value(517));
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+static void a_replacement_that_cannot_be_mapped_changes_nothing(void **state)
+{
+	volatile uint64_t *pointer;
+	struct bed bed;
+	uint64_t gpa;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, LEN), 0);
+	pointer = pin_own(&bed, VIDEO, LEN);
+	*at(pointer, BED_BUCKET) = 8;
+	bed_remove(&bed, 769);
+	assert_int_equal(mapcache_replace(bed.cache, VIDEO, TARGET, LEN), -EFAULT);
+	assert_int_equal(*at(pointer, BED_BUCKET), 8);
+	assert_int_equal(bed_read(bed.other, VIDEO + BED_BUCKET), 8);
+	assert_int_equal(mapcache_gpa(bed.cache, (void *)pointer, &gpa), 0);
+	assert_int_equal(gpa, VIDEO);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+/* The trial passes, the second call in place fails: all is as it was. */
+static void a_replacement_that_fails_half_way_is_undone(void **state)
+{
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	pointer = pin_own(&bed, 0, LEN);
+	xensim_fail(XENSIM_CALL_MAP, 4, ENOMEM);
+	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, LEN), -ENOMEM);
+	assert_int_equal(*pointer, bed_value(0));
+	assert_int_equal(*at(pointer, BED_BUCKET), bed_value(256));
+	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, LEN), 1);
+	assert_int_equal(*at(pointer, BED_BUCKET), bed_value(768));
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+static void C_other_pins_are_not_relocated(void **state)
+{
+	volatile uint64_t *bucket;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bucket = bed_pin(bed.client, 0);
+	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, BED_BUCKET), 0);
+	assert_int_equal(*bucket, bed_value(0));
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)bucket, 0), 0);
+	bed_stop(&bed);
+}
+
+static void bad_requests_to_replace_or_hold_a_place_are_refused(void **state)
+{
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_int_equal(mapcache_placeholder(NULL, 0, BED_PAGE), -EINVAL);
+	assert_int_equal(mapcache_placeholder(bed.cache, 1, BED_PAGE), -EINVAL);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, 0), -EINVAL);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, UINT64_MAX & ~(BED_PAGE - 1)),
+			 -ERANGE);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, LEN), 0);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO + BED_PAGE, LEN), -EEXIST);
+	assert_int_equal(mapcache_replace(NULL, 0, TARGET, BED_PAGE), -EINVAL);
+	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, 5), -EINVAL);
+	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET + BED_PAGE, BED_PAGE), -EINVAL);
+	assert_int_equal(mapcache_replace(bed.cache, 0, UINT64_C(1) << 60, BED_PAGE), -ERANGE);
+	assert_int_equal(mapcache_replace(bed.cache, VIDEO, 0, BED_PAGE), -EBUSY);
+	pointer = pin_own(&bed, 0, 4 * BED_PAGE);
+	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, 2 * BED_PAGE), -EBUSY);
+	mapcache_begin(bed.client);
+	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, 4 * BED_PAGE), -EDEADLK);
+	assert_int_equal(mapcache_end(bed.client), 0);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+#define ROUNDS 200
+
+/* Maps and unmaps memory of its own, and looks whether it is still its own. */
+static int map_rounds(struct peer *peer, void *data)
+{
+	uint32_t *stop = data;
+	int wrong = 0;
+
+	(void)peer;
+	while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE)) {
+		uint64_t *mine = mmap(NULL, LEN, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (mine == MAP_FAILED)
+			continue;
+		mine[0] = 1;
+		mine[LEN / 8 - 1] = 2;
+		wrong += mine[0] != 1 || mine[LEN / 8 - 1] != 2;
+		munmap(mine, LEN);
+	}
+	return wrong;
+}
+
+static void a_replacement_never_lets_another_threads_mmap_in_between(void **state)
+{
+	volatile uint64_t *pointer;
+	uint32_t stop = 0;
+	struct peer peer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, NULL);
+	pointer = pin_own(&bed, 0, LEN);
+	peer_open(&peer, bed.cache);
+	peer_start(&peer, map_rounds, &stop);
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		uint64_t from = i % 2 ? TARGET : 0, to = i % 2 ? 0 : TARGET;
+
+		assert_int_equal(mapcache_replace(bed.cache, from, to, LEN), 1);
+		for (uint64_t offset = 0; offset < LEN; offset += 8 * BED_PAGE)
+			assert_int_equal(*at(pointer, offset),
+					 bed_value((to + offset) / BED_PAGE));
+	}
+	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+	assert_int_equal(peer_wait(&peer), 0);
+	peer_close(&peer);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_placeholder_is_memory_where_the_guest_has_none),
+		cmocka_unit_test(replace_swaps_a_placeholder_for_the_guests_memory_in_place),
+		cmocka_unit_test(a_pinned_area_inside_one_bucket_can_be_relocated),
+		cmocka_unit_test(a_replacement_that_cannot_be_mapped_changes_nothing),
+		cmocka_unit_test(a_replacement_that_fails_half_way_is_undone),
+		cmocka_unit_test(C_other_pins_are_not_relocated),
+		cmocka_unit_test(bad_requests_to_replace_or_hold_a_place_are_refused),
+		cmocka_unit_test(a_replacement_never_lets_another_threads_mmap_in_between),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
