@@ -21,6 +21,7 @@ struct span {
 	uint64_t gpa, len; /* whole pages */
 	uint64_t epoch;    /* sampled before the map calls (A) */
 	bool writable;
+	bool told;   /* the embedder knows of it */
 	bool doomed; /* not to be found any more */
 	bool busy;   /* being relocated; spans lock */
 };
@@ -46,7 +47,8 @@ struct span_part span_part(const struct mapcache *cache, const struct span *span
 int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client, int *error);
 /* -errno: try again. */
 int span_unmap(struct mapcache *cache, struct span *span);
-void span_notify(struct mapcache *cache, const struct span *span, enum mapcache_event event);
+/* To whom it was not added it does not go. */
+void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event event);
 void span_account(struct mapcache *cache, const struct span *span);
 void span_unaccount(struct mapcache *cache, const struct span *span);
 

@@ -62,8 +62,13 @@ int span_unmap(struct mapcache *cache, struct span *span)
 	return error;
 }
 
-void span_notify(struct mapcache *cache, const struct span *span, enum mapcache_event event)
+void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event event)
 {
+	bool told = span->told;
+
+	span->told = event == MAPCACHE_EVENT_ADDED;
+	if (!told && !span->told)
+		return;
 	for (uint64_t i = 0; cache->notify && i < span->slots; i++) {
 		struct span_part part = span_part(cache, span, i);
 

@@ -13,7 +13,8 @@
 #include <tests/support/peer.h>
 
 #define EDGE (BED_BUCKET - 2 * BED_PAGE)
-#define LEN (BED_BUCKET + 4 * BED_PAGE) /* the last two pages of the first to the third's first two */
+#define LEN                                                                                        \
+	(BED_BUCKET + 4 * BED_PAGE) /* the last two pages of the first to the third's first two */
 
 static volatile uint64_t *pin(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
 			      unsigned int flags)
@@ -52,9 +53,8 @@ static void a_contiguous_pin_shows_every_page_of_three_buckets(void **state)
 	pointer = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
 	for (uint64_t offset = 0; offset < LEN; offset += BED_PAGE) {
 		assert_int_equal(*at(pointer, offset), bed_value((EDGE + offset) / BED_PAGE));
-		assert_int_equal(mapcache_gpa(bed.cache, (char *)(uintptr_t)pointer + offset + 5,
-					      &gpa),
-				 0);
+		assert_int_equal(
+			mapcache_gpa(bed.cache, (char *)(uintptr_t)pointer + offset + 5, &gpa), 0);
 		assert_int_equal(gpa, EDGE + offset + 5);
 	}
 	assert_int_equal(mapcache_client_unpin(bed.client, (void *)pointer, 0), 0);
@@ -334,8 +334,8 @@ static int pin_rounds(struct peer *peer, void *data)
 
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		size_t len = LEN;
-		volatile uint64_t *pointer = mapcache_pin(peer->client, EDGE, &len, PROT_READ,
-							  MAPCACHE_PIN_CONTIGUOUS);
+		volatile uint64_t *pointer =
+			mapcache_pin(peer->client, EDGE, &len, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
 
 		if (pointer == NULL)
 			return -errno;

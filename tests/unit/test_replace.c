@@ -19,8 +19,8 @@
 static volatile uint64_t *pin_own(struct bed *bed, uint64_t gpa, size_t len)
 {
 	size_t got = len;
-	void *pointer = mapcache_pin(bed->client, gpa, &got, PROT_READ | PROT_WRITE,
-				     MAPCACHE_PIN_OWN);
+	void *pointer =
+		mapcache_pin(bed->client, gpa, &got, PROT_READ | PROT_WRITE, MAPCACHE_PIN_OWN);
 
 	assert_non_null(pointer);
 	assert_int_equal(got, len);
@@ -92,9 +92,8 @@ static void a_pinned_area_inside_one_bucket_can_be_relocated(void **state)
 	bed_start(&bed, BED_QUIET);
 	pointer = pin_own(&bed, 5 * BED_PAGE, 2 * BED_PAGE);
 	assert_int_equal(*pointer, bed_value(5));
-	assert_int_equal(mapcache_replace(bed.cache, 4 * BED_PAGE, TARGET + 4 * BED_PAGE,
-					  8 * BED_PAGE),
-			 1);
+	assert_int_equal(
+		mapcache_replace(bed.cache, 4 * BED_PAGE, TARGET + 4 * BED_PAGE, 8 * BED_PAGE), 1);
 	assert_int_equal(*pointer, bed_value(517));
 	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
 	bed_stop(&bed);
@@ -192,8 +191,8 @@ static int map_rounds(struct peer *peer, void *data)
 
 	(void)peer;
 	while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE)) {
-		uint64_t *mine = mmap(NULL, LEN, PROT_READ | PROT_WRITE,
-				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		uint64_t *mine =
+			mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		if (mine == MAP_FAILED)
 			continue;
@@ -222,8 +221,7 @@ static void a_replacement_never_lets_another_threads_mmap_in_between(void **stat
 
 		assert_int_equal(mapcache_replace(bed.cache, from, to, LEN), 1);
 		for (uint64_t offset = 0; offset < LEN; offset += 8 * BED_PAGE)
-			assert_int_equal(*at(pointer, offset),
-					 bed_value((to + offset) / BED_PAGE));
+			assert_int_equal(*at(pointer, offset), bed_value((to + offset) / BED_PAGE));
 	}
 	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
 	assert_int_equal(peer_wait(&peer), 0);
