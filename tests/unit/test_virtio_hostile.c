@@ -170,7 +170,7 @@ static void indirect_table_not_negotiated_stops_the_device(void **state)
 static void indirect_table_of_odd_or_huge_length_stops_the_device(void **state)
 {
 	const uint32_t lengths[] = {
-		0, 15, 17, 47, 16 * (VIRTQUEUE_SEGMENTS_MAX + 1), UINT32_MAX, UINT32_MAX & ~15u
+		0, 15, 17, 49, 16 * (VIRTQUEUE_SEGMENTS_MAX + 1), UINT32_MAX, UINT32_MAX & ~15u
 	};
 	struct virtio_rig rig;
 	uint32_t i;
