@@ -176,7 +176,7 @@ static int fill_cold(struct fill *fill, bool read_only)
 /* The bucket leaves its slot, to its pinners and to reclaim, for a fresh one. */
 static int fill_move(struct fill *fill, struct mapping *old, struct run run, bool read_only)
 {
-	bool whole = run.count == fill->cache->settings.granules;
+	bool whole = run.count == fill->cache->settings.granules, fresh;
 	struct mapping *mapping;
 	int error;
 
@@ -186,7 +186,9 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run, boo
 	fill_adopt(fill, mapping, read_only);
 	mapping->dense = old->dense;
 	error = fill_map(fill, run);
-	if (error && !(whole && fill_usable(fill))) {
+	/* One that fails has nothing to offer that an old one of this epoch has not. */
+	fresh = mapcache_load_relaxed(&old->epoch) < mapcache_load_relaxed(&mapping->epoch);
+	if (error && !(whole && fresh && fill_usable(fill))) {
 		account_retire(fill->cache, mapcache_load_relaxed(&mapping->epoch),
 			       mapping_bytes(fill->cache, mapping));
 		slot_put(fill->cache, mapping);
