@@ -61,7 +61,8 @@ static void open_server(struct emulator *emulator)
 	};
 
 	if (emulator->options.raw)
-		raw_server_open(&options, emulator->options.fault, &emulator->raw);
+		raw_server_open(&options, emulator->options.behaviour,
+				emulator->options.invalidate, &emulator->raw);
 	else
 		CHECK_EQUAL(mapcache_ioreq_open(emulator->cache, &options, &emulator->server), 0);
 }
@@ -175,19 +176,30 @@ void emulator_adopt(struct emulator *emulator, uint32_t vcpu)
 	CHECK_EQUAL(mapcache_client_open(emulator->cache, client), 0);
 }
 
+static uint64_t invalidates_seen(const struct emulator *emulator)
+{
+	return emulator->raw ? raw_server_invalidates(emulator->raw) :
+			       mapcache_epoch(emulator->cache);
+}
+
 /* Handle the event of one vCPU. */
 static void handle_event(struct emulator *emulator, uint32_t index)
 {
 	struct emulator_vcpu *vcpu = &emulator->vcpu[index];
 	xenevtchn_port_or_error_t port = xenevtchn_pending(vcpu->events);
+	uint64_t seen, start;
 	int answered;
 
 	CHECK(port >= 0);
 	CHECK_EQUAL(xenevtchn_unmask(vcpu->events, (evtchn_port_t)port), 0);
+	seen = invalidates_seen(emulator);
+	start = test_now_ns();
 	if (emulator->raw)
 		answered = raw_server_handle(emulator->raw, vcpu->client, index);
 	else
 		answered = mapcache_ioreq_handle(emulator->server, vcpu->client, index);
+	if (invalidates_seen(emulator) != seen)
+		vcpu->answer_ns = test_now_ns() - start;
 	CHECK(answered >= 0);
 	if (answered) {
 		vcpu->requests++;
