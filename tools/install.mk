@@ -3,11 +3,16 @@
 # install and uninstall. DESTDIR is for packagers: it is put before every path, and nothing
 # that is installed names it.
 
-VERSION = $(shell sed -nE 's/^\#define MAPCACHE_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$$/\2/p' \
-	include/mapcache/mapcache.h | paste -sd.)
+VERSION = $(shell tools/version)
 
 PUBLIC_HEADERS := $(sort $(wildcard include/mapcache/*.h))
 MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
+
+# What tells other build systems where things are: made from packaging/NAME.in.
+CONFIGURED := pkgconfig/libmapcache.pc cmake/mapcache/mapcacheConfig.cmake \
+	cmake/mapcache/mapcacheConfigVersion.cmake
+CONFIGURE = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g' \
+	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g'
 
 # Device models to copy from, and the pages that a package carries.
 DOCUMENTS := $(wildcard README.md CHANGELOG.md LICENSE \
@@ -20,13 +25,14 @@ INSTALLED_MAN_PAGES = $(foreach page,$(MAN_PAGES),\
 .PHONY: install
 install: $(LIBMAPCACHE)
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
-	$(Q)install -d $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(Q)install -d $(DESTDIR)$(INCLUDEDIR)/mapcache \
+		$(addprefix $(DESTDIR)$(LIBDIR)/,$(sort $(dir $(CONFIGURED))))
 	$(Q)install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(INCLUDEDIR)/mapcache/
 	$(Q)install -m 644 $(LIBMAPCACHE) $(DESTDIR)$(LIBDIR)/
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|' \
-		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
-		libmapcache.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/libmapcache.pc
-	$(Q)chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libmapcache.pc
+	$(Q)$(foreach file,$(CONFIGURED),\
+		$(CONFIGURE) packaging/$(notdir $(file)).in >$(DESTDIR)$(LIBDIR)/$(file) && \
+		chmod 644 $(DESTDIR)$(LIBDIR)/$(file) &&) true
+	$(Q)install -D -m 644 packaging/libmapcache.wrap $(DESTDIR)$(DOCDIR)/libmapcache.wrap
 	$(Q)$(foreach page,$(INSTALLED_MAN_PAGES),\
 		install -D -m 644 man/$(notdir $(page)) $(page) &&) true
 	$(Q)$(foreach document,$(DOCUMENTS),\
@@ -41,8 +47,8 @@ uninstall:
 	$(Q)tools/man_aliases | while read -r alias page; do \
 		rm -f $(DESTDIR)$(MANDIR)/$$alias; done
 	$(Q)rm -f $(INSTALLED_HEADERS) $(INSTALLED_MAN_PAGES) \
-		$(DESTDIR)$(LIBDIR)/libmapcache.a $(DESTDIR)$(LIBDIR)/pkgconfig/libmapcache.pc
-	$(Q)rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS))
-	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache \
+		$(addprefix $(DESTDIR)$(LIBDIR)/,libmapcache.a $(CONFIGURED)) \
+		$(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) libmapcache.wrap)
+	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/cmake/mapcache \
 		$(addprefix $(DESTDIR)$(DOCDIR)/examples/,mmio virtio-blk) \
 		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) 2>/dev/null || true
