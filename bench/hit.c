@@ -53,6 +53,7 @@ static int hit_run(struct bench *bench)
 	struct operation_plan plan = {
 		.scenario = "hit",
 		.metric = "access",
+		.fastest_metric = "access_fastest",
 		.operation = bench->options.write_percent ? OPERATION_MIXED : OPERATION_READ,
 		.contestants = bench->quick ? "limit,ours,qemu" : "limit,ours,striped,qemu,demu",
 		.working_sets = working_sets(bench),

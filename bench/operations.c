@@ -53,6 +53,9 @@ static void report_results(struct bench *bench, const struct operation_plan *pla
 			};
 
 			report_add(&bench->report, &out);
+			out.metric = plan->fastest_metric;
+			out.value = series_minimum(series);
+			report_add(&bench->report, &out);
 		}
 	}
 }

@@ -35,6 +35,7 @@ static int pin_run(struct bench *bench)
 	struct operation_plan plan = {
 		.scenario = "pin",
 		.metric = "pin_unpin",
+		.fastest_metric = "pin_unpin_fastest",
 		.operation = OPERATION_PIN,
 		.contestants = bench->quick ? "ours,qemu" : "ours,striped,qemu",
 		.working_sets = working_sets(bench),
