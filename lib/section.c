@@ -27,6 +27,7 @@ int mapcache_end_slow(struct mapcache_client *client)
 {
 	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
 	uint32_t fenced = fast->nested & MAPCACHE_NESTED_FENCED;
+	bool spare = fast->nested & MAPCACHE_NESTED_SPARE;
 
 	if (!mapcache_inside_inline(client))
 		return -EINVAL;
@@ -37,5 +38,7 @@ int mapcache_end_slow(struct mapcache_client *client)
 	fast->nested = fenced;
 	/* Release: as in mapcache_end_inline(). */
 	mapcache_store_release(&fast->section, fenced ? MAPCACHE_SECTION_SPECIAL : 0);
+	if (spare)
+		client_give_spare(client);
 	return 0;
 }

@@ -4,6 +4,11 @@
 
 #include "epoch.h"
 
+struct mapcache_client;
+
+/* client.c: the section that used the client's spare slot is over. Its own thread. */
+void client_give_spare(struct mapcache_client *client);
+
 /* The end of this section has more to do than a store. Its own thread, inside one. */
 static inline void section_special(struct mapcache_client_fast *fast)
 {

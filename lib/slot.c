@@ -173,19 +173,16 @@ struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
 struct mapping *slot_spare(struct mapcache_client *client)
 {
 	struct mapcache *cache = client->cache;
-	struct mapping *spare = client->spare;
 
-	if (!spare || (client->fast.nested & MAPCACHE_NESTED_SPARE) || client_pins(cache, spare))
+	if (client->fast.nested & MAPCACHE_NESTED_SPARE)
 		return NULL;
-	if (spare->mapped) {
-		account_retire(cache, mapcache_load_relaxed(&spare->epoch),
-			       mapping_bytes(cache, spare));
-		if (slot_empty(cache, spare))
-			return NULL;
-	}
+	if (!client->spare)
+		client->spare = arena_take_spare(&cache->arena);
+	if (!client->spare)
+		return NULL;
 	client->fast.nested |= MAPCACHE_NESTED_SPARE;
 	section_special(&client->fast);
-	return spare;
+	return client->spare;
 }
 
 void slot_put(struct mapcache *cache, struct mapping *mapping)
