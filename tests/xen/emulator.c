@@ -61,8 +61,8 @@ static void open_server(struct emulator *emulator)
 	};
 
 	if (emulator->options.raw)
-		raw_server_open(&options, emulator->options.behaviour,
-				emulator->options.invalidate, &emulator->raw);
+		raw_server_open(&options, emulator->options.behaviour, emulator->options.invalidate,
+				&emulator->raw);
 	else
 		CHECK_EQUAL(mapcache_ioreq_open(emulator->cache, &options, &emulator->server), 0);
 }
@@ -122,8 +122,8 @@ void emulator_enable(struct emulator *emulator)
 		CHECK_EQUAL(mapcache_ioreq_enable(emulator->server, true), 0);
 	for (uint32_t i = 0; i < emulator->domain->vcpus; i++) {
 		struct emulator_vcpu *vcpu = &emulator->vcpu[i];
-		int remote = emulator->raw ? raw_server_vcpu_port(emulator->raw, i) :
-					     mapcache_ioreq_vcpu_port(emulator->server, i);
+		int remote = emulator->raw ? raw_server_vcpu_port(emulator->raw, i)
+					   : mapcache_ioreq_vcpu_port(emulator->server, i);
 
 		CHECK(remote > 0);
 		if (vcpu->port >= 0)
@@ -178,8 +178,8 @@ void emulator_adopt(struct emulator *emulator, uint32_t vcpu)
 
 static uint64_t invalidates_seen(const struct emulator *emulator)
 {
-	return emulator->raw ? raw_server_invalidates(emulator->raw) :
-			       mapcache_epoch(emulator->cache);
+	return emulator->raw ? raw_server_invalidates(emulator->raw)
+			     : mapcache_epoch(emulator->cache);
 }
 
 /* Handle the event of one vCPU. */
@@ -221,8 +221,9 @@ static void serve_once(struct emulator *first, uint32_t vcpus, int timeout_ms)
 			if (!(vcpus & 1u << i) || emulator->vcpu[i].port < 0)
 				continue;
 			CHECK(count < PEERS_MAX * GUEST_VCPUS);
-			polls[count] = (struct pollfd){ .fd = xenevtchn_fd(emulator->vcpu[i].events),
-							.events = POLLIN };
+			polls[count] =
+				(struct pollfd){ .fd = xenevtchn_fd(emulator->vcpu[i].events),
+						 .events = POLLIN };
 			emulators[count] = emulator;
 			indices[count++] = i;
 		}

@@ -43,7 +43,7 @@ struct emulator_vcpu {
 	uint32_t argument[COMMAND_ARGUMENTS];
 	bool finished;
 	uint32_t result;
-	uint64_t requests; /* answered, INVALIDATE included */
+	uint64_t requests;  /* answered, INVALIDATE included */
 	uint64_t answer_ns; /* how long the last INVALIDATE took until it could be answered */
 };
 

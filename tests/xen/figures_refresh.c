@@ -61,8 +61,7 @@ static double raw(void *state, uint32_t pages)
 }
 
 /* One of each kind, in buckets of its own. */
-static void measure(const struct domain *domain, void *state, uint32_t shift,
-		    struct bucket *bucket)
+static void measure(const struct domain *domain, void *state, uint32_t shift, struct bucket *bucket)
 {
 	struct mapcache_options options = { .size = sizeof(options),
 					    .domid = domain->id,

@@ -31,9 +31,9 @@ struct setting {
 };
 
 static struct setting settings[] = {
-	{ .bucket_shift = 14, .reclaim_ms = 40 }, { .bucket_shift = 16, .reclaim_ms = 40 },
-	{ .bucket_shift = 18, .reclaim_ms = 40 }, { .bucket_shift = 20, .reclaim_ms = 40 },
-	{ .bucket_shift = 22, .reclaim_ms = 40 }, { .bucket_shift = 20, .reclaim_ms = 5 },
+	{ .bucket_shift = 14, .reclaim_ms = 40 },  { .bucket_shift = 16, .reclaim_ms = 40 },
+	{ .bucket_shift = 18, .reclaim_ms = 40 },  { .bucket_shift = 20, .reclaim_ms = 40 },
+	{ .bucket_shift = 22, .reclaim_ms = 40 },  { .bucket_shift = 20, .reclaim_ms = 5 },
 	{ .bucket_shift = 20, .reclaim_ms = 200 },
 };
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))

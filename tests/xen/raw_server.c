@@ -71,8 +71,8 @@ int raw_server_vcpu_port(struct raw_server *server, uint32_t vcpu)
 	return (int)server->page->vcpu_ioreq[vcpu].vp_eport;
 }
 
-void raw_server_add_range(struct raw_server *server, enum mapcache_ioreq_type type,
-			  uint64_t start, uint64_t end)
+void raw_server_add_range(struct raw_server *server, enum mapcache_ioreq_type type, uint64_t start,
+			  uint64_t end)
 {
 	CHECK_EQUAL(xendevicemodel_map_io_range_to_ioreq_server(
 			    server->model, (domid_t)server->options.domid, server->id,

@@ -21,8 +21,8 @@ void raw_server_open(const struct mapcache_ioreq_options *options, enum raw_beha
 void raw_server_close(struct raw_server *server);
 void raw_server_enable(struct raw_server *server);
 int raw_server_vcpu_port(struct raw_server *server, uint32_t vcpu);
-void raw_server_add_range(struct raw_server *server, enum mapcache_ioreq_type type,
-			  uint64_t start, uint64_t end);
+void raw_server_add_range(struct raw_server *server, enum mapcache_ioreq_type type, uint64_t start,
+			  uint64_t end);
 int raw_server_handle(struct raw_server *server, struct mapcache_client *client, uint32_t vcpu);
 
 /* INVALIDATE requests seen. */
