@@ -16,6 +16,7 @@ struct storm_series {
 	double longest_ns;
 	struct histogram all, answers, lateness;
 	uint64_t behind;
+	uint64_t elapsed_ns;
 };
 
 struct storm_case {
@@ -48,6 +49,7 @@ static void record(struct storm_series *series, const struct storm_result *resul
 	histogram_merge(&series->answers, &result->answers);
 	histogram_merge(&series->lateness, &result->lateness);
 	series->behind += result->behind;
+	series->elapsed_ns += result->elapsed_ns;
 	if ((double)result->all.maximum > series->longest_ns)
 		series->longest_ns = (double)result->all.maximum;
 }
@@ -110,6 +112,9 @@ static void report(struct bench *bench, const struct storm_case *now)
 		report_one(bench, now, i, "answered_late_p99", "ns",
 			   (double)histogram_percentile(&series->lateness, 99));
 		report_one(bench, now, i, "answered_behind", "requests", (double)series->behind);
+		/* Less than the rate: the design kept the others waiting. */
+		report_one(bench, now, i, "answered", "per s", (double)series->answers.count *
+			   1e9 / (double)series->elapsed_ns);
 	}
 }
 

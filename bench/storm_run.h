@@ -18,6 +18,7 @@ struct storm_result {
 	struct histogram hits, misses, all;
 	struct histogram answers; /* ns of the INVALIDATE calls themselves */
 	struct histogram lateness; /* from the time they were due until they were answered */
+	uint64_t elapsed_ns;
 	uint64_t behind; /* answered after the next one had come due */
 };
 
