@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 #
-# install and uninstall. DESTDIR is for packagers: it is put before every path, and nothing
+# install, install-tools and uninstall. DESTDIR is for packagers: it is put before every path, and nothing
 # that is installed names it.
 
 VERSION = $(shell tools/version)
 
 PUBLIC_HEADERS := $(sort $(wildcard include/mapcache/*.h))
-MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
+MAN_SECTIONS := 3 7
+MAN_PAGES := $(sort $(wildcard $(addprefix man/*.,$(MAN_SECTIONS))))
 
 # What tells other build systems where things are: made from packaging/NAME.in.
 CONFIGURED := pkgconfig/libmapcache.pc cmake/mapcache/mapcacheConfig.cmake \
@@ -37,16 +38,29 @@ install: $(LIBMAPCACHE)
 		install -D -m 644 man/$(notdir $(page)) $(page) &&) true
 	$(Q)$(foreach document,$(DOCUMENTS),\
 		install -D -m 644 $(document) $(DESTDIR)$(DOCDIR)/$(document) &&) true
-	$(Q)tools/man_aliases | while read -r alias page; do \
+	$(Q)tools/man_aliases $(MAN_SECTIONS) | while read -r alias page; do \
 		ln -sf $$page $(DESTDIR)$(MANDIR)/$$alias; done
+
+# The benchmark, for the simulator and for a dom0.
+TOOLS := mapcache-bench mapcache-bench-xen
+INSTALLED_TOOLS = $(addprefix $(DESTDIR)$(BINDIR)/,$(TOOLS)) \
+	$(patsubst %,$(DESTDIR)$(MANDIR)/man1/%.1,$(TOOLS))
+
+.PHONY: install-tools
+install-tools: $(addprefix $(B)/bench/,$(TOOLS))
+	$(call say,INSTALL,$(DESTDIR)$(BINDIR))
+	$(Q)install -d $(DESTDIR)$(BINDIR)
+	$(Q)install -m 755 $(addprefix $(B)/bench/,$(TOOLS)) $(DESTDIR)$(BINDIR)/
+	$(Q)install -D -m 644 man/mapcache-bench.1 $(DESTDIR)$(MANDIR)/man1/mapcache-bench.1
+	$(Q)ln -sf mapcache-bench.1 $(DESTDIR)$(MANDIR)/man1/mapcache-bench-xen.1
 
 # Folders go where they are ours, or empty and not the system's.
 .PHONY: uninstall
 uninstall:
 	$(call say,REMOVE,$(DESTDIR)$(PREFIX))
-	$(Q)tools/man_aliases | while read -r alias page; do \
+	$(Q)tools/man_aliases $(MAN_SECTIONS) | while read -r alias page; do \
 		rm -f $(DESTDIR)$(MANDIR)/$$alias; done
-	$(Q)rm -f $(INSTALLED_HEADERS) $(INSTALLED_MAN_PAGES) \
+	$(Q)rm -f $(INSTALLED_HEADERS) $(INSTALLED_MAN_PAGES) $(INSTALLED_TOOLS) \
 		$(addprefix $(DESTDIR)$(LIBDIR)/,libmapcache.a $(CONFIGURED)) \
 		$(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) libmapcache.wrap)
 	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/cmake/mapcache \
