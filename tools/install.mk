@@ -16,7 +16,7 @@ CONFIGURE = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g' \
 	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g'
 
 # Device models to copy from, and the pages that a package carries.
-DOCUMENTS := $(wildcard README.md CHANGELOG.md LICENSE \
+DOCUMENTS := $(wildcard README.md CHANGELOG.md LICENSE docs/*.md docs/*/*.svg docs/*/*.bt \
 	$(addprefix examples/,$(addsuffix .[ch],mmio/* virtio-blk/*)))
 
 INSTALLED_HEADERS = $(PUBLIC_HEADERS:include/%=$(DESTDIR)$(INCLUDEDIR)/%)
@@ -64,5 +64,5 @@ uninstall:
 		$(addprefix $(DESTDIR)$(LIBDIR)/,libmapcache.a $(CONFIGURED)) \
 		$(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) libmapcache.wrap)
 	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/cmake/mapcache \
-		$(addprefix $(DESTDIR)$(DOCDIR)/examples/,mmio virtio-blk) \
-		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) 2>/dev/null || true
+		$(addprefix $(DESTDIR)$(DOCDIR)/,docs/bpftrace docs/diagrams docs \
+		examples/mmio examples/virtio-blk examples) $(DESTDIR)$(DOCDIR) 2>/dev/null || true
