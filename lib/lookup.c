@@ -57,9 +57,7 @@ static void lookup_sweep_table(struct mapcache *cache)
 		pthread_mutex_unlock(&stripe->lock);
 	}
 	mapcache_add_relaxed(&cache->table_sweeps, 1);
-	mapcache_store_relaxed(&cache->shared.limit, cache->settings.guest_limit);
-	if (epoch_now(&cache->shared) >> EPOCH_SWEEP_SHIFT != before >> EPOCH_SWEEP_SHIFT)
-		mapcache_store_relaxed(&cache->shared.limit, 0);
+	table_open(&cache->shared, cache->settings.guest_limit, before);
 }
 
 void lookup_open_table(struct mapcache *cache)
