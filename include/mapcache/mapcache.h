@@ -157,7 +157,7 @@ static inline int mapcache_end(struct mapcache_client *client)
 /*
  * A pointer to [gpa, gpa + len), good until the section ends. Only inside a section, only on
  * the client's thread. A hit does not block; a miss maps, which may block as long as Xen does.
- *   EINVAL      len is 0, prot is wrong, or no section is open
+ *   EINVAL      len is 0, prot is wrong, or no section is open (a hit looks at len only)
  *   ERANGE      gpa + len overflows or lies past guest_limit
  *   E2BIG       the range crosses a bucket boundary: use mapcache_read(), _write(), _pin_iov()
  *   EFAULT      there is no memory behind a page of the range (now: ask again later)
