@@ -15,6 +15,7 @@
 
 #include <errno.h>
 
+#include "probe.h"
 #include "stripe.h"
 
 #define FILL_DENSE_CALLS 16 /* map calls in one epoch that make a bucket dense */
@@ -34,6 +35,12 @@ static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_onl
 	mapping->read_only = read_only;
 	fill->mapping = mapping;
 	fill->valid = 0;
+}
+
+/* The gpa of its first byte. */
+static uint64_t fill_bucket(const struct fill *fill)
+{
+	return fill->request->index << fill->cache->settings.bucket_shift;
 }
 
 static uint64_t fill_current(const struct fill *fill)
@@ -195,6 +202,7 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run, boo
 		return fill_release(fill, old, error);
 	}
 	client_count(fill->client, COUNTER_REFRESHED_IN_FRESH_SLOT, 1);
+	PROBE3(refresh, fill->cache, fill_bucket(fill), 1);
 	return fill_finish(fill, old, error);
 }
 
@@ -236,6 +244,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	fill->mapping = mapping;
 	fill->valid = 0;
 	client_count(fill->client, COUNTER_REFRESHED_IN_PLACE, 1);
+	PROBE3(refresh, fill->cache, fill_bucket(fill), 0);
 	return fill_finish(fill, NULL, fill_map(fill, run));
 }
 
@@ -283,15 +292,18 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 	struct fill fill = {
 		.cache = client->cache, .client = client, .stripe = stripe, .request = request
 	};
+	uint64_t gpa = fill_bucket(&fill) + request->offset;
 	int error;
 
 	if (mapping)
 		mapping->busy = 1;
 	pthread_mutex_unlock(&stripe->lock);
 	client_count(client, COUNTER_MISSES, 1);
+	PROBE2(fill_begin, fill.cache, gpa);
 	reclaim_help(fill.cache);
 	error = mapping ? fill_known(&fill, mapping, read_only) : fill_cold(&fill, read_only);
 	if (!error)
 		*pointer = mapping_base(fill.cache, fill.mapping) + request->offset;
+	PROBE3(fill_end, fill.cache, gpa, error);
 	return error;
 }

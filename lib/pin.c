@@ -9,6 +9,7 @@
 #include "access.h"
 #include "mapping.h"
 #include "pin_count.h"
+#include "probe.h"
 
 /* A client's own count goes to the shared one before it could overflow. */
 #define PIN_FOLD (UINT32_C(1) << 31)
@@ -39,6 +40,7 @@ static void *pin_slow(struct mapcache_client *client, uint64_t gpa, size_t *len,
 		return NULL;
 	error = pin_take(client, pointer);
 	mapcache_end_inline(client);
+	PROBE4(pin, client->cache, gpa, *len, error);
 	if (!error)
 		return pointer;
 	errno = -error;
@@ -112,8 +114,9 @@ int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t writ
 	if (mapcache_unlikely(!client || !arena_holds(&client->cache->arena, ptr)))
 		return -EINVAL;
 	own = &client->pins[arena_slot(&client->cache->arena, ptr)];
-	return mapcache_likely(pin_count_release(own)) ? 0
-						       : mapcache_unpin(client->cache, ptr, written);
+	return mapcache_likely(pin_count_release(own))
+		       ? 0
+		       : mapcache_unpin(client->cache, ptr, written);
 }
 
 int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)

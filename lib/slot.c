@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "probe.h"
 #include "section.h"
 #include "stripe.h"
 
@@ -59,6 +60,7 @@ static bool slot_evict_from(struct mapcache *cache, struct stripe *stripe)
 	while (mapping && (mapping->busy || client_pins(cache, mapping)))
 		mapping = stripe_newer(mapping);
 	if (mapping) {
+		PROBE2(evict, cache, mapping->index << cache->settings.bucket_shift);
 		retired_add(cache, stripe, mapping);
 		mapcache_add_relaxed(&cache->evictions, 1);
 		slot_probate(cache, stripe);
