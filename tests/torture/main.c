@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,16 @@
 #define ROUNDS_LEAST UINT64_C(24)
 #define ROUND_MOST UINT64_C(400000) /* accesses */
 #define ROUND_SECONDS 600 /* longer is a standstill */
+
+/* A mapping that went while it was used, or a standstill. */
+static void tell_signal(int number)
+{
+	const char *text = number == SIGALRM ? "FAILED: the round does not end\n"
+					     : "FAILED: memory in use is not mapped\n";
+
+	(void)!write(STDERR_FILENO, text, strlen(text));
+	abort();
+}
 
 static void usage(FILE *file)
 {
@@ -114,6 +125,11 @@ int main(int argc, char **argv)
 	uint64_t rounds, only = UINT64_MAX, started = now_ns();
 
 	parse(&torture, &only, argc, argv);
+	printf("seed %" PRIu64 "\n", torture.seed);
+	fflush(stdout);
+	signal(SIGALRM, tell_signal);
+	signal(SIGSEGV, tell_signal);
+	signal(SIGBUS, tell_signal);
 	rounds = torture.accesses / ROUND_MOST;
 	rounds = rounds > ROUNDS_LEAST ? rounds : ROUNDS_LEAST;
 	for (uint64_t round = 0; round < rounds; round++) {

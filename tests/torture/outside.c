@@ -9,6 +9,8 @@
 
 #include "torture.h"
 
+#define TOOLSTACK_PAUSE_US 300u
+
 static uint64_t toolstack_page(uint64_t *random)
 {
 	uint64_t page;
@@ -124,7 +126,7 @@ void *toolstack_run(void *data)
 		default:
 			retype(domain, page, XENSIM_PAGED_OUT);
 		}
-		pause_us(random_below(&random, 200 + 4 * domain->pace_us));
+		pause_us(random_below(&random, TOOLSTACK_PAUSE_US));
 	}
 	return NULL;
 }
