@@ -32,8 +32,7 @@ struct demu_thread {
 	struct demu *cache;
 };
 
-static struct demu_way *demu_replace(struct demu_thread *thread, struct demu_way *set,
-				     uint64_t gfn)
+static struct demu_way *demu_replace(struct demu_thread *thread, struct demu_way *set, uint64_t gfn)
 {
 	struct demu *cache = thread->cache;
 	struct demu_way *oldest = set;
@@ -45,8 +44,8 @@ static struct demu_way *demu_replace(struct demu_thread *thread, struct demu_way
 			oldest = &set[way];
 	if (oldest->page)
 		cache->backend->unmap(cache->state, oldest->page, 1, 0);
-	oldest->page = cache->backend->map(cache->state, NULL, gfn, 1, PROT_READ | PROT_WRITE,
-					   &error);
+	oldest->page =
+		cache->backend->map(cache->state, NULL, gfn, 1, PROT_READ | PROT_WRITE, &error);
 	oldest->gfn = gfn;
 	if (oldest->page && error) {
 		cache->backend->unmap(cache->state, oldest->page, 1, 0);

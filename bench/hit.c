@@ -17,8 +17,8 @@ static uint64_t hit_buckets(const struct bench *bench)
 	return options_list_maximum(&list);
 }
 
-static void compare(struct bench *bench, const struct operation_results *results,
-		    enum goal direct, enum goal qemu)
+static void compare(struct bench *bench, const struct operation_results *results, enum goal direct,
+		    enum goal qemu)
 {
 	const struct series *ours = operations_series(results, "ours", 1);
 

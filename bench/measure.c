@@ -94,9 +94,9 @@ static void run_thread(struct team *team, unsigned int index, void *data)
 	if (!__atomic_load_n(&run->error, __ATOMIC_RELAXED)) {
 		estimate = warm_up(loop, thread, &workload);
 		team_meet(team);
-		run->ns[index] = time_loop(loop, thread, &workload,
-					   (uint64_t)((double)run->measure->duration_ns /
-						      estimate) + 1);
+		run->ns[index] =
+			time_loop(loop, thread, &workload,
+				  (uint64_t)((double)run->measure->duration_ns / estimate) + 1);
 		if (thread->failures)
 			__atomic_store_n(&run->error, -EFAULT, __ATOMIC_RELAXED);
 	}
