@@ -43,7 +43,8 @@ static void slot_probate(struct mapcache *cache, struct stripe *stripe)
 	struct mapping *mapping = stripe_oldest(stripe);
 
 	for (; mapping && count; count--, mapping = stripe_newer(mapping)) {
-		if (mapping->busy || mapping->probation)
+		/* By itself: what stands beside it in memory is its owner's while it is busy. */
+		if (__atomic_load_n(&mapping->busy, __ATOMIC_RELAXED) || mapping->probation)
 			continue;
 		mapping_unpublish(cache, mapping);
 		mapping->probation = 1;
