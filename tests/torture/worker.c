@@ -145,7 +145,7 @@ static void account(struct worker *worker)
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 	pthread_mutex_lock(&lock);
-	round->checked += worker->witness.checked;
+	__atomic_fetch_add(&round->checked, worker->witness.checked, __ATOMIC_RELAXED);
 	round->refused += worker->witness.refused;
 	histogram_merge(&round->late, &worker->witness.late);
 	round->late_pins += worker->witness.late_pins;
