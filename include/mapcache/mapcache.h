@@ -305,8 +305,15 @@ struct mapcache_stats {
  */
 int mapcache_stats(struct mapcache *cache, struct mapcache_stats *stats);
 
-/* Statistics and every bucket, as text. Any thread. -EINVAL, or -EIO when file failed. */
+/*
+ * Statistics and every bucket, as text for people / as one JSON object for programs. Any
+ * thread; no lock is held while writing.
+ *   -EINVAL     a pointer is NULL
+ *   -ENOMEM     no memory for a copy of what is written; file has a part of it
+ *   -EIO        file failed
+ */
 int mapcache_dump(struct mapcache *cache, FILE *file);
+int mapcache_dump_json(struct mapcache *cache, FILE *file);
 
 #ifdef __cplusplus
 }
