@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <lib/arena.h>
 #include <tests/support/bed.h>
 
 #define BOTH (PROT_READ | PROT_WRITE)
@@ -189,25 +190,30 @@ static void memory_of_other_kinds_gives_an_error(void **state)
 static void a_budget_used_up_by_pins_is_no_memory(void **state)
 {
 	struct bed bed;
-	volatile uint64_t *pins[5];
-	unsigned int pinned = 0;
+	volatile uint64_t *pins[4 + ARENA_SPARES];
+	unsigned int pinned;
 	size_t len = 8;
 
 	(void)state;
-	bed_start(&bed, &(struct rig_options){ .cache = { .bucket_shift = 16,
-							  .max_bytes = 4 << 16,
+	bed_start(&bed, &(struct rig_options){ .cache = { .bucket_shift = 12,
+							  .max_bytes = 4 << 12,
 							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
-	/* The four of the budget, and the client's own. */
-	for (uint64_t bucket = 0; bucket < 5; bucket++)
-		pins[pinned++] = bed_pin(bed.client, bucket << 16);
-	assert_null(mapcache_pin(bed.client, 8 << 16, &len, PROT_READ, 0));
+	/* The four of the budget, and what is kept for clients' own use. */
+	for (pinned = 0; pinned < 4 + ARENA_SPARES; pinned++) {
+		pins[pinned] = mapcache_pin(bed.client, pinned * BED_PAGE, &len, PROT_READ, 0);
+		if (!pins[pinned])
+			break;
+		assert_int_equal(*pins[pinned], bed_value(pinned));
+	}
+	assert_true(pinned >= 4);
+	assert_null(mapcache_pin(bed.client, 200 * BED_PAGE, &len, PROT_READ, 0));
 	assert_int_equal(errno, ENOMEM);
-	assert_int_equal(bed_error(bed.client, 8 << 16, 8, PROT_READ), ENOMEM);
-	for (unsigned int i = 0; i < 5; i++)
-		assert_int_equal(*pins[i], bed_value(i * 16));
+	assert_int_equal(bed_error(bed.client, 200 * BED_PAGE, 8, PROT_READ), ENOMEM);
+	for (unsigned int i = 0; i < pinned; i++)
+		assert_int_equal(*pins[i], bed_value(i));
 	while (pinned-- > 0)
 		assert_int_equal(mapcache_unpin(bed.cache, (void *)pins[pinned], 0), 0);
-	assert_int_equal(bed_read(bed.client, 8 << 16), bed_value(128));
+	assert_int_equal(bed_read(bed.client, 200 * BED_PAGE), bed_value(200));
 	bed_stop(&bed);
 }
 
