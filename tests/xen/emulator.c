@@ -202,6 +202,7 @@ static void handle_event(struct emulator *emulator, uint32_t index)
 		vcpu->answer_ns = test_now_ns() - start;
 	CHECK(answered >= 0);
 	if (answered) {
+		test_progress();
 		vcpu->requests++;
 		CHECK_EQUAL(xenevtchn_notify(vcpu->events, (evtchn_port_t)port), 0);
 	}

@@ -27,6 +27,9 @@ int test_run_all(const struct test *tests, size_t count);
 _Noreturn void test_fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Something came forward: a test that does not for a while is ended as hung. Any thread. */
+void test_progress(void);
+
 void test_sleep_ms(unsigned int ms);
 uint64_t test_now_ns(void);
 
