@@ -5,8 +5,9 @@
  * Small first, whole when it pays. What an INVALIDATE costs its guest afterwards is the
  * mapping work on the way to the next pointer, so:
  *   - a bucket never seen is mapped whole, in one call;
- *   - a stale one is replaced in its slot where little is mapped in it, else the bucket moves
- *     to a fresh slot; either way only the granules asked for are mapped;
+ *   - a stale one is replaced in its slot where little is mapped in it, or little enough to be
+ *     released at once; else the bucket moves to a fresh slot. Either way only the granules
+ *     asked for are mapped;
  *   - a bucket that needed many calls in one epoch is dense: it is mapped whole for the next
  *     few epochs.
  * A kernel mapping is only ever replaced or released whole: Linux refuses to split one.
@@ -20,7 +21,9 @@
 
 #define FILL_DENSE_CALLS 16 /* map calls in one epoch that make a bucket dense */
 #define FILL_DENSE_EPOCHS 8 /* refreshes for which it stays so */
-#define FILL_SMALL 4        /* granules that are replaced where they are */
+#define FILL_SMALL 4        /* stale granules that may stay beside those replaced */
+#define FILL_EMPTY 16       /* granules that are released on the way to a pointer; more of
+			       them are left to reclaim */
 
 /* A mapping, just taken, becomes this bucket's; it is not in the index yet. */
 static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_only)
@@ -252,7 +255,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 static int fill_refresh(struct fill *fill, struct mapping *mapping, uint64_t epoch)
 {
 	const struct settings *settings = &fill->cache->settings;
-	bool little = __builtin_popcountll(mapping->mapped) <= FILL_SMALL;
+	bool little = __builtin_popcountll(mapping->mapped) <= FILL_EMPTY;
 	bool whole;
 
 	if (mapping->calls >= FILL_DENSE_CALLS)
