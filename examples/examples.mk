@@ -44,4 +44,4 @@ $(eval $(call program,$(B)/tests/unit/demo_deaf,\
 	$(XENSIM_LDFLAGS) -Wl$(comma)--wrap=mapcache_invalidate -lpthread))
 
 CHECKS += tests/unit/test_demo.sh
-CHECK_FILES += $(B)/examples/demo $(B)/tests/unit/demo_deaf $(DEMO_SMALL)
+UNIT_FILES += $(B)/examples/demo $(B)/tests/unit/demo_deaf $(DEMO_SMALL)
