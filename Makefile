@@ -32,6 +32,7 @@ SAN ?=
 V ?=
 
 PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
@@ -159,6 +160,7 @@ endef
 PROGRAMS :=    # every program (by the macro above)
 CHECKS :=      # programs and scripts that `make check` runs
 CHECK_FILES := # what those scripts need built first
+UNIT_FILES :=  # the same for scripts in tests/unit
 XEN_CHECKS :=  # programs and scripts for `make check-xen` that `make check` does not run
 ALL :=         # what `make all` builds besides the library
 
@@ -213,9 +215,9 @@ check-xen:
 	+$(Q)$(SUBMAKE) run-check-xen
 
 .PHONY: run-check run-check-unit run-check-xen
-run-check: $(CHECKS) $(CHECK_FILES)
+run-check: $(CHECKS) $(CHECK_FILES) $(UNIT_FILES)
 	@tests/run $(CHECKS)
-run-check-unit: $(UNIT_CHECKS)
+run-check-unit: $(UNIT_CHECKS) $(UNIT_FILES)
 	@tests/run $(UNIT_CHECKS)
 .PHONY: has-xen-checks
 has-xen-checks:

@@ -54,8 +54,8 @@ static uint64_t answer_buckets(const struct bench *bench)
 static void read_until_stopped(struct answer_run *run)
 {
 	const struct contestant *contestant = run->ours->contestant;
-	struct workload_shape shape = measure_shape(run->bench, run->buckets < READ_BUCKETS ?
-								run->buckets : READ_BUCKETS);
+	struct workload_shape shape = measure_shape(
+		run->bench, run->buckets < READ_BUCKETS ? run->buckets : READ_BUCKETS);
 	struct contestant_thread *thread;
 	struct workload workload;
 	int error = workload_open(&workload, &shape);
@@ -214,22 +214,23 @@ static int run_size(struct bench *bench, uint64_t buckets)
 	static struct answer_run run;
 	int error;
 
-	run = (struct answer_run){ .bench = bench, .buckets = buckets,
+	run = (struct answer_run){ .bench = bench,
+				   .buckets = buckets,
 				   .period_ns = CLOCK_MILLISECOND };
 	run.samples = bench->quick ? 100 : 500;
 	config.reclaim_ms = KEEP_MS;
 	/* The stale budget is a quarter of it, and everything may be stale. */
 	config.max_bytes = 8 * buckets * scenario_bucket_bytes(bench) + (UINT64_C(1) << 30);
-	error = lineup_open(&run.lineup, bench, bench->quick ? "ours,qemu" :
-			    "ours,striped,qemu,eager", &config);
+	error = lineup_open(&run.lineup, bench,
+			    bench->quick ? "ours,qemu" : "ours,striped,qemu,eager", &config);
 	if (error)
 		return error;
 	run.ours = lineup_find(&run.lineup, "ours");
 	if (run.ours)
 		error = lineup_populate(run.ours, bench, buckets);
 	for (unsigned int round = 0; round < rounds && !error; round++) {
-		report_progress("answer: %llu buckets, round %u of %u",
-				(unsigned long long)buckets, round + 1, rounds);
+		report_progress("answer: %llu buckets, round %u of %u", (unsigned long long)buckets,
+				round + 1, rounds);
 		if (run.ours)
 			error = round_of_ours(&run);
 		for (unsigned int i = 0; i < run.lineup.count && !error; i++)

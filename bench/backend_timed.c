@@ -19,8 +19,7 @@ static void timed_close(void *state)
 	mapcache_backend_xen.close(state);
 }
 
-static void *timed_map(void *state, void *address, uint64_t gfn, size_t pages, int prot,
-		       int *error)
+static void *timed_map(void *state, void *address, uint64_t gfn, size_t pages, int prot, int *error)
 {
 	return mapcache_backend_xen.map(state, address, gfn, pages, prot, error);
 }

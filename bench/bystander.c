@@ -52,8 +52,7 @@ static void *run(void *argument)
 	uint64_t due = clock_now();
 
 	machine_pin_thread(0);
-	while (!__atomic_load_n(&bystander->stop, __ATOMIC_RELAXED) &&
-	       bystander->count < SAMPLES) {
+	while (!__atomic_load_n(&bystander->stop, __ATOMIC_RELAXED) && bystander->count < SAMPLES) {
 		/* Awake all the time: a timer's own lateness is not what is measured. */
 		while (clock_now() < due)
 			;

@@ -80,8 +80,8 @@ struct contestant {
 	struct mapcache *(*cache)(void *instance);
 };
 
-extern const struct contestant contestant_ours, contestant_eager, contestant_limit,
-	contestant_qemu, contestant_demu, contestant_striped, contestant_raw;
+extern const struct contestant contestant_ours, contestant_eager, contestant_limit, contestant_qemu,
+	contestant_demu, contestant_striped, contestant_raw;
 
 /* NULL when there is none of that name. */
 const struct contestant *contestant_find(const char *name);

@@ -57,8 +57,8 @@ static int limit_open(const struct contestant_config *config, void **instance)
 	result = limit->backend->open(NULL, config->domid, &limit->state);
 	if (result)
 		goto fail;
-	limit->base = limit->backend->map(limit->state, NULL, 0, pages, PROT_READ | PROT_WRITE,
-					  errors);
+	limit->base =
+		limit->backend->map(limit->state, NULL, 0, pages, PROT_READ | PROT_WRITE, errors);
 	if (!limit->base) {
 		result = -errno;
 		limit->backend->close(limit->state);

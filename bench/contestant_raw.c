@@ -2,6 +2,10 @@
 /*
  * raw: no cache. Every access maps what it needs and unmaps it again, as a device model does
  * that maps for each request. The cost that everything else is compared with.
+ *
+ * With a byte budget, touch unmaps what it mapped as many touches ago as fit into the budget:
+ * unmapping what has gone cold costs a fifth more than what was mapped just now, and that is
+ * no cache's fault.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,12 +17,20 @@ struct raw {
 	const struct mapcache_backend *backend;
 	void *state;
 	size_t bucket_pages;
+	size_t kept; /* mappings that touch leaves behind */
+};
+
+struct raw_kept {
+	char *base;
+	size_t pages;
 };
 
 struct raw_thread {
 	struct contestant_thread head;
 	struct raw *cache;
 	int *errors; /* a bucket's worth */
+	struct raw_kept *ring;
+	size_t next;
 };
 
 static inline char *raw_map(struct raw_thread *thread, uint64_t gpa, size_t pages)
@@ -77,6 +89,7 @@ static int raw_open(const struct contestant_config *config, void **instance)
 		return -ENOMEM;
 	cache->backend = config->backend;
 	cache->bucket_pages = (size_t)1 << (config->bucket_shift - 12);
+	cache->kept = config->max_bytes >> config->bucket_shift;
 	error = cache->backend->open(NULL, config->domid, &cache->state);
 	if (error)
 		free(cache);
@@ -98,32 +111,50 @@ static int raw_thread_open(void *instance, struct contestant_thread **thread)
 	struct raw *cache = instance;
 	struct raw_thread *own = aligned_alloc(64, 64);
 	int *errors = calloc(cache->bucket_pages, sizeof(*errors));
+	struct raw_kept *ring = calloc(cache->kept + 1, sizeof(*ring));
 
-	if (!own || !errors) {
+	if (!own || !errors || !ring) {
 		free(own);
 		free(errors);
+		free(ring);
 		return -ENOMEM;
 	}
-	*own = (struct raw_thread){ .cache = cache, .errors = errors };
+	*own = (struct raw_thread){ .cache = cache, .errors = errors, .ring = ring };
 	*thread = &own->head;
 	return 0;
 }
 
+static void raw_unmap_kept(struct raw_thread *thread, struct raw_kept *kept)
+{
+	if (kept->base)
+		raw_unmap(thread, kept->base, kept->pages);
+	kept->base = NULL;
+}
+
 static void raw_thread_close(struct contestant_thread *head)
 {
-	free(((struct raw_thread *)head)->errors);
-	free(head);
+	struct raw_thread *thread = (struct raw_thread *)head;
+
+	for (size_t i = 0; i <= thread->cache->kept; i++)
+		raw_unmap_kept(thread, &thread->ring[i]);
+	free(thread->ring);
+	free(thread->errors);
+	free(thread);
 }
 
 static int raw_touch(struct contestant_thread *head, uint64_t gpa, size_t len)
 {
 	struct raw_thread *thread = (struct raw_thread *)head;
 	size_t pages = ((gpa & 4095) + len + 4095) >> 12;
-	char *base = raw_map(thread, gpa, pages);
+	struct raw_kept *kept = &thread->ring[thread->next];
 
-	if (!base)
+	kept->base = raw_map(thread, gpa, pages);
+	kept->pages = pages;
+	if (!kept->base)
 		return -errno;
-	raw_unmap(thread, base, pages);
+	thread->next = thread->next == thread->cache->kept ? 0 : thread->next + 1;
+	/* The oldest one; without a budget, the one just made. */
+	raw_unmap_kept(thread, &thread->ring[thread->next]);
 	return 0;
 }
 

@@ -48,8 +48,8 @@ static void striped_drop(struct striped *cache, struct striped_stripe *stripe,
 	HASH_DEL(stripe->hash, entry);
 	DL_DELETE(stripe->oldest, entry);
 	stripe->entries--;
-	cache->backend->unmap(cache->state, entry->base,
-			      (size_t)1 << (cache->bucket_shift - 12), 0);
+	cache->backend->unmap(cache->state, entry->base, (size_t)1 << (cache->bucket_shift - 12),
+			      0);
 	free(entry);
 }
 
@@ -205,8 +205,8 @@ static void striped_invalidate(void *instance)
 
 		pthread_mutex_lock(&stripe->mutex);
 		DL_FOREACH_SAFE(stripe->oldest, entry, next)
-			if (!entry->pins)
-				striped_drop(cache, stripe, entry);
+		if (!entry->pins)
+			striped_drop(cache, stripe, entry);
 		pthread_mutex_unlock(&stripe->mutex);
 	}
 }

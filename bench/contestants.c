@@ -5,9 +5,8 @@
 #include <string.h>
 
 const struct contestant *const contestants[] = {
-	&contestant_limit, &contestant_ours, &contestant_striped,
-	&contestant_qemu,  &contestant_demu, &contestant_eager,
-	&contestant_raw,
+	&contestant_limit, &contestant_ours,  &contestant_striped, &contestant_qemu,
+	&contestant_demu,  &contestant_eager, &contestant_raw,
 };
 const unsigned int contestants_count = sizeof(contestants) / sizeof(contestants[0]);
 

@@ -7,41 +7,41 @@
 #include <stdio.h>
 
 /* key, direction, bound, unit, text */
-#define GOALS(X)                                                                              \
-	X(hit_vs_direct_w1, AT_MOST, 2.2, "x", "hit over base + gpa, 1 bucket")               \
-	X(hit_vs_direct_w64, AT_MOST, 2.2, "x", "the same, 64 buckets")                       \
-	X(hit_vs_direct_w1024, AT_MOST, 1.5, "x", "the same, 1024 buckets")                   \
-	X(hit_vs_qemu_w1, AT_LEAST, 15, "x", "QEMU's look-up over a hit, 1 bucket")           \
-	X(hit_vs_qemu_w64, AT_LEAST, 15, "x", "the same, 64 buckets")                         \
-	X(hit_vs_qemu_w1024, AT_LEAST, 25, "x", "the same, 1024 buckets")                     \
-	X(hit_vs_qemu_2t_w64, AT_LEAST, 60, "x", "the same, 64 buckets, 2 threads")           \
-	X(hit_scaling_2t, AT_MOST, 1.1, "x", "hit with 2 threads on a bucket over 1")         \
-	X(pin_vs_qemu, AT_LEAST, 30, "x", "QEMU's lock + unlock over pin + unpin")            \
-	X(pin_scaling_2t, AT_MOST, 1.3, "x", "pin + unpin with 2 threads on a bucket over 1") \
-	X(miss_vs_raw, AT_MOST, 1.05, "x", "miss and eviction over raw map + unmap")          \
-	X(refresh_vs_raw, AT_MOST, 0.08, "x", "first touch of a stale page over raw")         \
-	X(answer_ns_1, AT_MOST, 1000, "ns", "INVALIDATE until answered, 1 bucket")            \
-	X(answer_ns_1024, AT_MOST, 1000, "ns", "the same, 1024 buckets")                      \
-	X(answer_ns_8192, AT_MOST, 1000, "ns", "the same, 8192 buckets, and <= 2 x 1 bucket") \
-	X(answer_hot_ns, AT_MOST, 100, "ns", "the same, back to back")                        \
-	X(answer_vs_qemu_1024, AT_LEAST, 2e4, "x", "QEMU's invalidate over ours, 1024")       \
-	X(answer_vs_qemu_8192, AT_LEAST, 1e5, "x", "the same, 8192")                          \
-	X(storm_hits_p999_ns, AT_MOST, 500, "ns", "p99.9 of hits at 1 kHz")                   \
-	X(storm_throughput_vs_qemu_rings, AT_LEAST, 90, "x", "accesses at 1 kHz over QEMU's") \
-	X(storm_throughput_vs_qemu_uniform, AT_LEAST, 2.2, "x", "the same, all pages")        \
-	X(storm_p999_vs_qemu_rings, AT_LEAST, 250, "x", "QEMU's p99.9 at 1 kHz over ours")    \
-	X(storm100_vs_direct_rings, AT_LEAST, 0.88, "x", "accesses at 100 Hz over base + gpa") \
-	X(stall_max_us_100hz, AT_MOST, 150, "us", "longest stall of a reader at 100 Hz")      \
-	X(release_vs_raw_1024, AT_MOST, 1.3, "x", "reclaim of 1024 over a plain loop")        \
-	X(bystander_p99_us, AT_MOST, 150, "us", "another thread's mmap + munmap meanwhile")   \
-	X(bytes_per_bucket, AT_MOST, 128, "bytes", "library memory a bucket, 8192 mapped")    \
+#define GOALS(X)                                                                                   \
+	X(hit_vs_direct_w1, AT_MOST, 2.2, "x", "hit over base + gpa, 1 bucket")                    \
+	X(hit_vs_direct_w64, AT_MOST, 2.2, "x", "the same, 64 buckets")                            \
+	X(hit_vs_direct_w1024, AT_MOST, 1.5, "x", "the same, 1024 buckets")                        \
+	X(hit_vs_qemu_w1, AT_LEAST, 15, "x", "QEMU's look-up over a hit, 1 bucket")                \
+	X(hit_vs_qemu_w64, AT_LEAST, 15, "x", "the same, 64 buckets")                              \
+	X(hit_vs_qemu_w1024, AT_LEAST, 25, "x", "the same, 1024 buckets")                          \
+	X(hit_vs_qemu_2t_w64, AT_LEAST, 60, "x", "the same, 64 buckets, 2 threads")                \
+	X(hit_scaling_2t, AT_MOST, 1.1, "x", "hit with 2 threads on a bucket over 1")              \
+	X(pin_vs_qemu, AT_LEAST, 30, "x", "QEMU's lock + unlock over pin + unpin")                 \
+	X(pin_scaling_2t, AT_MOST, 1.3, "x", "pin + unpin with 2 threads on a bucket over 1")      \
+	X(miss_vs_raw, AT_MOST, 1.05, "x", "miss and eviction over raw map + unmap")               \
+	X(refresh_vs_raw, AT_MOST, 0.08, "x", "first touch of a stale page over raw")              \
+	X(answer_ns_1, AT_MOST, 1000, "ns", "INVALIDATE until answered, 1 bucket")                 \
+	X(answer_ns_1024, AT_MOST, 1000, "ns", "the same, 1024 buckets")                           \
+	X(answer_ns_8192, AT_MOST, 1000, "ns", "the same, 8192 buckets, and <= 2 x 1 bucket")      \
+	X(answer_hot_ns, AT_MOST, 100, "ns", "the same, back to back")                             \
+	X(answer_vs_qemu_1024, AT_LEAST, 2e4, "x", "QEMU's invalidate over ours, 1024")            \
+	X(answer_vs_qemu_8192, AT_LEAST, 1e5, "x", "the same, 8192")                               \
+	X(storm_hits_p999_ns, AT_MOST, 500, "ns", "p99.9 of hits at 1 kHz")                        \
+	X(storm_throughput_vs_qemu_rings, AT_LEAST, 90, "x", "accesses at 1 kHz over QEMU's")      \
+	X(storm_throughput_vs_qemu_uniform, AT_LEAST, 2.2, "x", "the same, all pages")             \
+	X(storm_p999_vs_qemu_rings, AT_LEAST, 250, "x", "QEMU's p99.9 at 1 kHz over ours")         \
+	X(storm100_vs_direct_rings, AT_LEAST, 0.88, "x", "accesses at 100 Hz over base + gpa")     \
+	X(stall_max_us_100hz, AT_MOST, 150, "us", "longest stall of a reader at 100 Hz")           \
+	X(release_vs_raw_1024, AT_MOST, 1.3, "x", "reclaim of 1024 over a plain loop")             \
+	X(bystander_p99_us, AT_MOST, 150, "us", "another thread's mmap + munmap meanwhile")        \
+	X(bytes_per_bucket, AT_MOST, 128, "bytes", "library memory a bucket, 8192 mapped")         \
 	X(reverse_ns, AT_MOST, 5, "ns", "pointer to address, 1024 pins")
 
 enum goal {
 #define GOAL_NAME(key, direction, bound, unit, text) GOAL_##key,
 	GOALS(GOAL_NAME)
 #undef GOAL_NAME
-	GOAL_COUNT,
+		GOAL_COUNT,
 };
 
 struct goals {

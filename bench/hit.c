@@ -17,8 +17,8 @@ static uint64_t hit_buckets(const struct bench *bench)
 	return options_list_maximum(&list);
 }
 
-static void compare(struct bench *bench, const struct operation_results *results,
-		    enum goal direct, enum goal qemu)
+static void compare(struct bench *bench, const struct operation_results *results, enum goal direct,
+		    enum goal qemu)
 {
 	const struct series *ours = operations_series(results, "ours", 1);
 
@@ -53,6 +53,7 @@ static int hit_run(struct bench *bench)
 	struct operation_plan plan = {
 		.scenario = "hit",
 		.metric = "access",
+		.fastest_metric = "access_fastest",
 		.operation = bench->options.write_percent ? OPERATION_MIXED : OPERATION_READ,
 		.contestants = bench->quick ? "limit,ours,qemu" : "limit,ours,striped,qemu,demu",
 		.working_sets = working_sets(bench),

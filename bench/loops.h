@@ -30,8 +30,8 @@
 #define LOOP_SAFE(access) LOOP_NAME(access)
 #endif
 
-static uint64_t LOOP_NAME(hit_loop)(struct contestant_thread *head,
-				    const struct workload *workload, uint64_t count)
+static uint64_t LOOP_NAME(hit_loop)(struct contestant_thread *head, const struct workload *workload,
+				    uint64_t count)
 {
 	DESIGN_CONTEXT thread = DESIGN_ENTER((LOOP_THREAD *)head);
 	const uint64_t *gpa = workload->gpa;
@@ -61,8 +61,8 @@ static uint64_t LOOP_NAME(mixed_loop)(struct contestant_thread *head,
 }
 
 #if DESIGN_PINS
-static uint64_t LOOP_NAME(pin_loop)(struct contestant_thread *head,
-				    const struct workload *workload, uint64_t count)
+static uint64_t LOOP_NAME(pin_loop)(struct contestant_thread *head, const struct workload *workload,
+				    uint64_t count)
 {
 	DESIGN_CONTEXT thread = DESIGN_ENTER((LOOP_THREAD *)head);
 	const uint64_t *gpa = workload->gpa;

@@ -54,22 +54,25 @@ static uint64_t choose_buckets(struct bench *bench, const struct scenario *scena
 	       !(has_memory(bench, buckets) && has_mappings(bench, buckets)))
 		buckets /= 2;
 	if (!has_memory(bench, buckets)) {
-		fprintf(stderr, "mapcache-bench: %s needs %llu MiB of memory, %llu MiB are "
-			"available; choose a smaller --working-set\n", scenario->name,
-			(unsigned long long)(memory_needed(bench, buckets) >> 20),
+		fprintf(stderr,
+			"mapcache-bench: %s needs %llu MiB of memory, %llu MiB are "
+			"available; choose a smaller --working-set\n",
+			scenario->name, (unsigned long long)(memory_needed(bench, buckets) >> 20),
 			(unsigned long long)(bench->machine.memory_available >> 20));
 		return 0;
 	}
 	if (!has_mappings(bench, buckets)) {
-		fprintf(stderr, "mapcache-bench: %s needs %llu kernel mappings, vm.max_map_count "
-			"allows %llu; choose a smaller --working-set\n", scenario->name,
-			(unsigned long long)mappings_needed(buckets),
+		fprintf(stderr,
+			"mapcache-bench: %s needs %llu kernel mappings, vm.max_map_count "
+			"allows %llu; choose a smaller --working-set\n",
+			scenario->name, (unsigned long long)mappings_needed(buckets),
 			(unsigned long long)bench->machine.mappings_limit);
 		return 0;
 	}
 	if (buckets < wanted) {
 		bench->buckets_limit = buckets;
-		fprintf(stderr, "mapcache-bench: too little memory or too few kernel mappings: "
+		fprintf(stderr,
+			"mapcache-bench: too little memory or too few kernel mappings: "
 			"working sets of more than %llu buckets are left out\n",
 			(unsigned long long)buckets);
 	}
@@ -99,11 +102,13 @@ static int write_json(const struct bench *bench, const char *path)
 		return -errno;
 	fprintf(file, "{\n");
 	goals_print_json(&bench->goals, file);
-	fprintf(file, "  \"environment\": {\"version\": \"%s\", \"platform\": \"%s\", "
+	fprintf(file,
+		"  \"environment\": {\"version\": \"%s\", \"platform\": \"%s\", "
 		"\"processor\": \"%s\", \"cpus\": %u, \"kernel\": \"%s\", \"timer_ns\": %.2f, "
-		"\"seed\": %llu, \"bucket_shift\": %u},\n", mapcache_version(), guest_platform,
-		machine->processor, machine->cpus, machine->kernel, machine->timer_ns,
-		(unsigned long long)bench->options.seed, bench->options.bucket_shift);
+		"\"seed\": %llu, \"bucket_shift\": %u},\n",
+		mapcache_version(), guest_platform, machine->processor, machine->cpus,
+		machine->kernel, machine->timer_ns, (unsigned long long)bench->options.seed,
+		bench->options.bucket_shift);
 	fprintf(file, "  \"results\": ");
 	report_print_json(&bench->report, file);
 	fprintf(file, "\n}\n");
@@ -149,8 +154,7 @@ static int run(struct bench *bench, const struct scenario *scenario)
 	describe(bench, buckets);
 	report_progress("making a guest of %llu MiB",
 			(unsigned long long)(buckets * scenario_bucket_bytes(bench) >> 20));
-	error = guest_open(&bench->guest, buckets * scenario_bucket_bytes(bench),
-			   &bench->options);
+	error = guest_open(&bench->guest, buckets * scenario_bucket_bytes(bench), &bench->options);
 	if (error)
 		return scenario_error("the guest", error);
 	error = scenario->run(bench);

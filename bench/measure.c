@@ -11,6 +11,9 @@
 /* Small enough to stay in the first cache, large enough that no predictor learns it. */
 #define ADDRESSES 4096
 #define WARM_UP 8192
+/* A contestant for which these are many is warm sooner. */
+#define WARM_UP_CHUNK 256
+#define WARM_UP_NS (5 * CLOCK_MILLISECOND)
 
 struct run {
 	const struct lineup_entry *entry;
@@ -55,6 +58,21 @@ static double time_loop(timed_loop loop, struct contestant_thread *thread,
 	return (double)(clock_now() - begin) / (double)count;
 }
 
+/* Returns what one operation is likely to take. */
+static double warm_up(timed_loop loop, struct contestant_thread *thread,
+		      const struct workload *workload)
+{
+	uint64_t begin = clock_now();
+	double estimate = 0;
+
+	for (unsigned int done = 0; done < WARM_UP && clock_now() - begin < WARM_UP_NS;
+	     done += WARM_UP_CHUNK)
+		estimate = time_loop(loop, thread, workload, WARM_UP_CHUNK);
+	if (estimate * WARM_UP < WARM_UP_NS)
+		estimate = time_loop(loop, thread, workload, WARM_UP);
+	return estimate > 0.2 ? estimate : 0.2;
+}
+
 static void run_thread(struct team *team, unsigned int index, void *data)
 {
 	struct run *run = data;
@@ -74,11 +92,11 @@ static void run_thread(struct team *team, unsigned int index, void *data)
 		__atomic_store_n(&run->error, error, __ATOMIC_RELAXED);
 	team_meet(team);
 	if (!__atomic_load_n(&run->error, __ATOMIC_RELAXED)) {
-		estimate = time_loop(loop, thread, &workload, WARM_UP);
+		estimate = warm_up(loop, thread, &workload);
 		team_meet(team);
-		run->ns[index] = time_loop(loop, thread, &workload,
-					   (uint64_t)((double)run->measure->duration_ns /
-						      (estimate > 0.2 ? estimate : 0.2)) + 1);
+		run->ns[index] =
+			time_loop(loop, thread, &workload,
+				  (uint64_t)((double)run->measure->duration_ns / estimate) + 1);
 		if (thread->failures)
 			__atomic_store_n(&run->error, -EFAULT, __ATOMIC_RELAXED);
 	}

@@ -27,8 +27,7 @@ static uint64_t miss_buckets(const struct bench *bench)
 	return TOUCHED;
 }
 
-static int touch_some(struct bench *bench, struct miss_run *run, unsigned int which,
-		      uint64_t count)
+static int touch_some(struct bench *bench, struct miss_run *run, unsigned int which, uint64_t count)
 {
 	struct lineup_entry *entry = &run->lineup.entries[which];
 	uint64_t bytes = scenario_bucket_bytes(bench), begin = clock_now(), now = begin, before;
@@ -70,7 +69,8 @@ static void report(struct bench *bench, struct miss_run *run)
 		for (unsigned int p = 0; p < 4; p++) {
 			row.metric = percentiles[p].name;
 			row.value = (double)histogram_percentile(&run->histogram[i],
-								 percentiles[p].percent) / 1000;
+								 percentiles[p].percent) /
+				    1000;
 			report_add(&bench->report, &row);
 		}
 	}

@@ -53,6 +53,9 @@ static void report_results(struct bench *bench, const struct operation_plan *pla
 			};
 
 			report_add(&bench->report, &out);
+			out.metric = plan->fastest_metric;
+			out.value = series_minimum(series);
+			report_add(&bench->report, &out);
 		}
 	}
 }
@@ -77,8 +80,7 @@ static void release_all(struct bench *bench, struct lineup *lineup, uint64_t buc
 {
 	for (unsigned int i = 0; i < lineup->count; i++)
 		if (!lineup->entries[i].contestant->keeps_no_pins)
-			lineup_release(&lineup->entries[i], bench, buckets,
-				       pointers + i * buckets);
+			lineup_release(&lineup->entries[i], bench, buckets, pointers + i * buckets);
 	free(pointers);
 }
 
@@ -92,7 +94,8 @@ static int prepare(struct bench *bench, const struct operation_plan *plan, struc
 		config.max_bytes = config.guest_bytes * bench->options.resident_percent / 100;
 	error = lineup_open(lineup, bench, plan->contestants, &config);
 	for (unsigned int i = 0; i < lineup->count && !error; i++) {
-		if (plan->operation == OPERATION_PIN && lineup->entries[i].contestant->keeps_no_pins)
+		if (plan->operation == OPERATION_PIN &&
+		    lineup->entries[i].contestant->keeps_no_pins)
 			error = scenario_error("this contestant has no pins", -ENOTSUP);
 		else
 			error = lineup_populate(&lineup->entries[i], bench, buckets);
@@ -100,8 +103,7 @@ static int prepare(struct bench *bench, const struct operation_plan *plan, struc
 	return error;
 }
 
-static int run_working_set(struct bench *bench, const struct operation_plan *plan,
-			   uint64_t buckets)
+static int run_working_set(struct bench *bench, const struct operation_plan *plan, uint64_t buckets)
 {
 	uint64_t held = plan->keep_pinned ? buckets : buckets * bench->options.pinned_percent / 100;
 	struct operation_results *results = calloc(1, sizeof(*results));

@@ -14,7 +14,7 @@ struct operation_results {
 };
 
 struct operation_plan {
-	const char *scenario, *metric;
+	const char *scenario, *metric, *fastest_metric; /* median and minimum of rounds */
 	enum operation operation;
 	const char *contestants;
 	struct option_list working_sets, threads;

@@ -67,8 +67,8 @@ static const struct option long_options[] = {
 };
 
 static const char *const pattern_names[PATTERN_COUNT] = {
-	[PATTERN_UNIFORM] = "uniform",     [PATTERN_RINGS] = "rings",
-	[PATTERN_STRADDLE] = "straddle",   [PATTERN_SCATTERED] = "scattered",
+	[PATTERN_UNIFORM] = "uniform",   [PATTERN_RINGS] = "rings",
+	[PATTERN_STRADDLE] = "straddle", [PATTERN_SCATTERED] = "scattered",
 	[PATTERN_RUNS] = "runs",
 };
 static const char *const distribution_names[] = { "uniform", "zipf" };
@@ -254,8 +254,10 @@ static bool check_together(const struct options *options)
 {
 	if (options->granule_shift && (options->granule_shift > options->bucket_shift ||
 				       options->granule_shift + 6 < options->bucket_shift)) {
-		fprintf(stderr, "mapcache-bench: --granule-shift must lie between --bucket-shift "
-				"- 6 and --bucket-shift (%u)\n", options->bucket_shift);
+		fprintf(stderr,
+			"mapcache-bench: --granule-shift must lie between --bucket-shift "
+			"- 6 and --bucket-shift (%u)\n",
+			options->bucket_shift);
 		return false;
 	}
 	return true;
@@ -265,8 +267,12 @@ bool options_parse(struct options *options, int argc, char **argv, int *status)
 {
 	int code, index = 0;
 
-	*options = (struct options){ .skew = 0.99, .bucket_shift = 20, .cost_unit_ns = 1000,
-				     .resident_percent = 1000, .seed = 1, .pattern = PATTERN_UNIFORM };
+	*options = (struct options){ .skew = 0.99,
+				     .bucket_shift = 20,
+				     .cost_unit_ns = 1000,
+				     .resident_percent = 1000,
+				     .seed = 1,
+				     .pattern = PATTERN_UNIFORM };
 	*status = 2;
 	while ((code = getopt_long(argc, argv, "h", long_options, &index)) != -1) {
 		if (code == OPTION_HELP) {

@@ -48,7 +48,7 @@ struct options {
 	bool no_populate;
 	uint64_t seed;
 	uint32_t rounds;
-	uint32_t duration_ms; /* of one contestant in one round */
+	uint32_t duration_ms;    /* of one contestant in one round */
 	const char *contestants; /* comma-separated names */
 	uint32_t domid;          /* real Xen only */
 	const char *json;

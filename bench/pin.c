@@ -22,8 +22,8 @@ static void conclude(struct bench *bench, const struct operation_results *result
 	const struct series *ours = operations_series(results, "ours", 1);
 
 	if (results->buckets == 1)
-		operations_ratio(bench, GOAL_pin_scaling_2t,
-				 operations_series(results, "ours", 2), ours);
+		operations_ratio(bench, GOAL_pin_scaling_2t, operations_series(results, "ours", 2),
+				 ours);
 	if (results->buckets == 64)
 		operations_ratio(bench, GOAL_pin_vs_qemu, operations_series(results, "qemu", 1),
 				 ours);
@@ -35,6 +35,7 @@ static int pin_run(struct bench *bench)
 	struct operation_plan plan = {
 		.scenario = "pin",
 		.metric = "pin_unpin",
+		.fastest_metric = "pin_unpin_fastest",
 		.operation = OPERATION_PIN,
 		.contestants = bench->quick ? "ours,qemu" : "ours,striped,qemu",
 		.working_sets = working_sets(bench),

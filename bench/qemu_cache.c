@@ -50,9 +50,9 @@ static bool entry_map(struct qemu_cache *cache, struct qemu_entry *entry, uint64
 		entry_unmap(cache, entry);
 	entry->valid = calloc((pages + 63) / 64, sizeof(*entry->valid));
 	if (errors && entry->valid)
-		entry->base = cache->backend->map(cache->state, NULL,
-						  index << (cache->bucket_shift - 12), pages,
-						  PROT_READ | PROT_WRITE, errors);
+		entry->base =
+			cache->backend->map(cache->state, NULL, index << (cache->bucket_shift - 12),
+					    pages, PROT_READ | PROT_WRITE, errors);
 	if (!entry->base) {
 		free(entry->valid);
 		entry->valid = NULL;
@@ -145,8 +145,7 @@ void *qemu_cache_map_locked(struct qemu_cache *cache, uint64_t gpa, uint64_t siz
 	return lock && !pin_insert(cache, entry, pointer) ? NULL : pointer;
 }
 
-void *qemu_cache_map(struct qemu_cache *cache, uint64_t gpa, uint64_t size, bool lock,
-		     bool *missed)
+void *qemu_cache_map(struct qemu_cache *cache, uint64_t gpa, uint64_t size, bool lock, bool *missed)
 {
 	void *pointer;
 

@@ -15,8 +15,8 @@
 #include <mapcache/backend.h>
 
 struct qemu_entry {
-	uint64_t index; /* bucket */
-	char *base;     /* NULL: nothing is mapped */
+	uint64_t index;  /* bucket */
+	char *base;      /* NULL: nothing is mapped */
 	uint64_t *valid; /* a bit a page */
 	uint32_t locks;
 	uint64_t size; /* bytes, whole buckets */

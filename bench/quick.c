@@ -6,8 +6,8 @@
 #include "bench/scenario.h"
 
 static const struct scenario *const all[] = {
-	&scenario_hit,	  &scenario_pin,     &scenario_miss,	 &scenario_refresh,
-	&scenario_answer, &scenario_storm,   &scenario_release,	 &scenario_reverse,
+	&scenario_hit,       &scenario_pin,        &scenario_miss,    &scenario_refresh,
+	&scenario_answer,    &scenario_storm,      &scenario_release, &scenario_reverse,
 	&scenario_footprint, &scenario_throughput, &scenario_scale,
 };
 /* The last two give no figure that has a goal. */
@@ -52,10 +52,13 @@ static void run_scenarios(struct bench *bench, unsigned int count)
 		uint64_t begin = clock_now();
 
 		(void)all[i]->run(bench);
-		report_add(&bench->report, &(struct report_row){
-			.scenario = all[i]->name, .contestant = "all", .variant = "all",
-			.metric = "took", .unit = "s",
-			.value = (double)(clock_now() - begin) / 1e9 });
+		report_add(&bench->report,
+			   &(struct report_row){ .scenario = all[i]->name,
+						 .contestant = "all",
+						 .variant = "all",
+						 .metric = "took",
+						 .unit = "s",
+						 .value = (double)(clock_now() - begin) / 1e9 });
 	}
 	report_progress(NULL);
 }

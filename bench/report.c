@@ -73,12 +73,14 @@ void report_print_json(const struct report *report, FILE *file)
 	fprintf(file, "[");
 	for (unsigned int i = 0; i < report->count; i++) {
 		row = &report->rows[i];
-		fprintf(file, "%s\n    {\"scenario\": \"%s\", \"contestant\": \"%s\", "
-			      "\"variant\": \"%s\", \"buckets\": %llu, \"threads\": %u, "
-			      "\"rate\": %u, \"metric\": \"%s\", \"value\": %.6g, "
-			      "\"unit\": \"%s\"}", i ? "," : "", row->scenario, row->contestant,
-			row->variant, (unsigned long long)row->buckets, row->threads, row->rate,
-			row->metric, row->value, row->unit);
+		fprintf(file,
+			"%s\n    {\"scenario\": \"%s\", \"contestant\": \"%s\", "
+			"\"variant\": \"%s\", \"buckets\": %llu, \"threads\": %u, "
+			"\"rate\": %u, \"metric\": \"%s\", \"value\": %.6g, "
+			"\"unit\": \"%s\"}",
+			i ? "," : "", row->scenario, row->contestant, row->variant,
+			(unsigned long long)row->buckets, row->threads, row->rate, row->metric,
+			row->value, row->unit);
 	}
 	fprintf(file, "\n  ]");
 }

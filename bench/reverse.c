@@ -34,8 +34,8 @@ static char **draw_pointers(const struct bench *bench, void **pinned, uint64_t p
 	uint64_t random = bench->options.seed, bytes = scenario_bucket_bytes(bench);
 
 	for (uint64_t i = 0; pointers && i < POINTERS; i++)
-		pointers[i] = (char *)pinned[random_below(&random, pins)] +
-			      random_below(&random, bytes);
+		pointers[i] =
+			(char *)pinned[random_below(&random, pins)] + random_below(&random, bytes);
 	return pointers;
 }
 
@@ -71,10 +71,14 @@ static int measure(struct bench *bench, struct lineup_entry *ours, char *const *
 			return scenario_error("a pinned pointer was not found", -ENOENT);
 		series_add(&series, ns);
 	}
-	report_add(&bench->report, &(struct report_row){
-		.scenario = "reverse", .contestant = "ours", .variant = "uniform",
-		.buckets = pins, .threads = 1, .metric = "pointer_to_gpa", .unit = "ns",
-		.value = series_median(&series) });
+	report_add(&bench->report, &(struct report_row){ .scenario = "reverse",
+							 .contestant = "ours",
+							 .variant = "uniform",
+							 .buckets = pins,
+							 .threads = 1,
+							 .metric = "pointer_to_gpa",
+							 .unit = "ns",
+							 .value = series_median(&series) });
 	if (pins == 1024)
 		goals_set(&bench->goals, GOAL_reverse_ns, series_median(&series));
 	return 0;

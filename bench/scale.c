@@ -26,6 +26,7 @@ static int run_threads(struct bench *bench)
 	struct operation_plan plan = {
 		.scenario = "scale",
 		.metric = "access",
+		.fastest_metric = "access_fastest",
 		.operation = bench->options.write_percent ? OPERATION_MIXED : OPERATION_READ,
 		.contestants = "limit,ours,striped,qemu",
 		.working_sets = options_list(&bench->options.working_sets, 1, buckets),

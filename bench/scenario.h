@@ -17,7 +17,7 @@ struct bench {
 	struct guest guest;
 	struct report report;
 	struct goals goals;
-	bool quick; /* the smallest run that gives every figure */
+	bool quick;             /* the smallest run that gives every figure */
 	uint64_t buckets_limit; /* larger working sets are left out; 0: none are */
 };
 

@@ -8,9 +8,9 @@
 #include "bench/contestant.h"
 
 static const struct scenario *const scenarios[] = {
-	&scenario_hit,	      &scenario_pin,	  &scenario_miss,    &scenario_refresh,
-	&scenario_answer,     &scenario_storm,	  &scenario_release, &scenario_throughput,
-	&scenario_reverse,    &scenario_footprint, &scenario_scale,  &scenario_quick,
+	&scenario_hit,     &scenario_pin,       &scenario_miss,    &scenario_refresh,
+	&scenario_answer,  &scenario_storm,     &scenario_release, &scenario_throughput,
+	&scenario_reverse, &scenario_footprint, &scenario_scale,   &scenario_quick,
 	&scenario_full,
 };
 #define COUNT (sizeof(scenarios) / sizeof(scenarios[0]))

@@ -111,6 +111,7 @@ int storm_run(const struct lineup_entry *entry, const struct storm *storm,
 	}
 	histogram_merge(&result->all, &result->hits);
 	histogram_merge(&result->all, &result->misses);
+	result->elapsed_ns = state.elapsed_ns;
 	if (state.elapsed_ns)
 		result->accesses_per_second = (double)accesses * 1e9 / (double)state.elapsed_ns;
 	free(state.readers);

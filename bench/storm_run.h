@@ -16,8 +16,9 @@ struct storm {
 struct storm_result {
 	double accesses_per_second; /* of all readers */
 	struct histogram hits, misses, all;
-	struct histogram answers; /* ns of the INVALIDATE calls themselves */
+	struct histogram answers;  /* ns of the INVALIDATE calls themselves */
 	struct histogram lateness; /* from the time they were due until they were answered */
+	uint64_t elapsed_ns;
 	uint64_t behind; /* answered after the next one had come due */
 };
 

@@ -71,7 +71,8 @@ static uint64_t draw_page(const struct workload_shape *shape, uint64_t bucket, u
 
 int workload_open(struct workload *workload, const struct workload_shape *shape)
 {
-	uint64_t random = shape->seed + shape->stream * UINT64_C(0x632be59bd9b4e019), bucket, page, offset;
+	uint64_t random = shape->seed + shape->stream * UINT64_C(0x632be59bd9b4e019), bucket, page,
+		 offset;
 	double *zipf = NULL;
 
 	workload->gpa = malloc(shape->addresses * sizeof(*workload->gpa));

@@ -38,5 +38,10 @@ $(DEMO_SMALL): examples/demo/make-image
 	@mkdir -p $(@D)
 	$(Q)examples/demo/make-image $@ 8 >/dev/null
 
+# A demo whose device model ignores INVALIDATE: the control.
+$(eval $(call program,$(B)/tests/unit/demo_deaf,\
+	tests/unit/demo_deaf.c $(DEMO_SOURCES) $(VIRTIO_BLK),$(LIBMAPCACHE_INTERNAL) $(LIBXENSIM),\
+	$(XENSIM_LDFLAGS) -Wl$(comma)--wrap=mapcache_invalidate -lpthread))
+
 CHECKS += tests/unit/test_demo.sh
-CHECK_FILES += $(B)/examples/demo $(DEMO_SMALL)
+UNIT_FILES += $(B)/examples/demo $(B)/tests/unit/demo_deaf $(DEMO_SMALL)

@@ -15,6 +15,7 @@
 #include "grace.h"
 #include "mapping.h"
 #include "pin_count.h"
+#include "section.h"
 
 static size_t client_pins_bytes(const struct mapcache *cache)
 {
@@ -76,17 +77,26 @@ void client_fold(struct mapcache_client *client, uint64_t slot)
 	pin_count_fold(&client->pins[slot], &mapping_at(client->cache, slot)->shared_pins);
 }
 
-/* The spare slot goes back; to its pinners first, if there are any. */
-static void client_give_spare(struct mapcache *cache, struct mapping *spare)
+/*
+ * What is in the spare slot goes, to its pinners first, if there are any: nobody else would find
+ * it when it is stale (E). The client gets an empty one for the next time.
+ */
+void client_give_spare(struct mapcache_client *client)
 {
+	struct mapcache *cache = client->cache;
+	struct mapping *spare = client->spare;
+
 	if (!spare)
 		return;
+	client->spare = NULL;
 	if (client_pins(cache, spare)) {
 		retired_push(cache, spare, spare->mapped);
-		return;
+	} else {
+		account_retire(cache, mapcache_load_relaxed(&spare->epoch),
+			       mapping_bytes(cache, spare));
+		slot_put(cache, spare);
 	}
-	account_retire(cache, mapcache_load_relaxed(&spare->epoch), mapping_bytes(cache, spare));
-	slot_put(cache, spare);
+	client->spare = arena_take_spare(&cache->arena);
 }
 
 int mapcache_client_close(struct mapcache_client *client)
@@ -116,7 +126,8 @@ int mapcache_client_close(struct mapcache_client *client)
 	cache->clients.count--;
 	pthread_mutex_unlock(&cache->clients.lock);
 
-	client_give_spare(cache, client->spare);
+	if (client->spare)
+		slot_put(cache, client->spare);
 	munmap(client->pins, client_pins_bytes(cache));
 	free(client->error);
 	free(client);

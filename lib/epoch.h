@@ -51,8 +51,10 @@ static inline uint64_t epoch_invalidate(struct mapcache_shared *shared)
 {
 	uint64_t epoch = epoch_of(mapcache_add_release(&shared->stamp, 1) + 1);
 
-	if (mapcache_unlikely((epoch & ((UINT64_C(1) << EPOCH_SWEEP_SHIFT) - 1)) == 0))
+	if (mapcache_unlikely((epoch & ((UINT64_C(1) << EPOCH_SWEEP_SHIFT) - 1)) == 0)) {
+		mapcache_fence_seq_cst(); /* pairs with the fence in table_open() */
 		mapcache_store_relaxed(&shared->limit, 0);
+	}
 	return epoch;
 }
 

@@ -5,8 +5,9 @@
  * Small first, whole when it pays. What an INVALIDATE costs its guest afterwards is the
  * mapping work on the way to the next pointer, so:
  *   - a bucket never seen is mapped whole, in one call;
- *   - a stale one is replaced in its slot where little is mapped in it, else the bucket moves
- *     to a fresh slot; either way only the granules asked for are mapped;
+ *   - a stale one is replaced in its slot where little is mapped in it, or little enough to be
+ *     released at once; else the bucket moves to a fresh slot. Either way only the granules
+ *     asked for are mapped;
  *   - a bucket that needed many calls in one epoch is dense: it is mapped whole for the next
  *     few epochs.
  * A kernel mapping is only ever replaced or released whole: Linux refuses to split one.
@@ -15,11 +16,15 @@
 
 #include <errno.h>
 
+#include "probe.h"
 #include "stripe.h"
 
 #define FILL_DENSE_CALLS 16 /* map calls in one epoch that make a bucket dense */
 #define FILL_DENSE_EPOCHS 8 /* refreshes for which it stays so */
-#define FILL_SMALL 4        /* granules that are replaced where they are */
+#define FILL_SMALL 4        /* stale granules that may stay beside those replaced */
+#define FILL_EMPTY                                                                                 \
+	16 /* granules that are released on the way to a pointer; more of
+			       them are left to reclaim */
 
 /* A mapping, just taken, becomes this bucket's; it is not in the index yet. */
 static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_only)
@@ -34,6 +39,12 @@ static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_onl
 	mapping->read_only = read_only;
 	fill->mapping = mapping;
 	fill->valid = 0;
+}
+
+/* The gpa of its first byte. */
+static uint64_t fill_bucket(const struct fill *fill)
+{
+	return fill->request->index << fill->cache->settings.bucket_shift;
 }
 
 static uint64_t fill_current(const struct fill *fill)
@@ -176,7 +187,7 @@ static int fill_cold(struct fill *fill, bool read_only)
 /* The bucket leaves its slot, to its pinners and to reclaim, for a fresh one. */
 static int fill_move(struct fill *fill, struct mapping *old, struct run run, bool read_only)
 {
-	bool whole = run.count == fill->cache->settings.granules;
+	bool whole = run.count == fill->cache->settings.granules, fresh;
 	struct mapping *mapping;
 	int error;
 
@@ -186,13 +197,16 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run, boo
 	fill_adopt(fill, mapping, read_only);
 	mapping->dense = old->dense;
 	error = fill_map(fill, run);
-	if (error && !(whole && fill_usable(fill))) {
+	/* One that fails has nothing to offer that an old one of this epoch has not. */
+	fresh = mapcache_load_relaxed(&old->epoch) < mapcache_load_relaxed(&mapping->epoch);
+	if (error && !(whole && fresh && fill_usable(fill))) {
 		account_retire(fill->cache, mapcache_load_relaxed(&mapping->epoch),
 			       mapping_bytes(fill->cache, mapping));
 		slot_put(fill->cache, mapping);
 		return fill_release(fill, old, error);
 	}
 	client_count(fill->client, COUNTER_REFRESHED_IN_FRESH_SLOT, 1);
+	PROBE3(refresh, fill->cache, fill_bucket(fill), 1);
 	return fill_finish(fill, old, error);
 }
 
@@ -234,6 +248,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	fill->mapping = mapping;
 	fill->valid = 0;
 	client_count(fill->client, COUNTER_REFRESHED_IN_PLACE, 1);
+	PROBE3(refresh, fill->cache, fill_bucket(fill), 0);
 	return fill_finish(fill, NULL, fill_map(fill, run));
 }
 
@@ -241,7 +256,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 static int fill_refresh(struct fill *fill, struct mapping *mapping, uint64_t epoch)
 {
 	const struct settings *settings = &fill->cache->settings;
-	bool little = __builtin_popcountll(mapping->mapped) <= FILL_SMALL;
+	bool little = __builtin_popcountll(mapping->mapped) <= FILL_EMPTY;
 	bool whole;
 
 	if (mapping->calls >= FILL_DENSE_CALLS)
@@ -281,15 +296,18 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 	struct fill fill = {
 		.cache = client->cache, .client = client, .stripe = stripe, .request = request
 	};
+	uint64_t gpa = fill_bucket(&fill) + request->offset;
 	int error;
 
 	if (mapping)
 		mapping->busy = 1;
 	pthread_mutex_unlock(&stripe->lock);
 	client_count(client, COUNTER_MISSES, 1);
+	PROBE2(fill_begin, fill.cache, gpa);
 	reclaim_help(fill.cache);
 	error = mapping ? fill_known(&fill, mapping, read_only) : fill_cold(&fill, read_only);
 	if (!error)
 		*pointer = mapping_base(fill.cache, fill.mapping) + request->offset;
+	PROBE3(fill_end, fill.cache, gpa, error);
 	return error;
 }

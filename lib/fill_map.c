@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "probe.h"
+
 static uint64_t fill_bytes(const struct fill *fill, unsigned int granules)
 {
 	return (uint64_t)granules << fill->cache->settings.granule_shift;
@@ -78,9 +80,11 @@ int fill_map(struct fill *fill, struct run run)
 	if (!source_map(cache, address, gpa, pages, prot, fill->client->error)) {
 		error = errno ? -errno : -ENOMEM;
 		client_count(fill->client, COUNTER_MAP_ERRORS, 1);
+		PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, error);
 		fill_undo(fill, run);
 		return error;
 	}
+	PROBE4(map, cache, gfn, pages, 0);
 	mapping_cover(cache, mapping, run);
 	fill_count(fill, pages);
 	error = mapping_note(cache, mapping, run, fill->client->error, &fill->valid);

@@ -2,6 +2,7 @@
 /* The answer to INVALIDATE, the same for a range, and waiting for those who were before it. */
 #include <errno.h>
 
+#include "probe.h"
 #include "stripe.h"
 
 #define DRAIN_PAUSE_FIRST UINT64_C(20000) /* ns */
@@ -9,7 +10,10 @@
 
 uint64_t mapcache_invalidate(struct mapcache *cache)
 {
-	return epoch_invalidate(&cache->shared);
+	uint64_t epoch = epoch_invalidate(&cache->shared);
+
+	PROBE2(invalidate, cache, epoch);
+	return epoch;
 }
 
 uint64_t mapcache_epoch(struct mapcache *cache)
@@ -65,6 +69,7 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 		return -EINVAL;
 	if (gpa + len - 1 < gpa)
 		return -ERANGE;
+	PROBE3(invalidate_range, cache, gpa, len);
 	mapcache_add_relaxed(&cache->range_invalidates, 1);
 	if (gpa >= cache->settings.guest_limit)
 		return 0;

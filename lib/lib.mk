@@ -6,7 +6,9 @@ LIBMAPCACHE_SOURCES := $(sort $(wildcard lib/*.c))
 
 $(call objects,$(LIBMAPCACHE_SOURCES)): EXTRA_CFLAGS = -Wconversion -Wshadow
 
-$(eval $(call joined_archive,$(LIBMAPCACHE),$(LIBMAPCACHE_SOURCES),mapcache_*))
+# _.stapsdt.base is every object's with static probes: the linker keeps one for all, and a local
+# one would be lost where the program has probes of its own.
+$(eval $(call joined_archive,$(LIBMAPCACHE),$(LIBMAPCACHE_SOURCES),mapcache_* _.stapsdt.base))
 
 # The same objects with their internal names, for tests of single parts.
 $(eval $(call archive,$(LIBMAPCACHE_INTERNAL),$(LIBMAPCACHE_SOURCES)))

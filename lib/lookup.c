@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "fill.h"
+#include "probe.h"
 #include "stripe.h"
 
 /* Times that others may get in between before the caller is told to come back. */
@@ -57,9 +58,7 @@ static void lookup_sweep_table(struct mapcache *cache)
 		pthread_mutex_unlock(&stripe->lock);
 	}
 	mapcache_add_relaxed(&cache->table_sweeps, 1);
-	mapcache_store_relaxed(&cache->shared.limit, cache->settings.guest_limit);
-	if (epoch_now(&cache->shared) >> EPOCH_SWEEP_SHIFT != before >> EPOCH_SWEEP_SHIFT)
-		mapcache_store_relaxed(&cache->shared.limit, 0);
+	table_open(&cache->shared, cache->settings.guest_limit, before);
 }
 
 void lookup_open_table(struct mapcache *cache)
@@ -122,6 +121,11 @@ static bool lookup_refused(int error)
 	return error < 0 && error != -EAGAIN && error != -ENOMEM && error != -ESRCH;
 }
 
+static uint64_t lookup_gpa(const struct mapcache *cache, const struct request *request)
+{
+	return (request->index << cache->settings.bucket_shift) + request->offset;
+}
+
 int lookup_slow(struct mapcache_client *client, const struct request *request, void **pointer)
 {
 	bool read_only = false;
@@ -136,7 +140,10 @@ int lookup_slow(struct mapcache_client *client, const struct request *request, v
 			error = FILL_AGAIN;
 		}
 	}
-	return error == FILL_AGAIN ? -EAGAIN : error;
+	error = error == FILL_AGAIN ? -EAGAIN : error;
+	if (error)
+		PROBE3(error, client->cache, lookup_gpa(client->cache, request), error);
+	return error;
 }
 
 void *lookup_pointer(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)

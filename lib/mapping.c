@@ -228,6 +228,11 @@ void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t v
 				   (uintptr_t)mapping_base(cache, mapping), valid == all,
 				   !mapping->read_only && !dirty_logging(cache));
 
+	/* A map call may have taken so long that the tag would come round before the next sweep
+	 * of the table (A). */
+	if ((epoch_now(&cache->shared) - mapcache_load_relaxed(&mapping->epoch)) >>
+	    EPOCH_SWEEP_SHIFT)
+		word = 0;
 	mapping->probation = 0;
 	table_publish(mapping_entry(cache, mapping), word, valid);
 }

@@ -54,10 +54,10 @@ struct mapping {
 	uint64_t mapped;                 /* granules covered by a kernel mapping, stale ones too */
 	struct mapping_detail *detail;   /* NULL: every current granule is whole */
 	mapcache_atomic_u64 shared_pins; /* int64_t: pins not counted in a client's array */
-	uint8_t state;   /* mapping_set_state() */
-	uint8_t calls;   /* map calls for this bucket in its epoch, at most 255 */
-	uint8_t dense;   /* refreshes for which it is still mapped whole */
-	uint8_t extents; /* kernel mappings in it, 64 at most */
+	uint8_t state;                   /* mapping_set_state() */
+	uint8_t calls;                   /* map calls for this bucket in its epoch, at most 255 */
+	uint8_t dense;                   /* refreshes for which it is still mapped whole */
+	uint8_t extents;                 /* kernel mappings in it, 64 at most */
 	/* Stripe lock held and not busy, or the owner of a busy mapping: */
 	uint8_t multiple : 1;  /* one kernel mapping covers more than one granule */
 	uint8_t read_only : 1; /* every page is mapped for reading only */

@@ -9,6 +9,7 @@
 #include "access.h"
 #include "mapping.h"
 #include "pin_count.h"
+#include "probe.h"
 
 /* A client's own count goes to the shared one before it could overflow. */
 #define PIN_FOLD (UINT32_C(1) << 31)
@@ -39,6 +40,7 @@ static void *pin_slow(struct mapcache_client *client, uint64_t gpa, size_t *len,
 		return NULL;
 	error = pin_take(client, pointer);
 	mapcache_end_inline(client);
+	PROBE4(pin, client->cache, gpa, *len, error);
 	if (!error)
 		return pointer;
 	errno = -error;

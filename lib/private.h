@@ -162,7 +162,7 @@ struct mapcache {
 	int (*translate)(void *data, uint64_t address, uint64_t len, uint64_t *gpa);
 	void *translate_data;
 	mapcache_atomic_u32 logging; /* modified pages are reported */
-	pid_t pid; /* who opened it: a child may only close */
+	pid_t pid;                   /* who opened it: a child may only close */
 	struct table table;
 	struct arena arena;
 	struct stripe *stripes;
@@ -304,7 +304,8 @@ uint64_t span_reclaim(struct mapcache *cache, bool all);
 /* Those that touch the range are not to be found any more. */
 void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len);
 /* Bytes of the span from a pointer into one of its slots on; a pin holds it. */
-uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping, const void *pointer);
+uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping,
+		   const void *pointer);
 /* The same for spans as client_pins() and its release, clients lock held: false, not pinned. */
 bool span_unpin_locked(struct mapcache *cache, struct mapping *mapping);
 /* Any span that is pinned and older than the epoch. */

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <signal.h>
 
+#include "probe.h"
 #include "stripe.h"
 
 /* Of reclaim_ms: between two looks; from the first look that sees a new epoch to the sweep.
@@ -101,16 +102,26 @@ void reclaim_help(struct mapcache *cache)
 	}
 }
 
+/* Of what is retired, as much as can go. Returns the bytes still stale. */
+static uint64_t reclaim_release(struct mapcache *cache, uint64_t budget)
+{
+	uint64_t released, stale;
+
+	retired_check_pins(cache);
+	retired_advance(cache);
+	released = release(cache, budget);
+	released += span_reclaim(cache, false);
+	stale = account_stale(cache);
+	PROBE3(reclaim, cache, released, stale);
+	return stale;
+}
+
 uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes)
 {
 	if (!cache)
 		return 0;
 	reclaim_sweep(cache, epoch_now(&cache->shared));
-	retired_check_pins(cache);
-	retired_advance(cache);
-	release(cache, budget_bytes);
-	span_reclaim(cache, false);
-	return account_stale(cache);
+	return reclaim_release(cache, budget_bytes);
 }
 
 /* The epoch to sweep up to now, or 0. */
@@ -138,10 +149,7 @@ static void reclaim_pass(struct mapcache *cache)
 
 	if (due)
 		reclaim_sweep(cache, due);
-	retired_check_pins(cache);
-	retired_advance(cache);
-	release(cache, UINT64_MAX);
-	span_reclaim(cache, false);
+	reclaim_release(cache, UINT64_MAX);
 	if (cache->settings.refresh_bytes)
 		refresh_ahead(cache, epoch_now(&cache->shared));
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "mapping.h"
+#include "probe.h"
 
 #define RELEASE_BATCH 64  /* slots looked at together */
 #define RELEASE_PAGES 256 /* in one call */
@@ -19,6 +20,7 @@ int release_range(struct mapcache *cache, char *base, uint64_t bytes)
 	mapcache_add_relaxed(&cache->unmap_calls, 1);
 	if (error) {
 		mapcache_add_relaxed(&cache->unmap_errors, 1);
+		PROBE3(unmap_error, cache, base, error);
 		log_message(cache, MAPCACHE_LOG_WARNING,
 			    "cannot unmap %llu KiB (error %d): will try again",
 			    (unsigned long long)(bytes >> 10), -error);

@@ -28,6 +28,7 @@ int mapcache_end_slow(struct mapcache_client *client)
 	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
 	uint32_t fenced = fast->nested & MAPCACHE_NESTED_FENCED;
 	bool dirty = fast->nested & MAPCACHE_NESTED_DIRTY;
+	bool spare = fast->nested & MAPCACHE_NESTED_SPARE;
 
 	if (!mapcache_inside_inline(client))
 		return -EINVAL;
@@ -41,5 +42,7 @@ int mapcache_end_slow(struct mapcache_client *client)
 	/* After the writes, and with nobody waiting for this section any more. */
 	if (dirty)
 		section_report(client);
+	if (spare)
+		client_give_spare(client);
 	return 0;
 }

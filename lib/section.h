@@ -4,6 +4,10 @@
 
 #include "epoch.h"
 
+struct mapcache_client;
+
+/* client.c: the section that used the client's spare slot is over. Its own thread. */
+void client_give_spare(struct mapcache_client *client);
 /* dirty.c: report what the section that has just ended has written. */
 void section_report(struct mapcache_client *client);
 

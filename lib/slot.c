@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "probe.h"
 #include "section.h"
 #include "stripe.h"
 
@@ -42,7 +43,8 @@ static void slot_probate(struct mapcache *cache, struct stripe *stripe)
 	struct mapping *mapping = stripe_oldest(stripe);
 
 	for (; mapping && count; count--, mapping = stripe_newer(mapping)) {
-		if (mapping->busy || mapping->probation)
+		/* By itself: what stands beside it in memory is its owner's while it is busy. */
+		if (__atomic_load_n(&mapping->busy, __ATOMIC_RELAXED) || mapping->probation)
 			continue;
 		mapping_unpublish(cache, mapping);
 		mapping->probation = 1;
@@ -59,6 +61,7 @@ static bool slot_evict_from(struct mapcache *cache, struct stripe *stripe)
 	while (mapping && (mapping->busy || client_pins(cache, mapping)))
 		mapping = stripe_newer(mapping);
 	if (mapping) {
+		PROBE2(evict, cache, mapping->index << cache->settings.bucket_shift);
 		retired_add(cache, stripe, mapping);
 		mapcache_add_relaxed(&cache->evictions, 1);
 		slot_probate(cache, stripe);
@@ -176,19 +179,16 @@ struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
 struct mapping *slot_spare(struct mapcache_client *client)
 {
 	struct mapcache *cache = client->cache;
-	struct mapping *spare = client->spare;
 
-	if (!spare || (client->fast.nested & MAPCACHE_NESTED_SPARE) || client_pins(cache, spare))
+	if (client->fast.nested & MAPCACHE_NESTED_SPARE)
 		return NULL;
-	if (spare->mapped) {
-		account_retire(cache, mapcache_load_relaxed(&spare->epoch),
-			       mapping_bytes(cache, spare));
-		if (slot_empty(cache, spare))
-			return NULL;
-	}
+	if (!client->spare)
+		client->spare = arena_take_spare(&cache->arena);
+	if (!client->spare)
+		return NULL;
 	client->fast.nested |= MAPCACHE_NESTED_SPARE;
 	section_special(&client->fast);
-	return spare;
+	return client->spare;
 }
 
 void slot_put(struct mapcache *cache, struct mapping *mapping)

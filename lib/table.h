@@ -72,4 +72,18 @@ static inline void table_unpublish(struct mapcache_entry *entry)
 	mapcache_store_relaxed(&entry->word, 0);
 }
 
+/*
+ * Show the table again, of which every entry older than the epoch has been hidden. If another
+ * sweep has fallen due meanwhile, it is closed again.
+ */
+static inline void table_open(struct mapcache_shared *shared, uint64_t limit, uint64_t epoch)
+{
+	mapcache_store_relaxed(&shared->limit, limit);
+	/* Pairs with the fence in epoch_invalidate(): it closes the table after us, or we see its
+	 * epoch. */
+	mapcache_fence_seq_cst();
+	if (epoch_now(shared) >> EPOCH_SWEEP_SHIFT != epoch >> EPOCH_SWEEP_SHIFT)
+		mapcache_store_relaxed(&shared->limit, 0);
+}
+
 #endif

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: MIT
 #
-# install and uninstall. DESTDIR is for packagers: it is put before every path, and nothing
+# install, install-tools and uninstall. DESTDIR is for packagers: it is put before every path, and nothing
 # that is installed names it.
 
-VERSION = $(shell sed -nE 's/^\#define MAPCACHE_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$$/\2/p' \
-	include/mapcache/mapcache.h | paste -sd.)
+VERSION = $(shell tools/version)
 
 PUBLIC_HEADERS := $(sort $(wildcard include/mapcache/*.h))
-MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
+MAN_SECTIONS := 3 7
+MAN_PAGES := $(sort $(wildcard $(addprefix man/*.,$(MAN_SECTIONS))))
+
+# What tells other build systems where things are: made from packaging/NAME.in.
+CONFIGURED := pkgconfig/libmapcache.pc cmake/mapcache/mapcacheConfig.cmake \
+	cmake/mapcache/mapcacheConfigVersion.cmake
+CONFIGURE = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g' \
+	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g'
 
 # Device models to copy from, and the pages that a package carries.
-DOCUMENTS := $(wildcard README.md CHANGELOG.md LICENSE \
+DOCUMENTS := $(wildcard README.md CHANGELOG.md LICENSE docs/*.md docs/*/*.svg docs/*/*.bt \
 	$(addprefix examples/,$(addsuffix .[ch],mmio/* virtio-blk/*)))
 
 INSTALLED_HEADERS = $(PUBLIC_HEADERS:include/%=$(DESTDIR)$(INCLUDEDIR)/%)
@@ -20,29 +26,43 @@ INSTALLED_MAN_PAGES = $(foreach page,$(MAN_PAGES),\
 .PHONY: install
 install: $(LIBMAPCACHE)
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
-	$(Q)install -d $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(Q)install -d $(DESTDIR)$(INCLUDEDIR)/mapcache \
+		$(addprefix $(DESTDIR)$(LIBDIR)/,$(sort $(dir $(CONFIGURED))))
 	$(Q)install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(INCLUDEDIR)/mapcache/
 	$(Q)install -m 644 $(LIBMAPCACHE) $(DESTDIR)$(LIBDIR)/
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|' \
-		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
-		libmapcache.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/libmapcache.pc
-	$(Q)chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/libmapcache.pc
+	$(Q)$(foreach file,$(CONFIGURED),\
+		$(CONFIGURE) packaging/$(notdir $(file)).in >$(DESTDIR)$(LIBDIR)/$(file) && \
+		chmod 644 $(DESTDIR)$(LIBDIR)/$(file) &&) true
+	$(Q)install -D -m 644 packaging/libmapcache.wrap $(DESTDIR)$(DOCDIR)/libmapcache.wrap
 	$(Q)$(foreach page,$(INSTALLED_MAN_PAGES),\
 		install -D -m 644 man/$(notdir $(page)) $(page) &&) true
 	$(Q)$(foreach document,$(DOCUMENTS),\
 		install -D -m 644 $(document) $(DESTDIR)$(DOCDIR)/$(document) &&) true
-	$(Q)tools/man_aliases | while read -r alias page; do \
+	$(Q)tools/man_aliases $(MAN_SECTIONS) | while read -r alias page; do \
 		ln -sf $$page $(DESTDIR)$(MANDIR)/$$alias; done
+
+# The benchmark, for the simulator and for a dom0.
+TOOLS := mapcache-bench mapcache-bench-xen
+INSTALLED_TOOLS = $(addprefix $(DESTDIR)$(BINDIR)/,$(TOOLS)) \
+	$(patsubst %,$(DESTDIR)$(MANDIR)/man1/%.1,$(TOOLS))
+
+.PHONY: install-tools
+install-tools: $(addprefix $(B)/bench/,$(TOOLS))
+	$(call say,INSTALL,$(DESTDIR)$(BINDIR))
+	$(Q)install -d $(DESTDIR)$(BINDIR)
+	$(Q)install -m 755 $(addprefix $(B)/bench/,$(TOOLS)) $(DESTDIR)$(BINDIR)/
+	$(Q)install -D -m 644 man/mapcache-bench.1 $(DESTDIR)$(MANDIR)/man1/mapcache-bench.1
+	$(Q)ln -sf mapcache-bench.1 $(DESTDIR)$(MANDIR)/man1/mapcache-bench-xen.1
 
 # Folders go where they are ours, or empty and not the system's.
 .PHONY: uninstall
 uninstall:
 	$(call say,REMOVE,$(DESTDIR)$(PREFIX))
-	$(Q)tools/man_aliases | while read -r alias page; do \
+	$(Q)tools/man_aliases $(MAN_SECTIONS) | while read -r alias page; do \
 		rm -f $(DESTDIR)$(MANDIR)/$$alias; done
-	$(Q)rm -f $(INSTALLED_HEADERS) $(INSTALLED_MAN_PAGES) \
-		$(DESTDIR)$(LIBDIR)/libmapcache.a $(DESTDIR)$(LIBDIR)/pkgconfig/libmapcache.pc
-	$(Q)rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS))
-	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache \
-		$(addprefix $(DESTDIR)$(DOCDIR)/examples/,mmio virtio-blk) \
-		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) 2>/dev/null || true
+	$(Q)rm -f $(INSTALLED_HEADERS) $(INSTALLED_MAN_PAGES) $(INSTALLED_TOOLS) \
+		$(addprefix $(DESTDIR)$(LIBDIR)/,libmapcache.a $(CONFIGURED)) \
+		$(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) libmapcache.wrap)
+	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/cmake/mapcache \
+		$(addprefix $(DESTDIR)$(DOCDIR)/,docs/bpftrace docs/diagrams docs \
+		examples/mmio examples/virtio-blk examples) $(DESTDIR)$(DOCDIR) 2>/dev/null || true

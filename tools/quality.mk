@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# Formatting, static analysis and coverage.
+# Formatting, static analysis, coverage, and the Debian packages.
 
 .PHONY: lint
 lint:
@@ -16,3 +16,12 @@ format:
 coverage:
 	$(DEPS) build check
 	+$(Q)tools/coverage
+
+# From what is committed. The check is not among those of `make check`: it takes a minute.
+.PHONY: deb check-deb
+deb:
+	$(DEPS) build deb
+	+$(Q)tools/deb
+check-deb:
+	$(DEPS) build deb
+	+$(Q)tests/run tests/package/deb.sh

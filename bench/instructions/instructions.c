@@ -46,8 +46,10 @@ static int memory_unmap(void *state, void *address, size_t pages, int keep)
 	(void)state;
 	if (keep)
 		return mmap(address, pages << 12, PROT_NONE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
-		       MAP_FAILED ? -errno : 0;
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+			    0) == MAP_FAILED
+			       ? -errno
+			       : 0;
 	return munmap(address, pages << 12) ? -errno : 0;
 }
 

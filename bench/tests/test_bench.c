@@ -99,8 +99,11 @@ static void series_median_is_the_middle_and_ratios_go_round_by_round(void **stat
 
 static void zipf_prefers_the_first_bucket_as_often_as_its_law_says(void **state)
 {
-	struct workload_shape shape = { .buckets = 4, .bucket_shift = 20, .skew = 1,
-					.distribution = DISTRIBUTION_ZIPF, .addresses = 65536,
+	struct workload_shape shape = { .buckets = 4,
+					.bucket_shift = 20,
+					.skew = 1,
+					.distribution = DISTRIBUTION_ZIPF,
+					.addresses = 65536,
 					.seed = 5 };
 	unsigned int count[4] = { 0 };
 	struct workload workload;
@@ -117,8 +120,11 @@ static void zipf_prefers_the_first_bucket_as_often_as_its_law_says(void **state)
 
 static void rings_use_four_aligned_neighbours_of_each_bucket(void **state)
 {
-	struct workload_shape shape = { .buckets = 8, .bucket_shift = 20, .pattern = PATTERN_RINGS,
-					.addresses = 8192, .seed = 9 };
+	struct workload_shape shape = { .buckets = 8,
+					.bucket_shift = 20,
+					.pattern = PATTERN_RINGS,
+					.addresses = 8192,
+					.seed = 9 };
 	uint64_t used[8] = { 0 }, other[8] = { 0 };
 	struct workload workload;
 

@@ -10,8 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static int spawn(struct digest *digest, int in, int out)
 {
 	char *arguments[] = { "sha256sum", "-b", NULL };

@@ -21,8 +21,6 @@
 #define MAGIC_OFFSET 56u
 #define OUTPUT 512
 
-extern char **environ;
-
 /* ---- e2fsck ------------------------------------------------------------------------------- */
 
 /* Run e2fsck with its output in a pipe. */

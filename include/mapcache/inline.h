@@ -157,8 +157,9 @@ static inline bool mapcache_ptr_fast(const struct mapcache_client *client, uint6
 		uint64_t last = (offset + len - 1) >> fast->granule_shift;
 		uint64_t bits = (~UINT64_C(0) >> (63 - (last - first))) << first;
 
+		/* Once in 2^26 epochs the tag is 0, as that of an entry without a mapping. */
 		if (differ >> MAPCACHE_TAG_SHIFT ||
-		    ((prot & 2) && !(word & MAPCACHE_ENTRY_WRITABLE)))
+		    !(word & (prot & 2 ? MAPCACHE_ENTRY_WRITABLE : MAPCACHE_ENTRY_FRAME)))
 			return false;
 		if (bits & ~mapcache_load_acquire(&entry->valid))
 			return false;

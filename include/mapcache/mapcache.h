@@ -192,7 +192,7 @@ static inline int mapcache_end(struct mapcache_client *client)
 /*
  * A pointer to [gpa, gpa + len), good until the section ends. Only inside a section, only on
  * the client's thread. A hit does not block; a miss maps, which may block as long as Xen does.
- *   EINVAL      len is 0, prot is wrong, or no section is open
+ *   EINVAL      len is 0, prot is wrong, or no section is open (a hit looks at len only)
  *   ERANGE      gpa + len overflows or lies past guest_limit
  *   E2BIG       the range crosses a bucket boundary: use mapcache_read(), _write(), _pin_iov()
  *   EFAULT      there is no memory behind a page of the range (now: ask again later)
@@ -398,8 +398,15 @@ struct mapcache_stats {
  */
 int mapcache_stats(struct mapcache *cache, struct mapcache_stats *stats);
 
-/* Statistics and every bucket, as text. Any thread. -EINVAL, or -EIO when file failed. */
+/*
+ * Statistics and every bucket, as text for people / as one JSON object for programs. Any
+ * thread; no lock is held while writing.
+ *   -EINVAL     a pointer is NULL
+ *   -ENOMEM     no memory for a copy of what is written; file has a part of it
+ *   -EIO        file failed
+ */
 int mapcache_dump(struct mapcache *cache, FILE *file);
+int mapcache_dump_json(struct mapcache *cache, FILE *file);
 
 #ifdef __cplusplus
 }

@@ -3,3 +3,15 @@
 # Models of the protocols: tests/model/README.md.
 
 CHECKS += tests/model/check_spin.sh
+
+# The shipped protocol code under a relaxed-memory checker. It runs threads of its own kind,
+# which sanitizers do not know, and cares for no processor.
+ifeq ($(SAN)$(CROSS_COMPILE),)
+RELACY_MODELS := $(sort $(wildcard tests/model/relacy/*.cc))
+
+$(B)/obj/tests/model/relacy/%.o: EXTRA_CFLAGS = -std=gnu++11 -O1
+
+$(foreach model,$(RELACY_MODELS),$(eval $(call program,$(B)/$(basename $(model)),$(model),,-lstdc++)))
+
+CHECKS += $(addprefix $(B)/,$(basename $(RELACY_MODELS)))
+endif

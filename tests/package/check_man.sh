@@ -104,6 +104,13 @@ for page in man/*.3; do
 		fail "the example in $page does not compile"
 done
 
+# The benchmark's page has what its --help has: options, scenarios, contestants.
+"$build/bench/mapcache-bench" --help |
+	sed -nE 's/^ +(-h, )?(--[a-z-]+).*/\2/p; s/^  ([a-z]+) {5,}.*/\1/p' | sort >"$work/offered"
+sed -nE 's/^\.It Fl (h , )?-([a-z-]+).*/--\2/p; s/^\.It Cm ([a-z]+)$/\1/p' man/mapcache-bench.1 |
+	sort | diff -u "$work/offered" - >"$work/differences" ||
+	fail "mapcache-bench --help (-) and its page (+):" "$(cat "$work/differences")"
+
 for page in man/*.[1-9]; do
 	! have mandoc || mandoc -Tlint -W warning "$page" || fail "$page: mandoc warns"
 	! have man || [ -z "$(man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)" ] ||

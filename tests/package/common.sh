@@ -50,3 +50,20 @@ readme_program() # output
 	sed -n '/^```c$/,/^```$/p' README.md | sed '/^```/d' >"$1"
 	grep -q 'int main' "$1" || fail "there is no program in README.md"
 }
+
+# A folder with that program and what other build systems need to build it.
+install_consumer() # folder
+{
+	mkdir -p "$1"
+	cp tests/package/consumer/* "$1/"
+	readme_program "$1/peek.c"
+}
+
+# No domain has this number: the program says what is wrong, returns 1, and has run.
+runs() # program
+{
+	status=0
+	"$1" 32767 0x1000 >"$work/output" 2>&1 || status=$?
+	{ [ "$status" -eq 1 ] && [ -s "$work/output" ]; } ||
+		fail "the README's program ended with $status: $(cat "$work/output")"
+}

@@ -5,6 +5,6 @@
 
 ifeq ($(SAN)$(CROSS_COMPILE),)
 CHECKS += $(addprefix tests/package/,runner.sh headers.sh symbols.sh compilers.sh cross.sh install.sh \
-	reproducible.sh links.sh check_man.sh)
-CHECK_FILES += $(LIBMAPCACHE)
+	cmake.sh meson.sh reproducible.sh links.sh check_man.sh)
+CHECK_FILES += $(LIBMAPCACHE) $(addprefix $(B)/bench/,mapcache-bench mapcache-bench-xen)
 endif

@@ -11,7 +11,7 @@ trap 'rm -rf "$outside"' EXIT
 
 for place in one another/place; do
 	mkdir -p "$outside/$place"
-	cp -r Makefile lib include tools "$outside/$place/"
+	cp -r Makefile lib include tools packaging "$outside/$place/"
 done
 (
 	cd "$outside/one"

@@ -15,7 +15,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
 
-if [ ! -x "$demo" ] || [ ! -f "$good" ]; then
+if [ ! -x "$demo" ] || [ ! -x "$B/tests/unit/demo_deaf" ] || [ ! -f "$good" ]; then
 	echo "not built: $demo, $good"
 	exit 1
 fi
@@ -68,6 +68,12 @@ serves "serves it with buckets bigger than the guest" --bucket-shift 24 --balloo
 serves "serves it without ballooning" --balloon-rate 0
 [ "$before" = "$(sha256sum <"$good")" ]
 report "leaves the image that was given alone" $?
+
+# The control: stale data, or the device's own rings gone astray, whichever comes first.
+demo=$B/tests/unit/demo_deaf
+refuses "notices a device model that keeps its old mappings" "" \
+	--image "$good" --seconds 1 --balloon-rate 2000
+demo=$B/examples/demo
 
 head -c 1000000 "$good" >"$work/cut"
 cp "$good" "$work/spoilt"

@@ -264,7 +264,8 @@ static int look_until_the_last_change(struct peer *peer, void *data)
 
 		least = __atomic_load_n(&changing->announced, __ATOMIC_ACQUIRE);
 		error = peer_read(peer, &look);
-		if (error == 0 && look.value < least)
+		/* A page just populated is zero for a moment. */
+		if (error == 0 && look.value != 0 && look.value < least)
 			return -ESTALE;
 		if (error != 0 && error != -EFAULT && error != -EAGAIN)
 			return error;

@@ -249,7 +249,7 @@ static void a_pin_taken_by_one_thread_holds_until_another_releases_it(void **sta
 	bed_stop(&bed);
 }
 
-#define ROUNDS 2000
+#define ROUNDS 500
 
 struct holder {
 	uint64_t wrong, rounds;

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -91,7 +92,7 @@ static void framing_is_the_drivers_choice(void **state)
 static void one_request_takes_more_pins_than_fit_at_once(void **state)
 {
 	struct virtio_rig_options options = { .bucket_shift = 12 };
-	static uint8_t disk[DISK_BYTES], found[DISK_BYTES];
+	static uint8_t disk[2 << 20], found[2 << 20];
 	const uint32_t len = 32768, segments = 64;
 	struct vring_desc table[66];
 	struct virtio_rig rig;
@@ -228,6 +229,28 @@ static void discard_and_write_zeroes_leave_zeroes(void **state)
 	virtio_rig_stop(&rig);
 }
 
+static uint64_t image_blocks(const struct virtio_rig *rig)
+{
+	struct stat status;
+
+	assert_int_equal(fstat(rig->image, &status), 0);
+	return (uint64_t)status.st_blocks;
+}
+
+static void discarded_space_is_given_back(void **state)
+{
+	uint8_t page[4096] = { 1 };
+	struct virtio_rig rig;
+
+	(void)state;
+	virtio_rig_start(&rig, NULL);
+	image_write(&rig, 0, page, sizeof(page));
+	assert_int_equal(image_blocks(&rig), 8);
+	assert_int_equal(zero_request(&rig, VIRTIO_BLK_T_DISCARD, 0, 8, 0), OK);
+	assert_int_equal(image_blocks(&rig), 0);
+	virtio_rig_stop(&rig);
+}
+
 static void bad_ranges_touch_nothing(void **state)
 {
 	struct virtio_blk_discard_write_zeroes range[BLK_RANGES_MAX + 1] = {
@@ -248,6 +271,7 @@ static void bad_ranges_touch_nothing(void **state)
 		assert_int_equal(zero_request(&rig, types[i], 0, SECTORS + 1, 0), IOERR);
 		assert_int_equal(zero_request(&rig, types[i], UINT64_MAX, 2, 0), IOERR);
 		assert_int_equal(zero_request(&rig, types[i], 0, 0, 0), IOERR);
+		assert_int_equal(zero_request(&rig, types[i], 0, BLK_RANGE_SECTORS + 1, 0), IOERR);
 		assert_int_equal(zero_request(&rig, types[i], 0, 1, 2), UNSUPP);
 		/* The second one is bad, so the first one is not done. */
 		ram_write(&rig, DATA, range, sizeof(range));
@@ -334,6 +358,7 @@ int main(void)
 		cmocka_unit_test(flush_succeeds_and_takes_no_data),
 		cmocka_unit_test(identity_is_given_whole_or_not_at_all),
 		cmocka_unit_test(discard_and_write_zeroes_leave_zeroes),
+		cmocka_unit_test(discarded_space_is_given_back),
 		cmocka_unit_test(bad_ranges_touch_nothing),
 		cmocka_unit_test(unknown_types_are_unsupported),
 		cmocka_unit_test(read_only_disks_are_not_written),

@@ -38,7 +38,9 @@ static void next_past_the_table_stops_the_device(void **state)
 
 	(void)state;
 	virtio_rig_start_spoilable(&rig);
+	/* What lies there would make a good request. */
 	put_descriptor(&rig, 0, 0, HEADER, 16, NEXT, QUEUE_SIZE);
+	put_descriptor(&rig, 0, QUEUE_SIZE, DATA, 512, NEXT | WRITE, 2);
 	assert_stops(&rig, -EPROTO);
 }
 
@@ -51,6 +53,22 @@ static void chain_longer_than_the_queue_stops_the_device(void **state)
 	virtio_rig_start_spoilable(&rig);
 	for (i = 0; i < QUEUE_SIZE; i++)
 		put_descriptor(&rig, 0, i, HEADER, 16, NEXT, (i + 1) % QUEUE_SIZE);
+	assert_stops(&rig, -EPROTO);
+}
+
+static void chain_longer_than_a_request_can_be_stops_the_device(void **state)
+{
+	struct virtio_rig_options options = { .queue_size = 256 };
+	struct virtio_rig rig;
+	uint32_t i;
+
+	(void)state;
+	virtio_rig_start(&rig, &options);
+	put_header(&rig, VIRTIO_BLK_T_IN, 0);
+	put_descriptor(&rig, 0, 0, HEADER, 16, NEXT, 1);
+	for (i = 1; i < VIRTQUEUE_SEGMENTS_MAX; i++)
+		put_descriptor(&rig, 0, i, DATA, 512, NEXT | WRITE, i + 1);
+	put_descriptor(&rig, 0, i, STATUS, 1, WRITE, 0);
 	assert_stops(&rig, -EPROTO);
 }
 
@@ -152,7 +170,7 @@ static void indirect_table_not_negotiated_stops_the_device(void **state)
 static void indirect_table_of_odd_or_huge_length_stops_the_device(void **state)
 {
 	const uint32_t lengths[] = {
-		0, 15, 17, 47, 16 * (VIRTQUEUE_SEGMENTS_MAX + 1), UINT32_MAX, UINT32_MAX & ~15u
+		0, 15, 17, 49, 16 * (VIRTQUEUE_SEGMENTS_MAX + 1), UINT32_MAX, UINT32_MAX & ~15u
 	};
 	struct virtio_rig rig;
 	uint32_t i;
@@ -177,12 +195,14 @@ static void indirect_table_that_goes_on_stops_the_device(void **state)
 
 static void indirect_table_inside_another_stops_the_device(void **state)
 {
-	const struct vring_desc table[1] = { { TABLE, 16, INDIRECT, 0 } };
+	struct vring_desc table[3];
 	struct virtio_rig rig;
 
 	(void)state;
 	virtio_rig_start_spoilable(&rig);
-	put_table(&rig, table, 1, sizeof(table), 0);
+	memcpy(table, good_table, sizeof(table));
+	table[0].flags |= INDIRECT;
+	put_table(&rig, table, 3, sizeof(table), 0);
 	assert_stops(&rig, -EPROTO);
 }
 
@@ -201,14 +221,15 @@ static void indirect_loop_or_next_past_the_table_stops_the_device(void **state)
 {
 	struct vring_desc table[3];
 	struct virtio_rig rig;
-	uint16_t next;
+	const uint16_t next[] = { 1, 3, UINT16_MAX };
+	uint32_t i;
 
 	(void)state;
-	for (next = 1; next <= 3; next += 2) {
+	for (i = 0; i < 3; i++) {
 		virtio_rig_start_spoilable(&rig);
 		memcpy(table, good_table, sizeof(table));
 		table[2].flags |= NEXT;
-		table[2].next = next;
+		table[2].next = next[i];
 		put_table(&rig, table, 3, sizeof(table), 0);
 		assert_stops(&rig, -EPROTO);
 	}
@@ -234,6 +255,7 @@ int main(void)
 		cmocka_unit_test(descriptor_that_follows_itself_stops_the_device),
 		cmocka_unit_test(next_past_the_table_stops_the_device),
 		cmocka_unit_test(chain_longer_than_the_queue_stops_the_device),
+		cmocka_unit_test(chain_longer_than_a_request_can_be_stops_the_device),
 		cmocka_unit_test(empty_descriptor_stops_the_device),
 		cmocka_unit_test(address_that_overflows_stops_the_device),
 		cmocka_unit_test(readable_after_writable_stops_the_device),

@@ -230,6 +230,9 @@ static void ring_in_use_does_not_move(void **state)
 	reg_write(&rig, VIRTIO_MMIO_QUEUE_READY, 0);
 	assert_int_equal(reg_read(&rig, VIRTIO_MMIO_QUEUE_READY), 0);
 	assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, 0, DATA, 512, true), NO_STATUS);
+	/* The registers did not change either: the same ring again, from its start. */
+	reg_write(&rig, VIRTIO_MMIO_QUEUE_READY, 1);
+	assert_int_equal(serve(&rig, 0), 2);
 	virtio_rig_stop(&rig);
 }
 

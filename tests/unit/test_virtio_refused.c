@@ -48,6 +48,83 @@ static void odd_empty_and_misdirected_transfers_fail(void **state)
 	virtio_rig_stop(&rig);
 }
 
+/* A read must not carry data to the device, a write must not ask for any. */
+static void transfers_both_ways_fail(void **state)
+{
+	const uint32_t types[] = { IN, OUT };
+	struct virtio_rig rig;
+	uint8_t status;
+	uint32_t i;
+
+	(void)state;
+	virtio_rig_start(&rig, NULL);
+	for (i = 0; i < 2; i++) {
+		put_header(&rig, types[i], 0);
+		put_descriptor(&rig, 0, 0, HEADER, 16, NEXT, 1);
+		put_descriptor(&rig, 0, 1, DATA, 512, NEXT, 2);
+		put_descriptor(&rig, 0, 2, DATA, 512, NEXT | WRITE, 3);
+		put_descriptor(&rig, 0, 3, STATUS, 1, WRITE, 0);
+		offer(&rig, 0, 0);
+		assert_int_equal(serve(&rig, 0), 1);
+		ram_read(&rig, STATUS, &status, 1);
+		assert_int_equal(status, IOERR);
+	}
+	virtio_rig_stop(&rig);
+}
+
+/* Segments that together are as long as a request may be, and a sector more. */
+static uint8_t long_request(struct virtio_rig *rig, uint32_t more)
+{
+	struct vring_desc table[BLK_SEGMENTS_MAX + 2];
+	uint8_t status;
+	uint32_t i;
+
+	put_header(rig, IN, 0);
+	table[0] = (struct vring_desc){ HEADER, 16, NEXT, 1 };
+	for (i = 1; i <= BLK_SEGMENTS_MAX; i++)
+		table[i] = (struct vring_desc){ DATA, BLK_SEGMENT_BYTES, NEXT | WRITE,
+						(uint16_t)(i + 1) };
+	table[1].len += more;
+	table[i] = (struct vring_desc){ STATUS, 1, WRITE, 0 };
+	ram_write(rig, TABLE, table, sizeof(table));
+	put_descriptor(rig, 0, 0, TABLE, sizeof(table), INDIRECT, 0);
+	offer(rig, 0, 0);
+	assert_int_equal(serve(rig, 0), 1);
+	ram_read(rig, STATUS, &status, 1);
+	return status;
+}
+
+static void longest_request_works_and_a_longer_one_fails(void **state)
+{
+	struct virtio_rig rig;
+
+	(void)state;
+	virtio_rig_start(&rig, NULL);
+	assert_int_equal(long_request(&rig, 0), OK);
+	assert_int_equal(long_request(&rig, 512), IOERR);
+	virtio_rig_stop(&rig);
+}
+
+/* What was pinned for the first piece is let go: the end of the test sees it. */
+static void hole_in_the_second_piece_leaves_nothing_pinned(void **state)
+{
+	struct virtio_rig rig;
+	uint8_t status;
+
+	(void)state;
+	virtio_rig_start(&rig, NULL);
+	put_header(&rig, IN, 0);
+	put_descriptor(&rig, 0, 0, HEADER, 16, NEXT, 1);
+	put_descriptor(&rig, 0, 1, DATA, 512, NEXT | WRITE, 2);
+	put_descriptor(&rig, 0, 2, BEYOND, 512, NEXT | WRITE, 3);
+	put_descriptor(&rig, 0, 3, STATUS, 1, WRITE, 0);
+	offer(&rig, 0, 0);
+	assert_int_equal(serve(&rig, 0), 1);
+	ram_read(&rig, STATUS, &status, 1);
+	assert_int_equal(status, IOERR);
+	virtio_rig_stop(&rig);
+}
+
 static void data_without_memory_fails_the_request_only(void **state)
 {
 	struct virtio_rig rig;
@@ -122,6 +199,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(transfers_past_the_end_fail),
 		cmocka_unit_test(odd_empty_and_misdirected_transfers_fail),
+		cmocka_unit_test(transfers_both_ways_fail),
+		cmocka_unit_test(longest_request_works_and_a_longer_one_fails),
+		cmocka_unit_test(hole_in_the_second_piece_leaves_nothing_pinned),
 		cmocka_unit_test(data_without_memory_fails_the_request_only),
 		cmocka_unit_test(read_only_memory_can_be_written_from_only),
 		cmocka_unit_test(short_header_fails_the_request),

@@ -16,6 +16,7 @@ test_virtio_refused_SOURCES := $(VIRTIO_TESTED)
 test_virtio_rings_SOURCES := $(VIRTIO_TESTED)
 
 # Linker flags of one test: <name>_LDFLAGS.
+test_barrier_LDFLAGS := -Wl,--wrap=syscall
 test_ioreq_enable_LDFLAGS := -Wl,--wrap=xendevicemodel_set_ioreq_server_state
 
 $(foreach test,$(UNIT_TESTS),$(eval $(call program,$(B)/$(basename $(test)),\

@@ -62,7 +62,7 @@ static void set_queue(struct virtio_rig *rig, uint32_t queue)
 	ram_write(rig, ring, zeroes, sizeof(zeroes));
 	rig->available[queue] = 0;
 	reg_write(rig, VIRTIO_MMIO_QUEUE_SEL, queue);
-	reg_write(rig, VIRTIO_MMIO_QUEUE_NUM, QUEUE_SIZE);
+	reg_write(rig, VIRTIO_MMIO_QUEUE_NUM, rig->queue_size);
 	set_address(rig, VIRTIO_MMIO_QUEUE_DESC_LOW, ring);
 	set_address(rig, VIRTIO_MMIO_QUEUE_AVAIL_LOW, ring + AVAILABLE);
 	set_address(rig, VIRTIO_MMIO_QUEUE_USED_LOW, ring + USED);
@@ -96,7 +96,6 @@ void virtio_rig_start(struct virtio_rig *rig, const struct virtio_rig_options *o
 {
 	static const struct virtio_rig_options none;
 	struct virtio_blk_options device = {
-		.queue_size = QUEUE_SIZE,
 		.serial = "a serial of 20 bytes",
 		.hooks = { on_notify, on_interrupt, rig },
 	};
@@ -113,6 +112,8 @@ void virtio_rig_start(struct virtio_rig *rig, const struct virtio_rig_options *o
 	assert_int_equal(ftruncate(rig->image, DISK_BYTES), 0);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", rig->image);
 	assert_int_equal(blk_file_open(path, options->read_only, &rig->file), 0);
+	rig->queue_size = options->queue_size ? options->queue_size : QUEUE_SIZE;
+	device.queue_size = rig->queue_size;
 	device.queues = options->queues;
 	assert_int_equal(virtio_blk_open(&device, &rig->file, &rig->blk), 0);
 	virtio_rig_negotiate(rig, options->refused);
@@ -189,7 +190,7 @@ void put_header(struct virtio_rig *rig, uint32_t type, uint64_t sector)
 void offer(struct virtio_rig *rig, uint32_t queue, uint32_t head)
 {
 	uint64_t ring = RING + queue * RING_STRIDE + AVAILABLE;
-	uint16_t entry = (uint16_t)head, slot = rig->available[queue]++ % QUEUE_SIZE;
+	uint16_t entry = (uint16_t)head, slot = rig->available[queue]++ % rig->queue_size;
 
 	ram_write(rig, ring + offsetof(struct vring_avail, ring) + 2u * slot, &entry, 2);
 	ram_write(rig, ring + offsetof(struct vring_avail, idx), &rig->available[queue], 2);
@@ -210,7 +211,7 @@ struct vring_used_elem used_element(struct virtio_rig *rig, uint32_t queue, uint
 
 	ram_read(rig,
 		 RING + queue * RING_STRIDE + USED + offsetof(struct vring_used, ring) +
-			 sizeof(element) * (index % QUEUE_SIZE),
+			 sizeof(element) * (index % rig->queue_size),
 		 &element, sizeof(element));
 	return element;
 }

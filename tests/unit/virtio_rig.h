@@ -26,7 +26,7 @@
 #define BEYOND UINT64_C(0x10000000) /* no memory there */
 
 #define QUEUE_SIZE 16u
-#define DISK_BYTES (2u << 20)
+#define DISK_BYTES (64u << 20) /* mostly holes */
 #define NO_STATUS 0xeeu
 
 #define NEXT VRING_DESC_F_NEXT
@@ -37,6 +37,7 @@ struct virtio_rig {
 	struct rig rig;
 	struct mapcache_client *client;
 	int image; /* a file in memory */
+	uint32_t queue_size;
 	struct blk_file file;
 	struct virtio_blk blk;
 	uint32_t notified, last_queue; /* calls of the hooks */
@@ -45,7 +46,7 @@ struct virtio_rig {
 };
 
 struct virtio_rig_options {
-	uint32_t queues, bucket_shift;
+	uint32_t queues, queue_size, bucket_shift;
 	bool read_only;
 	uint64_t refused; /* features that the driver does not take */
 };

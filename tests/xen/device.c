@@ -112,8 +112,8 @@ static int64_t by_segments(struct mapcache_client *client, uint32_t operation, u
 	bool write = operation == DMA_FILL;
 	struct iovec segments[16];
 	int64_t differ = 0;
-	int count = mapcache_pin_iov(client, gpa, length, write ? PROT_READ | PROT_WRITE : PROT_READ,
-				     segments, 16);
+	int count = mapcache_pin_iov(client, gpa, length,
+				     write ? PROT_READ | PROT_WRITE : PROT_READ, segments, 16);
 
 	for (int i = 0; i < count; i++) {
 		struct iovec *segment = &segments[i];
@@ -275,8 +275,7 @@ int device_handle(struct device *device, struct mapcache_client *client,
 		return scratch_access(vcpu, request);
 	if (request->addr == DEVICE_DMA && request->write && !request->data_is_ptr)
 		return start_transfer(device, client, request->vcpu, request->data);
-	if (request->addr >= DEVICE_WINDOW &&
-	    request->addr < DEVICE_WINDOW + DEVICE_WINDOW_SIZE)
+	if (request->addr >= DEVICE_WINDOW && request->addr < DEVICE_WINDOW + DEVICE_WINDOW_SIZE)
 		return window_access(vcpu, client, request);
 	return -ENXIO;
 }

@@ -14,11 +14,11 @@
 struct device_vcpu {
 	uint64_t scratch;
 	uint8_t window[DEVICE_WINDOW_SIZE];
-	uint32_t stream_length;        /* bytes that rep outs has put into the window */
-	uint32_t string_requests;      /* requests with data_is_ptr */
-	uint32_t backward_requests;    /* of these, with df set */
-	uint32_t repeated_requests;    /* of these, for several items */
-	uint32_t transfers;            /* by DMA */
+	uint32_t stream_length;     /* bytes that rep outs has put into the window */
+	uint32_t string_requests;   /* requests with data_is_ptr */
+	uint32_t backward_requests; /* of these, with df set */
+	uint32_t repeated_requests; /* of these, for several items */
+	uint32_t transfers;         /* by DMA */
 	uint32_t failed_transfers;
 };
 

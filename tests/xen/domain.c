@@ -205,18 +205,18 @@ int domain_take_page(const struct domain *domain, uint64_t gfn)
 {
 	xen_pfn_t frame = gfn;
 
-	return xc_domain_decrease_reservation_exact(domain->control, domain->id, 1, 0, &frame) ?
-		       -errno :
-		       0;
+	return xc_domain_decrease_reservation_exact(domain->control, domain->id, 1, 0, &frame)
+		       ? -errno
+		       : 0;
 }
 
 int domain_give_page(const struct domain *domain, uint64_t gfn)
 {
 	xen_pfn_t frame = gfn;
 
-	return xc_domain_populate_physmap_exact(domain->control, domain->id, 1, 0, 0, &frame) ?
-		       -errno :
-		       0;
+	return xc_domain_populate_physmap_exact(domain->control, domain->id, 1, 0, 0, &frame)
+		       ? -errno
+		       : 0;
 }
 
 void domain_write_marks(const struct domain *domain, uint64_t gfn, uint32_t count, uint32_t mark)

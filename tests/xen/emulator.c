@@ -61,7 +61,8 @@ static void open_server(struct emulator *emulator)
 	};
 
 	if (emulator->options.raw)
-		raw_server_open(&options, emulator->options.fault, &emulator->raw);
+		raw_server_open(&options, emulator->options.behaviour, emulator->options.invalidate,
+				&emulator->raw);
 	else
 		CHECK_EQUAL(mapcache_ioreq_open(emulator->cache, &options, &emulator->server), 0);
 }
@@ -121,8 +122,8 @@ void emulator_enable(struct emulator *emulator)
 		CHECK_EQUAL(mapcache_ioreq_enable(emulator->server, true), 0);
 	for (uint32_t i = 0; i < emulator->domain->vcpus; i++) {
 		struct emulator_vcpu *vcpu = &emulator->vcpu[i];
-		int remote = emulator->raw ? raw_server_vcpu_port(emulator->raw, i) :
-					     mapcache_ioreq_vcpu_port(emulator->server, i);
+		int remote = emulator->raw ? raw_server_vcpu_port(emulator->raw, i)
+					   : mapcache_ioreq_vcpu_port(emulator->server, i);
 
 		CHECK(remote > 0);
 		if (vcpu->port >= 0)
@@ -175,21 +176,33 @@ void emulator_adopt(struct emulator *emulator, uint32_t vcpu)
 	CHECK_EQUAL(mapcache_client_open(emulator->cache, client), 0);
 }
 
+static uint64_t invalidates_seen(const struct emulator *emulator)
+{
+	return emulator->raw ? raw_server_invalidates(emulator->raw)
+			     : mapcache_epoch(emulator->cache);
+}
+
 /* Handle the event of one vCPU. */
 static void handle_event(struct emulator *emulator, uint32_t index)
 {
 	struct emulator_vcpu *vcpu = &emulator->vcpu[index];
 	xenevtchn_port_or_error_t port = xenevtchn_pending(vcpu->events);
+	uint64_t seen, start;
 	int answered;
 
 	CHECK(port >= 0);
 	CHECK_EQUAL(xenevtchn_unmask(vcpu->events, (evtchn_port_t)port), 0);
+	seen = invalidates_seen(emulator);
+	start = test_now_ns();
 	if (emulator->raw)
 		answered = raw_server_handle(emulator->raw, vcpu->client, index);
 	else
 		answered = mapcache_ioreq_handle(emulator->server, vcpu->client, index);
+	if (invalidates_seen(emulator) != seen)
+		vcpu->answer_ns = test_now_ns() - start;
 	CHECK(answered >= 0);
 	if (answered) {
+		test_progress();
 		vcpu->requests++;
 		CHECK_EQUAL(xenevtchn_notify(vcpu->events, (evtchn_port_t)port), 0);
 	}
@@ -209,8 +222,9 @@ static void serve_once(struct emulator *first, uint32_t vcpus, int timeout_ms)
 			if (!(vcpus & 1u << i) || emulator->vcpu[i].port < 0)
 				continue;
 			CHECK(count < PEERS_MAX * GUEST_VCPUS);
-			polls[count] = (struct pollfd){ .fd = xenevtchn_fd(emulator->vcpu[i].events),
-							.events = POLLIN };
+			polls[count] =
+				(struct pollfd){ .fd = xenevtchn_fd(emulator->vcpu[i].events),
+						 .events = POLLIN };
 			emulators[count] = emulator;
 			indices[count++] = i;
 		}

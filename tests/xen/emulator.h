@@ -24,8 +24,9 @@
 struct emulator_options {
 	const struct mapcache_options *cache; /* NULL: the defaults; domid is filled in */
 	uint32_t ioreq_flags;                 /* MAPCACHE_IOREQ_* */
-	bool raw;                             /* a control: use a raw server ... */
-	enum raw_fault fault;                 /* ... with this fault */
+	bool raw;                             /* not the library's server, but a raw one ... */
+	enum raw_behaviour behaviour;         /* ... that does this */
+	void (*invalidate)(void);             /* RAW_TELLS */
 	bool no_ranges;                       /* takes no ports and no device memory */
 
 	/* First in line for requests other than commands; -ENXIO: not mine. */
@@ -42,7 +43,8 @@ struct emulator_vcpu {
 	uint32_t argument[COMMAND_ARGUMENTS];
 	bool finished;
 	uint32_t result;
-	uint64_t requests; /* answered, INVALIDATE included */
+	uint64_t requests;  /* answered, INVALIDATE included */
+	uint64_t answer_ns; /* how long the last INVALIDATE took until it could be answered */
 };
 
 struct emulator {

@@ -22,9 +22,10 @@
 #define GUEST_PORT_COUNT 0x40u
 
 /* 32-bit ports. */
-#define PORT_COMMAND 0x600u /* in: the next command, COMMAND_NONE if there is none yet; the
+#define PORT_COMMAND                                                                               \
+	0x600u               /* in: the next command, COMMAND_NONE if there is none yet; the
 			       number of its arguments << 16 (the others are 0) */
-#define PORT_RESULT 0x604u  /* out: its result; the command is finished */
+#define PORT_RESULT 0x604u   /* out: its result; the command is finished */
 #define PORT_ARGUMENT 0x608u /* in: arguments, one port each */
 #define COMMAND_ARGUMENTS 6
 #define PORT_SCRATCH 0x620u /* keeps what is written */
@@ -33,7 +34,7 @@
 
 /* The device in memory space. Every vCPU has its own registers at the same addresses. */
 #define DEVICE_SCRATCH (GUEST_MMIO + 0x0u)
-#define DEVICE_DMA (GUEST_MMIO + 0x8u)      /* write: gpa of a struct dma_descriptor */
+#define DEVICE_DMA (GUEST_MMIO + 0x8u)       /* write: gpa of a struct dma_descriptor */
 #define DEVICE_WINDOW (GUEST_MMIO + 0x1000u) /* device memory, for rep movs */
 #define DEVICE_WINDOW_SIZE 0x2000u
 

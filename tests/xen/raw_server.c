@@ -13,7 +13,8 @@
 
 struct raw_server {
 	struct mapcache_ioreq_options options;
-	enum raw_fault fault;
+	enum raw_behaviour behaviour;
+	void (*invalidate)(void); /* RAW_TELLS */
 	uint32_t invalidates;
 	ioservid_t id;
 	xendevicemodel_handle *model;
@@ -22,15 +23,16 @@ struct raw_server {
 	shared_iopage_t *page;
 };
 
-void raw_server_open(const struct mapcache_ioreq_options *options, enum raw_fault fault,
-		     struct raw_server **out)
+void raw_server_open(const struct mapcache_ioreq_options *options, enum raw_behaviour behaviour,
+		     void (*invalidate)(void), struct raw_server **out)
 {
 	struct raw_server *server = calloc(1, sizeof(*server));
 	void *page = NULL;
 
 	CHECK(server);
 	server->options = *options;
-	server->fault = fault;
+	server->behaviour = behaviour;
+	server->invalidate = invalidate;
 	server->model = xendevicemodel_open(NULL, 0);
 	server->memory = xenforeignmemory_open(NULL, 0);
 	CHECK(server->model && server->memory);
@@ -69,8 +71,8 @@ int raw_server_vcpu_port(struct raw_server *server, uint32_t vcpu)
 	return (int)server->page->vcpu_ioreq[vcpu].vp_eport;
 }
 
-void raw_server_add_range(struct raw_server *server, enum mapcache_ioreq_type type,
-			  uint64_t start, uint64_t end)
+void raw_server_add_range(struct raw_server *server, enum mapcache_ioreq_type type, uint64_t start,
+			  uint64_t end)
 {
 	CHECK_EQUAL(xendevicemodel_map_io_range_to_ioreq_server(
 			    server->model, (domid_t)server->options.domid, server->id,
@@ -108,12 +110,14 @@ int raw_server_handle(struct raw_server *server, struct mapcache_client *client,
 	__sync_synchronize();
 	if (slot->type == IOREQ_TYPE_INVALIDATE) {
 		server->invalidates++;
-		if (server->fault == RAW_NEVER_ANSWERS)
+		if (server->behaviour == RAW_NEVER_ANSWERS)
 			return 0;
 	}
 	slot->state = STATE_IOREQ_INPROCESS;
 	if (slot->type != IOREQ_TYPE_INVALIDATE)
 		pass_on(server, client, vcpu, slot);
+	else if (server->behaviour == RAW_TELLS)
+		server->invalidate();
 	/* The data before the state: pairs with Xen's barrier after it has read the state. */
 	__sync_synchronize();
 	slot->state = STATE_IORESP_READY;

@@ -15,7 +15,10 @@ struct test {
 	void (*run)(void);
 };
 
-#define TEST(function) { #function, function }
+#define TEST(function)                                                                             \
+	{                                                                                          \
+#function, function                                                                \
+	}
 
 /* Run those whose name contains the environment's XEN_TESTS. Returns the failures. */
 int test_run_all(const struct test *tests, size_t count);
@@ -24,38 +27,41 @@ int test_run_all(const struct test *tests, size_t count);
 _Noreturn void test_fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Something came forward: a test that does not for a while is ended as hung. Any thread. */
+void test_progress(void);
+
 void test_sleep_ms(unsigned int ms);
 uint64_t test_now_ns(void);
 
-#define CHECK(condition)                                                                         \
-	do {                                                                                     \
-		if (!(condition))                                                                \
-			test_fail(__FILE__, __LINE__, "%s", #condition);                         \
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			test_fail(__FILE__, __LINE__, "%s", #condition);                           \
 	} while (0)
 
-#define CHECK_EQUAL(value, expected)                                                             \
-	do {                                                                                     \
-		long long value_ = (long long)(value), expected_ = (long long)(expected);        \
-		if (value_ != expected_)                                                         \
+#define CHECK_EQUAL(value, expected)                                                               \
+	do {                                                                                       \
+		long long value_ = (long long)(value), expected_ = (long long)(expected);          \
+		if (value_ != expected_)                                                           \
 			test_fail(__FILE__, __LINE__, "%s is %lld (%#llx), expected %lld (%#llx)", \
-				  #value, value_, value_, expected_, expected_);                 \
+				  #value, value_, value_, expected_, expected_);                   \
 	} while (0)
 
 /* The tests by subject: SUBJECT_tests[] and SUBJECT_tests_count, each in test_SUBJECT.c. */
-#define TEST_SUBJECTS(X)                                                                         \
-	X(requests)                                                                              \
-	X(balloon)                                                                               \
-	X(concurrent)                                                                            \
-	X(servers)                                                                               \
-	X(outside)                                                                               \
-	X(holes)                                                                                 \
-	X(death)                                                                                 \
-	X(restrict)                                                                              \
-	X(virtio)                                                                                \
+#define TEST_SUBJECTS(X)                                                                           \
+	X(requests)                                                                                \
+	X(balloon)                                                                                 \
+	X(concurrent)                                                                              \
+	X(servers)                                                                                 \
+	X(outside)                                                                                 \
+	X(holes)                                                                                   \
+	X(death)                                                                                   \
+	X(restrict)                                                                                \
+	X(virtio)                                                                                  \
 	X(controls)
 
-#define TEST_SUBJECT_DECLARATION(subject)                                                        \
-	extern const struct test subject##_tests[];                                              \
+#define TEST_SUBJECT_DECLARATION(subject)                                                          \
+	extern const struct test subject##_tests[];                                                \
 	extern const size_t subject##_tests_count;
 TEST_SUBJECTS(TEST_SUBJECT_DECLARATION)
 

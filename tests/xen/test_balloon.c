@@ -37,8 +37,8 @@ static void check_hole(uint32_t gpa)
 static uint32_t *pin(uint32_t gpa)
 {
 	size_t length = sizeof(uint32_t);
-	uint32_t *word = mapcache_pin(emulator.vcpu[0].client, gpa, &length,
-				      PROT_READ | PROT_WRITE, 0);
+	uint32_t *word =
+		mapcache_pin(emulator.vcpu[0].client, gpa, &length, PROT_READ | PROT_WRITE, 0);
 
 	CHECK(word);
 	CHECK_EQUAL(length, sizeof(uint32_t));
@@ -145,8 +145,8 @@ static void without_a_thread_reclaim_gives_the_page_back(void)
 	emulator_finish(&emulator);
 }
 
-static void check_rounds(const struct emulator_options *options, unsigned int order,
-			 uint32_t pages, uint32_t rounds, uint32_t every)
+static void check_rounds(const struct emulator_options *options, unsigned int order, uint32_t pages,
+			 uint32_t rounds, uint32_t every)
 {
 	uint64_t epoch;
 

@@ -11,7 +11,7 @@
 
 static void device_model_that_never_answers_blocks_the_vcpu(void)
 {
-	struct emulator_options options = { .raw = true, .fault = RAW_NEVER_ANSWERS };
+	struct emulator_options options = { .raw = true, .behaviour = RAW_NEVER_ANSWERS };
 	struct emulator emulator;
 	struct domain domain;
 
@@ -28,7 +28,7 @@ static void device_model_that_never_answers_blocks_the_vcpu(void)
 /* The same rounds as pages_that_went_out_and_in_are_seen_fresh, which must see it. */
 static void device_model_that_keeps_stale_pages_is_found_out(void)
 {
-	struct emulator_options options = { .raw = true, .fault = RAW_KEEPS_STALE_PAGES };
+	struct emulator_options options = { .raw = true, .behaviour = RAW_KEEPS_STALE_PAGES };
 	struct emulator emulator;
 	struct domain domain;
 	uint32_t wrong;

@@ -92,6 +92,7 @@ static void check_range(uint32_t page, uint32_t count, uint64_t bucket_size)
 	if (memory)
 		use(memory, page, count);
 	mapcache_end(client);
+	test_progress();
 	if (all_present(page, count) != (memory != NULL))
 		test_fail(__FILE__, __LINE__, "pages %u + %u: pointer %p, errno %d", page, count,
 			  memory, error);

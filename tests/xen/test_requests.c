@@ -161,8 +161,7 @@ static void check_movs(uint32_t edge, uint32_t count, uint32_t size, uint32_t ba
 	CHECK_EQUAL(emulator_call(&emulator, 0, COMMAND_REP_MOVS,
 				  ARGUMENTS(first, device, count, size, backwards)),
 		    0);
-	CHECK_EQUAL(emulator_call(&emulator, 0, COMMAND_VERIFY,
-				  ARGUMENTS(low, count * size, SEED)),
+	CHECK_EQUAL(emulator_call(&emulator, 0, COMMAND_VERIFY, ARGUMENTS(low, count * size, SEED)),
 		    0);
 	CHECK_EQUAL(emulator_call(&emulator, 0, COMMAND_VERIFY,
 				  ARGUMENTS(edge - 4096, low - (edge - 4096), ~SEED)),

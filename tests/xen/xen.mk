@@ -15,6 +15,10 @@ $(eval $(call program,$(B)/xen/tests,\
 	$(sort $(wildcard tests/xen/test_*.c)) tests/xen/tests.c $(XEN_SUPPORT),\
 	$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
 
+$(eval $(call program,$(B)/xen/figures,\
+	$(sort $(wildcard tests/xen/figures*.c)) $(XEN_SUPPORT) bench/qemu_cache.c bench/statistics.c,\
+	$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
+
 # The example as it is, linked statically, for the test that has it serve the guest.
 $(eval $(call program,$(B)/xen/virtio-blk,$(sort $(wildcard examples/virtio-blk/*.c)),\
 	$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
@@ -39,7 +43,7 @@ $(B)/xen/guest.elf: tests/xen/guest/guest.ld $(GUEST_OBJECTS)
 $(B)/xen/guest.bin: $(B)/xen/guest.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 
-XEN_FILES := $(addprefix $(B)/xen/,tests virtio-blk guest.bin)
+XEN_FILES := $(addprefix $(B)/xen/,tests figures virtio-blk guest.bin)
 
 # Last of all checks: it takes longest.
 CHECKS += tests/xen/check

@@ -46,7 +46,8 @@ uint32_t balloon_rounds(uint32_t vcpu, const uint32_t *argument)
 	for (uint32_t round = 1; round <= argument[2] && !wrong; round++) {
 		wrong += replace_pages(gfn, count, round);
 		if (round % every == 0)
-			wrong += exchange(vcpu, gfn * GUEST_PAGE_SIZE, count * GUEST_PAGE_SIZE, round);
+			wrong += exchange(vcpu, gfn * GUEST_PAGE_SIZE, count * GUEST_PAGE_SIZE,
+					  round);
 	}
 	return wrong;
 }
@@ -67,7 +68,8 @@ uint32_t balloon_relay(uint32_t vcpu, const uint32_t *argument)
 		while (relay.prepared - relay.taken > 1)
 			yield();
 		if (round > 2)
-			wrong += pattern_verify(set * GUEST_PAGE_SIZE, count * GUEST_PAGE_SIZE, ~(round - 2));
+			wrong += pattern_verify(set * GUEST_PAGE_SIZE, count * GUEST_PAGE_SIZE,
+						~(round - 2));
 		wrong += replace_pages(set, count, round);
 		barrier();
 		relay.prepared = round;
@@ -105,8 +107,8 @@ uint32_t traffic(uint32_t vcpu, const uint32_t *argument)
 		if (relay.prepared != relay.taken) {
 			uint32_t round = relay.taken + 1;
 
-			wrong += exchange(vcpu, (gfn + (round & 1) * count) * GUEST_PAGE_SIZE, count * GUEST_PAGE_SIZE,
-					  round);
+			wrong += exchange(vcpu, (gfn + (round & 1) * count) * GUEST_PAGE_SIZE,
+					  count * GUEST_PAGE_SIZE, round);
 			barrier();
 			relay.taken = round;
 		} else if (over) {

@@ -5,12 +5,12 @@
  */
 #include "tests/xen/guest/guest.h"
 
-#define REP(instruction, backwards, ...)                                                         \
-	do {                                                                                     \
-		if (backwards)                                                                   \
-			__asm__ volatile("std; rep " instruction "; cld" __VA_ARGS__);           \
-		else                                                                             \
-			__asm__ volatile("rep " instruction __VA_ARGS__);                        \
+#define REP(instruction, backwards, ...)                                                           \
+	do {                                                                                       \
+		if (backwards)                                                                     \
+			__asm__ volatile("std; rep " instruction "; cld" __VA_ARGS__);             \
+		else                                                                               \
+			__asm__ volatile("rep " instruction __VA_ARGS__);                          \
 	} while (0)
 
 #define OUTS : "+S"(address), "+c"(count) : "d"(port) : "memory", "cc"
@@ -29,8 +29,7 @@ uint32_t rep_outs(uint16_t port, uint32_t address, uint32_t count, uint32_t size
 	return count;
 }
 
-uint32_t rep_ins(uint16_t port, uint32_t address, uint32_t count, uint32_t size,
-		 uint32_t backwards)
+uint32_t rep_ins(uint16_t port, uint32_t address, uint32_t count, uint32_t size, uint32_t backwards)
 {
 	if (size == 1)
 		REP("insb", backwards, INS);

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Workers: threads of a device model, each with a client, that do everything at random. */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "torture.h"
+
+static void watch(struct worker *worker)
+{
+	struct mapcache *cache = worker->witness.device->cache;
+	struct mapcache_stats stats = { .size = sizeof(stats) };
+	uint64_t epoch = mapcache_epoch(cache);
+
+	must(!mapcache_stats(cache, &stats));
+	must(stats.epoch >= epoch);
+	must(stats.slots_used <= worker->witness.device->options.max_bytes >>
+	     worker->witness.device->options.bucket_shift);
+	if (one_in(&worker->witness.random, 16)) {
+		FILE *file = fopen("/dev/null", "w");
+
+		must(file && !mapcache_dump(cache, file));
+		fclose(file);
+	}
+}
+
+/* A pin of our own older than the epoch is one that a drain must wait for (F). */
+static void drain(struct worker *worker)
+{
+	struct mapcache *cache = worker->witness.device->cache;
+	size_t len = 8;
+	uint64_t epoch;
+	void *pin;
+	int error;
+
+	worker->witness.doing = "draining";
+	mapcache_begin(worker->client);
+	must(mapcache_drain(cache, mapcache_epoch(cache), 0, 0) == -EDEADLK);
+	must(!mapcache_end(worker->client));
+	error = mapcache_drain(cache, mapcache_epoch(cache), (int)random_below(
+				       &worker->witness.random, 3), 0);
+	must(!error || error == -ETIMEDOUT);
+	must(mapcache_drain(cache, mapcache_epoch(cache) + 1000000, 0, 0) == -EINVAL);
+	pin = mapcache_pin(worker->client, stamp_gpa(any_page(&worker->witness.random)), &len,
+			   PROT_READ, 0);
+	epoch = mapcache_invalidate(cache);
+	must(mapcache_epoch(cache) >= epoch);
+	if (!pin)
+		return;
+	must(mapcache_drain(cache, epoch, 0, MAPCACHE_DRAIN_PINS) == -ETIMEDOUT);
+	must(!mapcache_client_unpin(worker->client, pin, 0));
+}
+
+static void invalidate_something(struct worker *worker)
+{
+	struct mapcache *cache = worker->witness.device->cache;
+	uint64_t page = any_page(&worker->witness.random);
+
+	must(!mapcache_invalidate_range(cache, page * PAGE, 1 + page % 64 * PAGE));
+	must(mapcache_invalidate_range(cache, UINT64_MAX - 4, 8) == -ERANGE);
+	if (one_in(&worker->witness.random, 16))
+		must(!mapcache_invalidate_range(cache, 0, UINT64_MAX));
+}
+
+static void open_anew(struct worker *worker)
+{
+	struct mapcache *cache = worker->witness.device->cache;
+
+	mapcache_begin(worker->client);
+	must(mapcache_client_close(worker->client) == -EBUSY);
+	must(!mapcache_end(worker->client));
+	must(mapcache_close(cache) == -EBUSY);
+	/* Its pins stay. */
+	must(!mapcache_client_close(worker->client));
+	must(!mapcache_client_open(cache, &worker->client));
+}
+
+static void rarely(struct worker *worker)
+{
+	switch (random_below(&worker->witness.random, 8)) {
+	case 0:
+		access_nonsense(worker);
+		break;
+	case 1:
+		watch(worker);
+		break;
+	case 2:
+		drain(worker);
+		break;
+	case 3:
+	case 4:
+		invalidate_something(worker);
+		break;
+	case 5:
+		(void)mapcache_reclaim(worker->witness.device->cache,
+				       random_below(&worker->witness.random, 64) * PAGE);
+		break;
+	case 6:
+		worker_release(worker);
+		break;
+	default:
+		open_anew(worker);
+	}
+}
+
+void worker_step(struct worker *worker)
+{
+	switch (random_below(&worker->witness.random, 32)) {
+	case 0:
+	case 1:
+	case 2:
+	case 3:
+		access_write(worker);
+		break;
+	case 4:
+	case 5:
+	case 6:
+	case 7:
+		access_pin(worker);
+		break;
+	case 8:
+	case 9:
+		access_iov(worker);
+		break;
+	case 10:
+	case 11:
+		access_read(worker);
+		break;
+	case 12:
+	case 13:
+		access_copy(worker);
+		break;
+	case 14:
+		if (one_in(&worker->witness.random, 4))
+			rarely(worker);
+		break;
+	default:
+		access_section(worker);
+	}
+}
+
+static void account(struct worker *worker)
+{
+	struct round *round = worker->witness.domain->round;
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
+	__atomic_fetch_add(&round->checked, worker->witness.checked, __ATOMIC_RELAXED);
+	round->refused += worker->witness.refused;
+	histogram_merge(&round->late, &worker->witness.late);
+	round->late_pins += worker->witness.late_pins;
+	pthread_mutex_unlock(&lock);
+}
+
+/* Those who get on well do more; everybody does his least. */
+static bool finished(struct worker *worker)
+{
+	struct round *round = worker->witness.domain->round;
+	uint64_t news = worker->witness.checked - worker->told, done;
+
+	if (is_set(&round->stop_workers))
+		return true;
+	if (worker->witness.checked < worker->least)
+		return false;
+	if (worker->witness.device->visitor)
+		return true;
+	worker->told += news;
+	done = __atomic_add_fetch(&round->done, news, __ATOMIC_RELAXED);
+	return done >= round->accesses;
+}
+
+void *worker_run(void *data)
+{
+	struct worker *worker = data;
+	struct witness *witness = &worker->witness;
+
+	must(!mapcache_client_open(witness->device->cache, &worker->client));
+	while (!finished(worker))
+		worker_step(worker);
+	worker_release(worker);
+	must(!mapcache_client_close(worker->client));
+	account(worker);
+	return NULL;
+}

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The miss path: how much is mapped by how many calls. Whole at first, in granules after an
+ * invalidation, whole again where that pays; whole kernel mappings only (bed_stop() looks).
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include <lib/private.h>
+#include <tests/support/bed.h>
+#include <tests/support/gate.h>
+#include <tests/support/peer.h>
+
+#define BOTH (PROT_READ | PROT_WRITE)
+#define GRANULE UINT64_C(16384)
+
+struct count {
+	uint64_t calls, pages;
+};
+
+/* What a look-up of [gpa, gpa + len) maps. */
+static struct count count(struct bed *bed, uint64_t gpa, size_t len)
+{
+	struct mapcache_stats before = bed_stats(bed), after;
+
+	assert_int_equal(bed_error(bed->client, gpa, len, PROT_READ), 0);
+	after = bed_stats(bed);
+	return (struct count){ after.map_calls - before.map_calls,
+			       after.pages_mapped - before.pages_mapped };
+}
+
+#define assert_maps(bed, gpa, len, n_calls, n_pages)                                               \
+	do {                                                                                       \
+		struct count counted = count(bed, gpa, len);                                       \
+		assert_int_equal(counted.calls, n_calls);                                          \
+		assert_int_equal(counted.pages, n_pages);                                          \
+	} while (0)
+
+static void a_bucket_never_seen_is_mapped_whole_by_one_call(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_maps(&bed, 5 * BED_PAGE, 8, 1, 256);
+	assert_maps(&bed, 0, BED_BUCKET, 0, 0);
+	bed_stop(&bed);
+}
+
+static void after_an_invalidation_only_what_is_asked_for_is_mapped(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed_read(bed.client, 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		mapcache_invalidate(bed.cache);
+		assert_maps(&bed, 5 * GRANULE + 12, 8, 1, 4);
+		assert_maps(&bed, 5 * GRANULE, GRANULE, 0, 0);
+		assert_maps(&bed, 7 * GRANULE - 1, 2, 1, 8);
+		/* The whole missing part of the range in one call, what is there left alone. */
+		assert_maps(&bed, 8 * GRANULE, 8 * GRANULE, 1, 32);
+		assert_maps(&bed, 4 * GRANULE, 6 * GRANULE, 1, 4);
+		assert_maps(&bed, 0, 20 * GRANULE, 2, 32);
+		assert_maps(&bed, 0, 20 * GRANULE, 0, 0);
+		for (uint64_t gfn = 0; gfn < 80; gfn++)
+			assert_int_equal(bed_read(bed.client, gfn * BED_PAGE), bed_value(gfn));
+	}
+	bed_stop(&bed);
+}
+
+static void a_slot_with_little_in_it_is_refreshed_in_place(void **state)
+{
+	uint64_t unmaps;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed_read(bed.client, 0);
+	mapcache_invalidate(bed.cache);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_maps(&bed, 2 * i * GRANULE, 8, 1, 4);
+	unmaps = bed_stats(&bed).unmap_calls;
+	for (unsigned int epoch = 0; epoch < 5; epoch++) {
+		mapcache_invalidate(bed.cache);
+		for (unsigned int i = 0; i < 3; i++)
+			assert_maps(&bed, 2 * i * GRANULE, 8, 1, 4);
+	}
+	assert_int_equal(bed_stats(&bed).refreshed_in_place, 5);
+	assert_int_equal(bed_stats(&bed).refreshed_in_fresh_slot, 1);
+	assert_int_equal(bed_stats(&bed).slots_used, 2); /* and the first, not yet reclaimed */
+	assert_int_equal(bed_stats(&bed).unmap_calls, unmaps);
+	bed_stop(&bed);
+}
+
+/* Ranges overlap what was mapped before in every way; no kernel mapping is ever split. */
+static void overlapping_ranges_of_several_epochs_never_split_a_mapping(void **state)
+{
+	uint64_t random = 1;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	for (unsigned int i = 0; i < 4000; i++) {
+		uint64_t first, pages;
+
+		random = random * UINT64_C(6364136223846793005) + 1;
+		first = random >> 40 & 255;
+		pages = (random >> 50 & 63) + 1;
+		if (first + pages > 256)
+			pages = 256 - first;
+		if ((random >> 33) % 5 == 0)
+			mapcache_invalidate(bed.cache);
+		mapcache_begin(bed.client);
+		assert_non_null(mapcache_ptr(bed.client, first * BED_PAGE, pages * BED_PAGE, BOTH));
+		for (uint64_t gfn = first; gfn < first + pages; gfn++)
+			assert_int_equal(*bed_ptr(bed.client, gfn * BED_PAGE, BOTH),
+					 bed_value(gfn));
+		assert_int_equal(mapcache_end(bed.client), 0);
+		if ((random >> 35) % 50 == 0)
+			mapcache_reclaim(bed.cache, UINT64_MAX);
+	}
+	assert_int_equal(bed_totals().splits_refused, 0);
+	assert_true(bed_stats(&bed).refreshed_in_place > 0);
+	assert_true(bed_stats(&bed).refreshed_in_fresh_slot > 0);
+	bed_stop(&bed);
+}
+
+static void touch_granules(struct bed *bed, unsigned int granules)
+{
+	for (unsigned int i = 0; i < granules; i++)
+		assert_int_equal(bed_read(bed->client, i * GRANULE), bed_value(i * 4));
+}
+
+static void a_dense_bucket_is_mapped_whole_for_a_while_and_then_probed_again(void **state)
+{
+	unsigned int whole;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed_read(bed.client, 0);
+	mapcache_invalidate(bed.cache);
+	touch_granules(&bed, 15); /* not yet */
+	mapcache_invalidate(bed.cache);
+	assert_maps(&bed, 0, 8, 1, 4);
+	mapcache_invalidate(bed.cache);
+	touch_granules(&bed, 20);
+	for (whole = 0; whole < 100; whole++) {
+		struct count counted;
+
+		mapcache_invalidate(bed.cache);
+		counted = count(&bed, 0, 8);
+		assert_int_equal(counted.calls, 1);
+		if (counted.pages != 256)
+			break;
+		touch_granules(&bed, 64);
+		assert_int_equal(bed_stats(&bed).mapped_whole, whole + 1);
+	}
+	assert_in_range(whole, 4, 16);
+	/* It still is: the next epoch finds out. */
+	touch_granules(&bed, 20);
+	mapcache_invalidate(bed.cache);
+	assert_maps(&bed, 0, 8, 1, 256);
+	bed_stop(&bed);
+}
+
+static void a_bucket_of_one_granule_is_always_mapped_whole(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .cache = { .bucket_shift = 12,
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+	for (unsigned int i = 0; i < 4; i++) {
+		for (uint64_t gfn = 0; gfn < 50; gfn++)
+			assert_maps(&bed, gfn * BED_PAGE, BED_PAGE, 1, 1);
+		mapcache_invalidate(bed.cache);
+	}
+	assert_int_equal(bed_error(bed.client, 4095, 2, PROT_READ), E2BIG);
+	bed_stop(&bed);
+}
+
+static void past_the_budget_of_kernel_mappings_buckets_are_mapped_whole(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){
+				.ram_pages = 16 * 256,
+				.cache = { .max_vmas = 64, .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+	for (unsigned int epoch = 0; epoch < 20; epoch++) {
+		for (uint64_t bucket = 0; bucket < 16; bucket++) {
+			for (unsigned int i = 0; i < 14; i++)
+				assert_int_equal(bed_read(bed.client,
+							  bucket * BED_BUCKET + i * GRANULE),
+						 bed_value(bucket * 256 + i * 4));
+		}
+		assert_in_range(bed_stats(&bed).vmas, 1, 64 + 28);
+		mapcache_invalidate(bed.cache);
+	}
+	assert_true(bed_stats(&bed).mapped_whole > 0);
+	bed_stop(&bed);
+}
+
+/* ---- holes -------------------------------------------------------------------------------- */
+
+static void a_page_that_appears_in_a_hole_is_found_without_a_word(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	for (uint64_t gfn = 1; gfn < 40; gfn += 3)
+		bed_remove(&bed, gfn);
+	for (unsigned int epoch = 0; epoch < 3; epoch++) {
+		for (uint64_t gfn = 1 + epoch * 12; gfn < 13 + epoch * 12; gfn += 3) {
+			assert_int_equal(bed_error(bed.client, gfn * BED_PAGE, 8, PROT_READ),
+					 EFAULT);
+			assert_int_equal(bed_read(bed.client, (gfn + 1) * BED_PAGE),
+					 bed_value(gfn + 1));
+			bed_populate(&bed, gfn, gfn);
+			assert_int_equal(bed_read(bed.client, gfn * BED_PAGE), gfn);
+			assert_int_equal(bed_read(bed.client, (gfn + 1) * BED_PAGE),
+					 bed_value(gfn + 1));
+		}
+		mapcache_invalidate(bed.cache);
+	}
+	bed_stop(&bed);
+}
+
+static void a_bucket_all_of_holes_but_one_page_serves_that_page(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	for (unsigned int i = 0; i < 3; i++) {
+		uint64_t gfn = 2048 + 77;
+
+		if (i == 0)
+			assert_int_equal(bed_error(bed.client, gfn * BED_PAGE, 8, PROT_READ),
+					 EFAULT);
+		if (i == 0)
+			bed_populate(&bed, gfn, 3);
+		assert_int_equal(bed_read(bed.client, gfn * BED_PAGE), 3);
+		assert_int_equal(bed_error(bed.client, (gfn + 1) * BED_PAGE, 8, BOTH), EFAULT);
+		assert_int_equal(bed_error(bed.client, (gfn - 1) * BED_PAGE, 8, PROT_READ), EFAULT);
+		assert_int_equal(bed_read(bed.client, gfn * BED_PAGE), 3);
+		mapcache_invalidate(bed.cache);
+	}
+	bed_stop(&bed);
+}
+
+/* The memory of the map of single pages comes and goes with the holes. */
+static void holes_cost_memory_only_while_they_are_there(void **state)
+{
+	uint64_t memory;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed_read(bed.client, 0);
+	memory = mapcache_load_relaxed(&bed.cache->memory_bytes);
+	bed_remove(&bed, 9);
+	mapcache_invalidate(bed.cache);
+	assert_int_equal(bed_error(bed.client, 9 * BED_PAGE, 8, BOTH), EFAULT);
+	assert_int_equal(bed_read(bed.client, 10 * BED_PAGE), bed_value(10));
+	assert_true(mapcache_load_relaxed(&bed.cache->memory_bytes) > memory);
+	bed_populate(&bed, 9, 1);
+	mapcache_invalidate(bed.cache);
+	bed_read(bed.client, 9 * BED_PAGE);
+	bed_reclaim(&bed);
+	assert_int_equal(mapcache_load_relaxed(&bed.cache->memory_bytes), memory);
+	bed_stop(&bed);
+}
+
+/* ---- read-only ------------------------------------------------------------------------------ */
+
+static void read_only_pages_are_read_and_their_neighbours_written(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_true(xensim_p2m_set_type(bed.domain, 20, 1, XENSIM_RAM_RO) >= 0);
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(bed_read(bed.client, 20 * BED_PAGE), bed_value(20));
+		assert_int_equal(bed_read(bed.client, 21 * BED_PAGE), i ? i - 1 : bed_value(21));
+		bed_write(bed.client, 21 * BED_PAGE, i);
+		assert_int_equal(bed_guest(&bed, 21 * BED_PAGE), i);
+		assert_int_equal(bed_error(bed.client, 20 * BED_PAGE, 8, BOTH), EACCES);
+		assert_int_equal(bed_read(bed.client, 20 * BED_PAGE), bed_value(20));
+		assert_int_equal(bed_read(bed.client, 200 * BED_PAGE), bed_value(200));
+		if (i % 2)
+			mapcache_invalidate(bed.cache);
+	}
+	bed_stop(&bed);
+}
+
+static void memory_that_becomes_writable_is_written_without_a_word(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_true(xensim_p2m_set_type(bed.domain, 0, 256, XENSIM_RAM_RO) >= 0);
+	for (uint64_t gfn = 0; gfn < 256; gfn += 5)
+		assert_int_equal(bed_read(bed.client, gfn * BED_PAGE), bed_value(gfn));
+	assert_int_equal(bed_error(bed.client, 0, BED_BUCKET, PROT_READ), 0);
+	assert_int_equal(bed_error(bed.client, 0, 8, BOTH), EACCES);
+	assert_true(xensim_p2m_set_type(bed.domain, 0, 256, XENSIM_RAM) >= 0);
+	bed_write(bed.client, 8, 1);
+	assert_int_equal(bed_guest(&bed, 8), 1);
+	assert_int_equal(bed_read(bed.client, 0), bed_value(0));
+	bed_stop(&bed);
+}
+
+/* A whole bucket that can only be read, where there is hardly room for two attempts. */
+static void read_only_buckets_are_served_within_a_tiny_budget(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .cache = { .bucket_shift = 16,
+							  .max_bytes = 6 << 16,
+							  .stripes = 4,
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+	for (uint64_t gfn = 3; gfn < 1024; gfn += 16)
+		assert_true(xensim_p2m_set_type(bed.domain, gfn, 1, XENSIM_RAM_RO) >= 0);
+	for (uint64_t i = 0; i < 100; i++) {
+		struct iovec iov[3];
+
+		if (i % 3 == 0)
+			mapcache_invalidate(bed.cache);
+		assert_int_equal(
+			mapcache_pin_iov(bed.client, i % 62 << 16, 3 << 16, PROT_READ, iov, 3), 3);
+		for (unsigned int j = 0; j < 3; j++)
+			assert_int_equal(mapcache_client_unpin(bed.client, iov[j].iov_base, 0), 0);
+	}
+	bed_stop(&bed);
+}
+
+/* ---- several at once -------------------------------------------------------------------------- */
+
+static bool three_wait(void *data)
+{
+	return bed_stats(data).waits >= 3;
+}
+
+static void a_bucket_that_many_want_is_mapped_once(void **state)
+{
+	struct peer_look looks[4];
+	struct gate gate = GATE;
+	struct peer peers[4];
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	gate_close(&gate, 0, false);
+	for (unsigned int i = 0; i < 4; i++) {
+		looks[i] = (struct peer_look){ .gpa = i * BED_PAGE };
+		peer_open(&peers[i], bed.cache);
+		peer_start(&peers[i], peer_read, &looks[i]);
+		if (i == 0)
+			gate_wait(&gate, 1);
+	}
+	assert_true(eventually(three_wait, &bed));
+	gate_open(&gate);
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(peer_wait(&peers[i]), 0);
+		assert_int_equal(looks[i].value, bed_value(i));
+		peer_close(&peers[i]);
+	}
+	assert_int_equal(bed_stats(&bed).map_calls, 1);
+	bed_stop(&bed);
+}
+
+static void who_waited_for_a_map_call_that_failed_tries_itself(void **state)
+{
+	struct peer_look looks[4];
+	struct gate gate = GATE;
+	struct peer peers[4];
+	unsigned int failed = 0;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	gate_close(&gate, 0, false);
+	for (unsigned int i = 0; i < 4; i++) {
+		looks[i] = (struct peer_look){ .gpa = i * BED_PAGE, .prot = BOTH };
+		peer_open(&peers[i], bed.cache);
+		peer_start(&peers[i], peer_read, &looks[i]);
+		if (i == 0)
+			gate_wait(&gate, 1);
+	}
+	assert_true(eventually(three_wait, &bed));
+	xensim_fail(XENSIM_CALL_MAP, 1, EINTR);
+	gate_open(&gate);
+	for (unsigned int i = 0; i < 4; i++) {
+		int error = peer_wait(&peers[i]);
+
+		assert_true(error == 0 || error == -EINTR);
+		failed += error != 0;
+		if (error == 0)
+			assert_int_equal(looks[i].value, bed_value(i));
+		peer_close(&peers[i]);
+	}
+	assert_int_equal(failed, 1);
+	assert_int_equal(bed_stats(&bed).map_calls, 2);
+	bed_stop(&bed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_bucket_never_seen_is_mapped_whole_by_one_call),
+		cmocka_unit_test(after_an_invalidation_only_what_is_asked_for_is_mapped),
+		cmocka_unit_test(a_slot_with_little_in_it_is_refreshed_in_place),
+		cmocka_unit_test(overlapping_ranges_of_several_epochs_never_split_a_mapping),
+		cmocka_unit_test(a_dense_bucket_is_mapped_whole_for_a_while_and_then_probed_again),
+		cmocka_unit_test(a_bucket_of_one_granule_is_always_mapped_whole),
+		cmocka_unit_test(past_the_budget_of_kernel_mappings_buckets_are_mapped_whole),
+		cmocka_unit_test(a_page_that_appears_in_a_hole_is_found_without_a_word),
+		cmocka_unit_test(a_bucket_all_of_holes_but_one_page_serves_that_page),
+		cmocka_unit_test(holes_cost_memory_only_while_they_are_there),
+		cmocka_unit_test(read_only_pages_are_read_and_their_neighbours_written),
+		cmocka_unit_test(memory_that_becomes_writable_is_written_without_a_word),
+		cmocka_unit_test(read_only_buckets_are_served_within_a_tiny_budget),
+		cmocka_unit_test(a_bucket_that_many_want_is_mapped_once),
+		cmocka_unit_test(who_waited_for_a_map_call_that_failed_tries_itself),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Measurements on a real Xen: what they share. */
+#ifndef XEN_FIGURES_H
+#define XEN_FIGURES_H
+
+#include <stdint.h>
+
+#include "tests/xen/domain.h"
+
+/* The memory that is mapped: 64 MiB, aligned to the largest bucket. */
+#define FIGURES_BASE UINT64_C(0x400000)
+#define FIGURES_MIB 64u
+#define FIGURES_PAGES (1024u + FIGURES_MIB * 256u)
+
+/* Rounds of each measurement; medians are over them. */
+unsigned int figures_rounds(void);
+
+/* Keep a figure for the lines at the end: FIGURE name value. */
+void figures_keep(const char *name, double value);
+
+/* What mapping costs, the library's misses and refreshes, its answers, and its settings. */
+void figures_map(const struct domain *domain);
+void figures_refresh(const struct domain *domain);
+void figures_answer(void);
+void figures_settings(const struct domain *domain);
+
+#endif
