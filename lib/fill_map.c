@@ -84,7 +84,7 @@ int fill_map(struct fill *fill, struct run run)
 		fill_undo(fill, run);
 		return error;
 	}
-	PROBE4(map, cache, gfn, pages, 0);
+	PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, 0);
 	mapping_cover(cache, mapping, run);
 	fill_count(fill, pages);
 	error = mapping_note(cache, mapping, run, fill->client->error, &fill->valid);
