@@ -11,6 +11,13 @@ $(eval $(call program,$(B)/examples/virtio-blk,examples/virtio-blk/main.c $(VIRT
 	$(LIBMAPCACHE),$(XEN_LIBS) -lxenevtchn))
 ALL += $(B)/examples/mmio $(B)/examples/virtio-blk
 
+# ---- drop-in layers for QEMU and DEMU, against headers that stand in for QEMU's ------------
+
+$(foreach folder,dropin qemu demu,$(B)/obj/examples/$(folder)/%.o): \
+	EXTRA_CFLAGS = -Iexamples/dropin -Iexamples/qemu -Iexamples/qemu/headers
+ALL += $(call objects,examples/dropin/transient.c examples/qemu/xen-mapcache.c \
+	examples/demu/mapcache.c)
+
 # ---- the demo ---------------------------------------------------------------------------
 
 DEMO_SOURCES := $(addprefix examples/demo/,balloon.c digest.c disk.c driver.c driver_setup.c \

@@ -30,6 +30,8 @@ static int mapcache_open_backend(struct mapcache *cache, const struct mapcache_o
 	error = options_copy(backend, &cache->backend_known, sizeof(cache->backend_known));
 	if (error)
 		return error;
+	if (backend->size < sizeof(*backend))
+		cache->backend_known.modified = NULL;
 	cache->backend = &cache->backend_known;
 	if (!(cache->backend->flags & MAPCACHE_BACKEND_FIXED)) {
 		log_message(cache, MAPCACHE_LOG_ERROR,
@@ -264,6 +266,7 @@ int mapcache_close(struct mapcache *cache)
 	cache->refresher = NULL;
 	/* In pieces: one call for all of it would hold up every other thread's mmap. */
 	reclaim_sweep(cache, UINT64_MAX);
+	retired_check_pins(cache);
 	retired_advance(cache);
 	release(cache, UINT64_MAX);
 	mapcache_free(cache);

@@ -283,8 +283,8 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 #define MAPCACHE_DRAIN_PINS 0x1u /* wait for pins, too */
 
 /*
- * Relocate: every pin with MAPCACHE_PIN_OWN that lies inside [old_gpa, old_gpa + len) shows
- * [new_gpa, new_gpa + len) from now on, at the same host addresses, and mapcache_gpa() of it
+ * Relocate: every pin in address space of its own (with MAPCACHE_PIN_OWN, or contiguous across
+ * buckets) that lies inside [old_gpa, old_gpa + len) shows [new_gpa, new_gpa + len) from now on, at the same host addresses, and mapcache_gpa() of it
  * says so; a placeholder there is gone with its contents; look-ups of old_gpa that start
  * afterwards map afresh. Other pins stay as they are (C). old_gpa, new_gpa and len are multiples
  * of 4096, and old_gpa and new_gpa lie at the same offset in their buckets. No other thread may
@@ -293,7 +293,7 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
  * areas that were relocated.
  *   -EINVAL     NULL, or numbers that are not as above
  *   -ERANGE     a range overflows or lies past guest_limit
- *   -EBUSY      a pin with MAPCACHE_PIN_OWN lies in old_gpa partly, or a placeholder does
+ *   -EBUSY      such a pin lies in the old range partly, or a placeholder does
  *   -EFAULT     there is no memory behind a page of new_gpa
  *   -EDEADLK    the caller is in a section
  *   others      as mapcache_pin(); nothing was changed

@@ -268,7 +268,7 @@ static void open_passes_on_what_the_backend_says(void **state)
 	assert_int_equal(mapcache_open(&options, &cache), -EACCES);
 	assert_int_equal(spy.opens, 1);
 	assert_int_equal(spy.closes, 0);
-	other.size = sizeof(other) - 1;
+	other.size = offsetof(struct mapcache_backend, modified) - 1;
 	options.backend = &other;
 	assert_int_equal(mapcache_open(&options, &cache), -EINVAL);
 	other.size = sizeof(other);

@@ -102,7 +102,7 @@ static void pin_refuses_wrong_arguments(void **state)
 		assert_null(mapcache_pin(bed.client, 0, NULL, PROT_READ, 0));
 		assert_int_equal(errno, EINVAL);
 		errno = 0;
-		assert_null(mapcache_pin(bed.client, 0, &len, PROT_READ, 1));
+		assert_null(mapcache_pin(bed.client, 0, &len, PROT_READ, 4));
 		assert_int_equal(errno, EINVAL);
 		len = 0;
 		assert_null(mapcache_pin(bed.client, 0, &len, PROT_READ, 0));

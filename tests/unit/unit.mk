@@ -15,6 +15,15 @@ test_virtio_mmio_SOURCES := $(VIRTIO_TESTED)
 test_virtio_refused_SOURCES := $(VIRTIO_TESTED)
 test_virtio_rings_SOURCES := $(VIRTIO_TESTED)
 
+DROPIN_QEMU := tests/unit/qemu_stage.c examples/dropin/transient.c
+test_dropin_qemu_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
+test_dropin_qemu7_SOURCES := $(DROPIN_QEMU) tests/unit/dropin_qemu7.c
+test_dropin_reports_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
+test_dropin_demu_SOURCES := examples/dropin/transient.c examples/demu/mapcache.c
+
+$(call objects,$(wildcard tests/unit/*dropin_*.c tests/unit/qemu_*.c)): \
+	EXTRA_CFLAGS = -Iexamples/dropin -Iexamples/qemu -Iexamples/qemu/headers -Iexamples/demu
+
 # Linker flags of one test: <name>_LDFLAGS.
 test_barrier_LDFLAGS := -Wl,--wrap=syscall
 test_ioreq_enable_LDFLAGS := -Wl,--wrap=xendevicemodel_set_ioreq_server_state

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads' clients and their rings of pins. */
+#include "transient.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct transient {
+	struct mapcache_client *client;
+	void *pin[TRANSIENT_POINTERS];
+	unsigned int next;
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static int key_error;
+/* The key is for its destructor; this is for speed. */
+static __thread struct transient *mine;
+
+static void release(struct transient *transient)
+{
+	for (unsigned int i = 0; i < TRANSIENT_POINTERS; i++) {
+		if (transient->pin[i])
+			mapcache_client_unpin(transient->client, transient->pin[i], 0);
+		transient->pin[i] = NULL;
+	}
+}
+
+static void destroy(void *data)
+{
+	struct transient *transient = data;
+
+	release(transient);
+	mapcache_client_close(transient->client);
+	free(transient);
+	mine = NULL;
+}
+
+static void make_key(void)
+{
+	key_error = pthread_key_create(&key, destroy);
+}
+
+static struct transient *get(struct mapcache *cache)
+{
+	struct transient *transient = mine;
+	int error;
+
+	if (transient)
+		return transient;
+	pthread_once(&once, make_key);
+	transient = calloc(1, sizeof(*transient));
+	if (!transient || key_error) {
+		error = transient ? key_error : ENOMEM;
+		goto free;
+	}
+	error = -mapcache_client_open(cache, &transient->client);
+	if (error)
+		goto free;
+	error = pthread_setspecific(key, transient);
+	if (error)
+		goto close;
+	mine = transient;
+	return transient;
+close:
+	mapcache_client_close(transient->client);
+free:
+	free(transient);
+	errno = error;
+	return NULL;
+}
+
+struct mapcache_client *transient_client(struct mapcache *cache)
+{
+	struct transient *transient = get(cache);
+
+	return transient ? transient->client : NULL;
+}
+
+void *transient_lookup(struct mapcache *cache, uint64_t gpa, size_t len, int prot)
+{
+	struct transient *transient = get(cache);
+	void *pointer;
+
+	if (!transient)
+		return NULL;
+	pointer = mapcache_pin(transient->client, gpa, &len, prot, MAPCACHE_PIN_CONTIGUOUS);
+	if (!pointer)
+		return NULL;
+	if (transient->pin[transient->next])
+		mapcache_client_unpin(transient->client, transient->pin[transient->next], 0);
+	transient->pin[transient->next] = pointer;
+	transient->next = (transient->next + 1) % TRANSIENT_POINTERS;
+	return pointer;
+}
+
+void transient_done(void)
+{
+	if (mine)
+		release(mine);
+}
+
+void transient_close(void)
+{
+	struct transient *transient = mine;
+
+	if (!transient)
+		return;
+	pthread_setspecific(key, NULL);
+	destroy(transient);
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xen-mapcache.c for a QEMU tree: the interface that QEMU calls, by way of libmapcache. Goes
+ * where the old file is; README.md beside this has the steps.
+ *
+ *   lock            a pin: good until xen_invalidate_map_cache_entry(), across INVALIDATE
+ *   no lock         good until the calling thread's TRANSIENT_POINTERS-th next unlocked look-up.
+ *                   QEMU's callers are done before the first: they copy, and return
+ *   size 0          to the end of the page, which is as far as QEMU's callers go
+ *   failure         NULL, and the hook is told; the process goes on
+ *
+ * Nothing here waits for block I/O or needs the main loop, so that coroutines may call it, and
+ * may be on another thread when they unlock.
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+
+#include "exec/ramlist.h"
+#include "hw/xen/xen.h"
+#ifdef XEN_MAPCACHE_QEMU_7
+#include "sysemu/runstate.h"
+#include "sysemu/xen-mapcache.h"
+#else
+#include "system/runstate.h"
+#include "system/xen-mapcache.h"
+#endif
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <mapcache/mapcache.h>
+
+#include "transient.h"
+#include "xen-mapcache-hooks.h"
+
+#define PAGE_BYTES UINT64_C(4096)
+#define TO_PAGE(address) ((address) & ~(PAGE_BYTES - 1))
+
+/* One guest, one process: as the interface has it. */
+static struct {
+	struct mapcache *cache;
+	phys_offset_to_gaddr_t translate;
+	xen_map_cache_failure failed;
+	void *failed_data;
+	pthread_mutex_t notify_lock; /* one notification at a time */
+} state = { .notify_lock = PTHREAD_MUTEX_INITIALIZER };
+
+void xen_map_cache_on_failure(xen_map_cache_failure hook, void *data)
+{
+	state.failed = hook;
+	state.failed_data = data;
+}
+
+/* Where the old file called exit(). */
+static void *failed(hwaddr address, hwaddr size, int error)
+{
+	if (state.failed)
+		state.failed(state.failed_data, address, size, error);
+	return NULL;
+}
+
+static void log_line(void *data, enum mapcache_log_level level, const char *message)
+{
+	(void)data;
+	if (level <= MAPCACHE_LOG_WARNING)
+		error_report("mapcache: %s", message);
+}
+
+static void notify(void *data, enum mapcache_event event, uint64_t gpa, void *address, uint64_t len)
+{
+	(void)data;
+	(void)gpa;
+	pthread_mutex_lock(&state.notify_lock);
+	if (event == MAPCACHE_EVENT_ADDED)
+		ram_block_notify_add(address, len, len);
+	else
+		ram_block_notify_remove(address, len, len);
+	pthread_mutex_unlock(&state.notify_lock);
+}
+
+/*
+ * QEMU calls this after it has enabled its ioreq server. That is not too late: the cache starts
+ * empty, and what is mapped from now on is followed by every INVALIDATE.
+ */
+void xen_map_cache_init(phys_offset_to_gaddr_t f, void *opaque)
+{
+	struct mapcache_options options = {
+		.size = sizeof(options),
+		.domid = xen_domid,
+		.log = log_line,
+		.notify = notify,
+	};
+	int error;
+
+	(void)opaque;
+	if (state.cache)
+		return;
+	state.translate = f;
+	error = mapcache_open(&options, &state.cache);
+	if (error) {
+		state.cache = NULL;
+		error_report("mapcache: cannot open: %s", strerror(-error));
+		failed(0, 0, error);
+	}
+}
+
+int xen_map_cache_close(void)
+{
+	int error;
+
+	transient_close();
+	error = state.cache ? mapcache_close(state.cache) : 0;
+	if (!error)
+		state.cache = NULL;
+	return error;
+}
+
+struct mapcache *xen_map_cache_library(void)
+{
+	return state.cache;
+}
+
+bool xen_map_cache_enabled(void)
+{
+	return state.cache != NULL;
+}
+
+/* Block memory (not DMA) gets address space of its own, which can be relocated. */
+static void *map(hwaddr address, hwaddr size, bool lock, bool dma, int prot)
+{
+	struct mapcache_client *client;
+	size_t len = (size_t)size;
+
+	if (!lock)
+		return transient_lookup(state.cache, address, len, prot);
+	client = transient_client(state.cache);
+	if (!client)
+		return NULL;
+	return mapcache_pin(client, address, &len, prot,
+			    dma ? MAPCACHE_PIN_CONTIGUOUS : MAPCACHE_PIN_OWN);
+}
+
+/* As QEMU's own: first as given, then where the block has moved to, then, before an incoming
+ * guest has any memory there, memory of our own. */
+static uint8_t *map_anyhow(hwaddr address, hwaddr size, bool lock, bool dma, int prot)
+{
+	void *pointer = map(address, size, lock, dma, prot);
+	int error;
+
+	if (!pointer && errno == EFAULT && state.translate) {
+		hwaddr moved = state.translate(address, size);
+
+		if (moved != address) {
+			address = moved;
+			pointer = map(address, size, lock, dma, prot);
+		}
+	}
+	if (!pointer && errno == EFAULT && runstate_check(RUN_STATE_INMIGRATE)) {
+		hwaddr start = TO_PAGE(address);
+
+		error = mapcache_placeholder(state.cache, start,
+					     TO_PAGE(address + size + PAGE_BYTES - 1) - start);
+		if (error)
+			errno = -error;
+		else
+			pointer = map(address, size, lock, dma, prot);
+	}
+	return pointer ? pointer : failed(address, size, -errno);
+}
+
+static uint8_t *look_up(hwaddr address, hwaddr size, bool lock, bool dma, int prot)
+{
+	if (!state.cache)
+		return failed(address, size, -ENODEV);
+	if (size == 0)
+		size = PAGE_BYTES - (address & (PAGE_BYTES - 1));
+	if (size > SIZE_MAX || address + size < address)
+		return failed(address, size, -ERANGE);
+	return map_anyhow(address, size, lock, dma, prot);
+}
+
+#ifdef XEN_MAPCACHE_QEMU_7
+uint8_t *xen_map_cache(hwaddr phys_addr, hwaddr size, uint8_t lock, bool dma)
+{
+	return look_up(phys_addr, size, lock, dma, PROT_READ | PROT_WRITE);
+}
+#else
+uint8_t *xen_map_cache(MemoryRegion *mr, hwaddr phys_addr, hwaddr size, ram_addr_t ram_addr_offset,
+		       uint8_t lock, bool dma, bool is_write)
+{
+	(void)mr;
+	(void)ram_addr_offset;
+	return look_up(phys_addr, size, lock, dma,
+		       is_write ? PROT_READ | PROT_WRITE : PROT_READ);
+}
+#endif
+
+ram_addr_t xen_ram_addr_from_mapcache(void *ptr)
+{
+	uint64_t gpa;
+
+	if (!state.cache || mapcache_gpa(state.cache, ptr, &gpa))
+		return RAM_ADDR_INVALID;
+	return (ram_addr_t)gpa;
+}
+
+/* Never blocks: no bottom half and no yield for callers in coroutines. */
+void xen_invalidate_map_cache_entry(uint8_t *buffer)
+{
+	struct mapcache_client *client = state.cache ? transient_client(state.cache) : NULL;
+
+	if (client)
+		mapcache_client_unpin(client, buffer, 0);
+	else if (state.cache)
+		mapcache_unpin(state.cache, buffer, 0);
+}
+
+/*
+ * No draining of block I/O: what DMA has locked stays its own, and who comes later gets what is
+ * there now. The thread that serves INVALIDATE is between requests, so done with its pointers.
+ */
+void xen_invalidate_map_cache(void)
+{
+	if (!state.cache)
+		return;
+	transient_done();
+	mapcache_invalidate(state.cache);
+}
+
+uint8_t *xen_replace_cache_entry(hwaddr old_phys_addr, hwaddr new_phys_addr, hwaddr size)
+{
+	hwaddr offset = old_phys_addr - TO_PAGE(old_phys_addr);
+	struct mapcache_client *client;
+	size_t len = (size_t)size;
+	void *pointer;
+	int count;
+
+	if (!state.cache || offset != new_phys_addr - TO_PAGE(new_phys_addr))
+		return failed(old_phys_addr, size, state.cache ? -EINVAL : -ENODEV);
+	client = transient_client(state.cache);
+	if (!client)
+		return failed(old_phys_addr, size, -errno);
+	count = mapcache_replace(state.cache, TO_PAGE(old_phys_addr), TO_PAGE(new_phys_addr),
+				 TO_PAGE(offset + size + PAGE_BYTES - 1));
+	if (count <= 0)
+		return failed(old_phys_addr, size, count ? count : -ENOENT);
+	/* Whoever has it pinned has it at the same address: find that. */
+	pointer = mapcache_pin(client, new_phys_addr, &len, PROT_READ, MAPCACHE_PIN_OWN);
+	if (!pointer)
+		return failed(new_phys_addr, size, -errno);
+	mapcache_client_unpin(client, pointer, 0);
+	return pointer;
+}
