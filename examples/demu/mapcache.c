@@ -23,9 +23,9 @@ static struct mapcache *cache;
 
 int demu_mapcache_open(uint32_t domid, uint64_t whole_bytes)
 {
-	struct mapcache_options options = {
-		.size = sizeof(options), .domid = domid, .whole_bytes = whole_bytes
-	};
+	struct mapcache_options options = { .size = sizeof(options),
+					    .domid = domid,
+					    .whole_bytes = whole_bytes };
 	int error;
 
 	if (cache)

@@ -192,8 +192,7 @@ uint8_t *xen_map_cache(MemoryRegion *mr, hwaddr phys_addr, hwaddr size, ram_addr
 {
 	(void)mr;
 	(void)ram_addr_offset;
-	return look_up(phys_addr, size, lock, dma,
-		       is_write ? PROT_READ | PROT_WRITE : PROT_READ);
+	return look_up(phys_addr, size, lock, dma, is_write ? PROT_READ | PROT_WRITE : PROT_READ);
 }
 #endif
 

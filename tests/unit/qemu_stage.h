@@ -18,12 +18,12 @@
 
 struct stage {
 	struct xensim_domain *domain;
-	struct mapcache *cache; /* the layer's */
-	bool incoming;          /* RUN_STATE_INMIGRATE */
-	uint64_t messages;      /* of error_report */
+	struct mapcache *cache;  /* the layer's */
+	bool incoming;           /* RUN_STATE_INMIGRATE */
+	uint64_t messages;       /* of error_report */
 	uint64_t added, removed; /* bytes, ram_block_notify_* */
-	uint64_t failures;      /* told to the hook */
-	int failure;            /* the last one */
+	uint64_t failures;       /* told to the hook */
+	int failure;             /* the last one */
 };
 
 /* One at a time. The first word of every page holds bed_value() of its frame. */

@@ -316,7 +316,8 @@ int main(void)
 		cmocka_unit_test(an_invalidation_takes_no_lock_and_later_look_ups_are_fresh),
 		cmocka_unit_test(a_hole_is_null_and_the_hook_is_told_and_its_neighbours_are_there),
 #ifndef XEN_MAPCACHE_QEMU_7
-		cmocka_unit_test(read_only_memory_is_mapped_for_reading_and_upgraded_when_it_can_be),
+		cmocka_unit_test(
+			read_only_memory_is_mapped_for_reading_and_upgraded_when_it_can_be),
 #endif
 		cmocka_unit_test(an_address_without_memory_is_translated),
 		cmocka_unit_test(an_incoming_guests_video_memory_is_a_dummy_until_it_is_replaced),

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What users of other map caches have reported, each as a test that it does not happen here,
+ * through QEMU's interface.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <tests/support/flag.h>
+#include <tests/support/locks.h>
+
+#include "qemu_stage.h"
+
+#define LEN (BED_BUCKET + 2 * BED_PAGE)
+
+static struct xensim_totals totals(void)
+{
+	struct xensim_totals now;
+
+	xensim_totals(&now);
+	return now;
+}
+
+static struct mapcache_stats stats(void)
+{
+	struct mapcache_stats now = { .size = sizeof(now) };
+
+	assert_int_equal(mapcache_stats(stage.cache, &now), 0);
+	return now;
+}
+
+/* ---- INVALIDATE --------------------------------------------------------------------------- */
+
+/* Half a minute of lock-up, most of the time in walking what is not mapped. */
+static void an_invalidation_of_an_empty_cache_maps_and_unmaps_nothing(void **state)
+{
+	struct xensim_totals before;
+
+	(void)state;
+	stage_start(256, NULL);
+	before = totals();
+	locks_take(stage.cache);
+	for (unsigned int i = 0; i < 100000; i++)
+		xen_invalidate_map_cache();
+	locks_drop(stage.cache);
+	assert_int_equal(totals().map_calls, before.map_calls);
+	assert_int_equal(totals().unmap_calls, before.unmap_calls);
+	assert_int_equal(stats().grace_periods, 0);
+	stage_stop();
+}
+
+/* Millions of heads were scanned: here no lock is taken and nothing is looked at. */
+static void an_invalidation_does_not_walk_what_is_mapped(void **state)
+{
+	uint8_t *locked[128];
+	uint64_t unmaps;
+
+	(void)state;
+	stage_start(128 * 256, NULL);
+	for (uint64_t i = 0; i < 128; i++)
+		locked[i] = stage_map(i * BED_BUCKET, 8, true, true);
+	unmaps = totals().unmap_calls;
+	locks_take(stage.cache);
+	xen_invalidate_map_cache();
+	locks_drop(stage.cache);
+	assert_int_equal(totals().unmap_calls, unmaps);
+	for (uint64_t i = 0; i < 128; i++) {
+		assert_int_equal(stage_word(locked[i]), bed_value(i * 256));
+		xen_invalidate_map_cache_entry(locked[i]);
+	}
+	stage_stop();
+}
+
+/* An unlocked entry chained behind a locked head survived an invalidation. */
+static void an_unlocked_look_up_behind_a_locked_one_is_fresh_after_an_invalidation(void **state)
+{
+	uint8_t *locked;
+
+	(void)state;
+	stage_start(1024, NULL);
+	locked = stage_map(9 * BED_PAGE, 8, true, true);
+	assert_int_equal(stage_word(stage_map(10 * BED_PAGE, 8, false, false)), bed_value(10));
+	assert_non_null(stage_map(10 * BED_PAGE, LEN, false, false));
+	stage_exchange(10, 5);
+	xen_invalidate_map_cache();
+	assert_int_equal(stage_word(stage_map(10 * BED_PAGE, 8, false, false)), 5);
+	assert_int_equal(stage_word(stage_map(10 * BED_PAGE, LEN, false, false)), 5);
+	xen_invalidate_map_cache_entry(locked);
+	stage_stop();
+}
+
+/* A pin on one page kept the whole bucket findable. */
+static void a_locked_page_does_not_keep_its_ballooned_neighbour(void **state)
+{
+	uint8_t *locked;
+
+	(void)state;
+	stage_start(1024, NULL);
+	locked = stage_map(9 * BED_PAGE, 8, true, true);
+	stage_exchange(10, 6);
+	xen_invalidate_map_cache();
+	assert_int_equal(stage_word(stage_map(10 * BED_PAGE, 8, false, false)), 6);
+	assert_int_equal(stage_word(stage_map(9 * BED_PAGE, 8, false, false)), bed_value(9));
+	assert_int_equal(stage_word(locked), bed_value(9));
+	xen_invalidate_map_cache_entry(locked);
+	stage_stop();
+}
+
+static void invalidating_with_locked_dma_logs_nothing(void **state)
+{
+	uint8_t *locked;
+
+	(void)state;
+	stage_start(1024, NULL);
+	locked = stage_map(0, LEN, true, true);
+	for (unsigned int i = 0; i < 1000; i++)
+		xen_invalidate_map_cache();
+	assert_int_equal(stage.messages, 0);
+	xen_invalidate_map_cache_entry(locked);
+	stage_stop();
+}
+
+/* ---- locks ---------------------------------------------------------------------------------- */
+
+#define LOCKS 70000u /* more than 8 and than 16 bits count */
+
+static void a_bucket_can_be_locked_more_often_than_small_counters_count(void **state)
+{
+	static uint8_t *locked[LOCKS];
+
+	(void)state;
+	stage_start(1024, NULL);
+	for (unsigned int i = 0; i < LOCKS; i++)
+		locked[i] = stage_map(i % 256 * BED_PAGE, 8, true, true);
+	xen_invalidate_map_cache();
+	for (unsigned int i = 0; i < LOCKS; i++) {
+		assert_int_equal(stage_word(locked[i]), bed_value(i % 256));
+		xen_invalidate_map_cache_entry(locked[i]);
+	}
+	assert_int_equal(mapcache_unpin(stage.cache, locked[0], 0), -EINVAL);
+	stage_stop();
+}
+
+/* Every DMA mapped and unmapped 256 pages. */
+static void unlocking_does_not_unmap(void **state)
+{
+	struct xensim_totals before;
+
+	(void)state;
+	stage_start(1024, NULL);
+	xen_invalidate_map_cache_entry(stage_map(0, LEN, true, true));
+	xen_invalidate_map_cache_entry(stage_map(0, 8, true, true));
+	before = totals();
+	for (unsigned int i = 0; i < 1000; i++) {
+		xen_invalidate_map_cache_entry(stage_map(i % 256 * BED_PAGE, 8, true, true));
+		xen_invalidate_map_cache_entry(stage_map(i % 2 * BED_PAGE, BED_BUCKET, true, true));
+	}
+	assert_int_equal(totals().map_calls, before.map_calls);
+	assert_int_equal(totals().unmap_calls, before.unmap_calls);
+	stage_stop();
+}
+
+/* Two entries of the same size: the wrong one was unlocked, and its count went below zero. */
+static void entries_of_equal_size_are_unlocked_each_for_itself(void **state)
+{
+	uint8_t *stale, *fresh;
+
+	(void)state;
+	stage_start(1024, NULL);
+	stale = stage_map(BED_PAGE, LEN, true, true);
+	stage_exchange(1, 5);
+	xen_invalidate_map_cache();
+	fresh = stage_map(BED_PAGE, LEN, true, true);
+	xen_invalidate_map_cache_entry(fresh);
+	assert_int_equal(mapcache_unpin(stage.cache, fresh, 0), -EINVAL);
+	mapcache_reclaim(stage.cache, UINT64_MAX);
+	assert_int_equal(stage_word(stale), bed_value(1));
+	assert_int_equal(stage_word(stage_map(BED_PAGE, 8, false, false)), 5);
+	xen_invalidate_map_cache_entry(stale);
+	stage_stop();
+}
+
+static void *unlock(void *pointer)
+{
+	xen_invalidate_map_cache_entry(pointer);
+	return NULL;
+}
+
+/* A coroutine may go on elsewhere. */
+static void a_lock_can_be_released_on_another_thread(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	stage_start(1024, NULL);
+	for (unsigned int i = 0; i < 100; i++) {
+		uint8_t *pointer = stage_map(i * BED_PAGE, i % 2 ? LEN : 8, true, true);
+
+		assert_int_equal(pthread_create(&thread, NULL, unlock, pointer), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+	}
+	stage_stop();
+}
+
+static void unlocking_what_nobody_locked_is_harmless(void **state)
+{
+	uint8_t *pointer;
+
+	(void)state;
+	stage_start(1024, NULL);
+	pointer = stage_map(0, 8, true, true);
+	xen_invalidate_map_cache_entry((uint8_t *)&stage);
+	xen_invalidate_map_cache_entry(NULL);
+	xen_invalidate_map_cache_entry(pointer + 512 * BED_BUCKET);
+	assert_int_equal(stage_word(pointer), bed_value(0));
+	xen_invalidate_map_cache_entry(pointer);
+	stage_stop();
+}
+
+/* ---- pointers, sizes ------------------------------------------------------------------------- */
+
+static void the_address_of_an_unknown_pointer_is_unknown(void **state)
+{
+	uint8_t *pointer;
+
+	(void)state;
+	stage_start(1024, NULL);
+	pointer = stage_map(0, LEN, true, true);
+	assert_int_equal(xen_ram_addr_from_mapcache(&stage), RAM_ADDR_INVALID);
+	assert_int_equal(xen_ram_addr_from_mapcache(NULL), RAM_ADDR_INVALID);
+	assert_int_equal(xen_ram_addr_from_mapcache(pointer + 1000 * BED_BUCKET), RAM_ADDR_INVALID);
+	assert_int_equal(xen_ram_addr_from_mapcache(pointer + LEN - 1), LEN - 1);
+	xen_invalidate_map_cache_entry(pointer);
+	stage_stop();
+}
+
+/* The page count forgot the offset inside the first page; a mapping was used past its page. */
+static void a_size_that_runs_over_a_page_is_mapped_to_its_last_byte(void **state)
+{
+	(void)state;
+	stage_start(1024, NULL);
+	for (uint64_t offset = 1; offset < BED_PAGE; offset += 337) {
+		uint64_t gpa = 2 * BED_BUCKET - BED_PAGE + offset;
+		uint8_t *locked = stage_map(gpa, BED_PAGE, true, true);
+		uint8_t *unlocked = stage_map(gpa, BED_PAGE, false, false);
+		uint8_t byte = (uint8_t)offset;
+
+		assert_non_null(locked);
+		assert_non_null(unlocked);
+		locked[BED_PAGE - 1] = byte;
+		assert_int_equal(unlocked[BED_PAGE - 1], byte);
+		assert_int_equal(xensim_guest_read(stage.domain, gpa + BED_PAGE - 1, &byte, 1), 0);
+		assert_int_equal(byte, (uint8_t)offset);
+		xen_invalidate_map_cache_entry(locked);
+	}
+	stage_stop();
+}
+
+/* The next page may not be there: then there is no pointer, rather than half a one. */
+static void a_range_with_a_hole_is_refused_and_its_pages_are_not(void **state)
+{
+	(void)state;
+	stage_start(1024, NULL);
+	stage_remove(256);
+	assert_null(stage_map(255 * BED_PAGE, 2 * BED_PAGE, true, true));
+	assert_null(stage_map(255 * BED_PAGE + 4, BED_PAGE, false, false));
+	assert_int_equal(stage_word(stage_map(255 * BED_PAGE, BED_PAGE, false, false)),
+			 bed_value(255));
+	assert_int_equal(stats().spans, 0);
+	stage_stop();
+}
+
+/* Page by page it took half a minute for 4 GiB. */
+static void a_guest_is_mapped_in_chunks(void **state)
+{
+	(void)state;
+	stage_start(64 * 256, NULL);
+	for (uint64_t gfn = 0; gfn < 64 * 256; gfn++)
+		assert_non_null(stage_map(gfn * BED_PAGE, 8, false, false));
+	assert_int_equal(totals().map_calls, 64);
+	stage_stop();
+}
+
+/* ---- DMA and migration ------------------------------------------------------------------------ */
+
+static void pages_that_dma_wrote_are_in_the_log_before_it_is_completed(void **state)
+{
+	uint8_t *pointer;
+
+	(void)state;
+	stage_start(1024, NULL);
+	pointer = stage_map(250 * BED_PAGE, 10 * BED_PAGE, true, true);
+	assert_int_equal(mapcache_dirty_log(stage.cache, true), 0);
+	memset(pointer, 1, 10 * BED_PAGE);
+	assert_int_equal(mapcache_unpin(stage.cache, pointer, 10 * BED_PAGE), 0);
+	for (uint64_t gfn = 250; gfn < 260; gfn++)
+		assert_true(xensim_dirty(stage.domain, gfn));
+	assert_int_equal(xensim_dirty_pages(stage.domain), 10);
+	stage_stop();
+}
+
+static void *map_own_memory(void *data)
+{
+	struct flag *stop = data;
+	uintptr_t wrong = 0;
+
+	while (!flag_is_set(stop)) {
+		char *mine =
+			mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (mine == MAP_FAILED)
+			continue;
+		mine[0] = mine[LEN - 1] = 1;
+		wrong += mine[0] != 1 || mine[LEN - 1] != 1;
+		munmap(mine, LEN);
+	}
+	return (void *)wrong;
+}
+
+static void a_replacement_keeps_its_place_while_other_threads_map(void **state)
+{
+	struct flag stop = { 0 };
+	uint8_t *pointer;
+	pthread_t thread;
+	void *wrong;
+
+	(void)state;
+	stage_start(1024, NULL);
+	pointer = stage_map(0, LEN, true, false);
+	assert_int_equal(pthread_create(&thread, NULL, map_own_memory, &stop), 0);
+	for (unsigned int i = 0; i < 200; i++) {
+		uint64_t from = i % 2 ? 2 * BED_BUCKET : 0, to = i % 2 ? 0 : 2 * BED_BUCKET;
+
+		assert_ptr_equal(xen_replace_cache_entry(from, to, LEN), pointer);
+		assert_int_equal(stage_word(pointer + BED_BUCKET),
+				 bed_value((to + BED_BUCKET) / BED_PAGE));
+	}
+	flag_set(&stop);
+	assert_int_equal(pthread_join(thread, &wrong), 0);
+	assert_null(wrong);
+	xen_invalidate_map_cache_entry(pointer);
+	stage_stop();
+}
+
+/* ---- failures ------------------------------------------------------------------------------------ */
+
+/* No exit, no abort, and a log that cannot be flooded. */
+static void a_storm_of_failures_ends_nothing_and_floods_nothing(void **state)
+{
+	(void)state;
+	stage_start(1024, NULL);
+	for (unsigned int i = 0; i < 2000; i++) {
+		xensim_fail(XENSIM_CALL_MAP, 1, i % 2 ? ENOMEM : EINTR);
+		assert_null(stage_map((i % 4) * BED_BUCKET, LEN, true, true));
+		assert_null(stage_map(UINT64_C(1) << 45, 8, false, false));
+		xen_invalidate_map_cache();
+	}
+	assert_int_equal(stage.failures, 4000);
+	assert_in_range(stage.messages, 0, 1000);
+	assert_int_equal(stage_word(stage_map(0, 8, false, false)), bed_value(0));
+	stage_stop();
+}
+
+/* Threads that look up, lock and unlock while the guest's memory goes and comes. */
+struct worker {
+	uint64_t seed;
+	uint64_t wrong;
+};
+
+static void *work(void *data)
+{
+	struct worker *worker = data;
+	uint64_t random = worker->seed;
+
+	for (unsigned int i = 0; i < 3000; i++) {
+		uint64_t gfn;
+		uint8_t *pointer;
+
+		random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+		gfn = (random >> 33) % 1000;
+		pointer = stage_map(gfn * BED_PAGE, i % 5 ? 8 : 5 * BED_PAGE, i % 2, i % 2);
+		if (!pointer) {
+			worker->wrong++;
+			continue;
+		}
+		worker->wrong += stage_word(pointer) != bed_value(gfn);
+		if (i % 2)
+			xen_invalidate_map_cache_entry(pointer);
+	}
+	return NULL;
+}
+
+static void threads_look_up_lock_and_unlock_under_a_storm(void **state)
+{
+	struct worker workers[3] = { { 1, 0 }, { 2, 0 }, { 3, 0 } };
+	pthread_t threads[3];
+
+	(void)state;
+	print_message("seeds 1, 2, 3\n");
+	stage_start(1024, NULL);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+	for (unsigned int i = 0; i < 300; i++) {
+		xen_invalidate_map_cache();
+		usleep(300);
+	}
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		assert_int_equal(workers[i].wrong, 0);
+	}
+	stage_stop();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_invalidation_of_an_empty_cache_maps_and_unmaps_nothing),
+		cmocka_unit_test(an_invalidation_does_not_walk_what_is_mapped),
+		cmocka_unit_test(
+			an_unlocked_look_up_behind_a_locked_one_is_fresh_after_an_invalidation),
+		cmocka_unit_test(a_locked_page_does_not_keep_its_ballooned_neighbour),
+		cmocka_unit_test(invalidating_with_locked_dma_logs_nothing),
+		cmocka_unit_test(a_bucket_can_be_locked_more_often_than_small_counters_count),
+		cmocka_unit_test(unlocking_does_not_unmap),
+		cmocka_unit_test(entries_of_equal_size_are_unlocked_each_for_itself),
+		cmocka_unit_test(a_lock_can_be_released_on_another_thread),
+		cmocka_unit_test(unlocking_what_nobody_locked_is_harmless),
+		cmocka_unit_test(the_address_of_an_unknown_pointer_is_unknown),
+		cmocka_unit_test(a_size_that_runs_over_a_page_is_mapped_to_its_last_byte),
+		cmocka_unit_test(a_range_with_a_hole_is_refused_and_its_pages_are_not),
+		cmocka_unit_test(a_guest_is_mapped_in_chunks),
+		cmocka_unit_test(pages_that_dma_wrote_are_in_the_log_before_it_is_completed),
+		cmocka_unit_test(a_replacement_keeps_its_place_while_other_threads_map),
+		cmocka_unit_test(a_storm_of_failures_ends_nothing_and_floods_nothing),
+		cmocka_unit_test(threads_look_up_lock_and_unlock_under_a_storm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
