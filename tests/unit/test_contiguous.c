@@ -325,6 +325,29 @@ static void a_contiguous_pin_gets_room_in_a_full_cache(void **state)
 	bed_stop(&bed);
 }
 
+static void a_bucket_is_any_power_of_two_from_one_page_up(void **state)
+{
+	static const uint32_t shifts[] = { 12, 13, 16, 19, 22, 24 };
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(shifts) / sizeof(*shifts); i++) {
+		struct rig_options options = { .cache = { .bucket_shift = shifts[i],
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD } };
+		volatile uint64_t *pointer;
+		struct bed bed;
+
+		bed_start(&bed, &options);
+		for (uint64_t gfn = 0; gfn < 1024; gfn += 5)
+			assert_int_equal(bed_read(bed.client, gfn * BED_PAGE), bed_value(gfn));
+		pointer = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+		for (uint64_t offset = 0; offset < LEN; offset += BED_PAGE)
+			assert_int_equal(*at(pointer, offset),
+					 bed_value((EDGE + offset) / BED_PAGE));
+		assert_int_equal(mapcache_client_unpin(bed.client, (void *)pointer, 0), 0);
+		bed_stop(&bed);
+	}
+}
+
 #define ROUNDS 300
 
 static int pin_rounds(struct peer *peer, void *data)
@@ -386,6 +409,7 @@ int main(void)
 		cmocka_unit_test(read_only_memory_is_pinned_for_reading_and_refused_for_writing),
 		cmocka_unit_test(bad_requests_for_contiguous_pins_are_refused),
 		cmocka_unit_test(a_contiguous_pin_gets_room_in_a_full_cache),
+		cmocka_unit_test(a_bucket_is_any_power_of_two_from_one_page_up),
 		cmocka_unit_test(B_contiguous_pins_of_two_threads_outlive_a_storm),
 	};
 
