@@ -54,6 +54,13 @@ extern "C" {
 #define MAPCACHE_VERSION_MINOR 1
 #define MAPCACHE_VERSION_PATCH 0
 
+/* For #if: MAPCACHE_VERSION_CHECK(0, 1, 0) is whether this header is of 0.1.0 or newer. */
+#define MAPCACHE_VERSION_NUMBER(major, minor, patch) ((major)*1000000 + (minor)*1000 + (patch))
+#define MAPCACHE_VERSION_CHECK(major, minor, patch)                                                \
+	(MAPCACHE_VERSION_NUMBER(MAPCACHE_VERSION_MAJOR, MAPCACHE_VERSION_MINOR,                   \
+				 MAPCACHE_VERSION_PATCH) >=                                        \
+	 MAPCACHE_VERSION_NUMBER(major, minor, patch))
+
 /* "MAJOR.MINOR.PATCH" of the library that was linked. Any thread, does not block. */
 const char *mapcache_version(void);
 
