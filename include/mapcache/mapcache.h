@@ -30,8 +30,8 @@
  *
  * Threads
  *   A struct mapcache may be used by any thread. A struct mapcache_client belongs to the one
- *   thread that opened it. After fork(2) a child may call mapcache_close() on an inherited
- *   cache and nothing else.
+ *   thread that opened it, and to whoever has joined that thread. After fork(2) a child may
+ *   call mapcache_close() on an inherited cache and nothing else.
  */
 #ifndef MAPCACHE_MAPCACHE_H
 #define MAPCACHE_MAPCACHE_H
