@@ -45,7 +45,7 @@ struct scene {
 	struct rig_device device;
 	uint64_t log_lines; /* atomic */
 	uint64_t served;    /* atomic: requests that came to the handler */
-	uint64_t moved;     /* items */
+	uint64_t moved;     /* atomic: items */
 	bool stop;          /* atomic */
 };
 
@@ -74,7 +74,7 @@ static int obey(void *data, struct mapcache_client *client, struct mapcache_requ
 		moved = mapcache_ioreq_copy(client, request, first, count, buffer);
 		if (moved < 0)
 			return (int)moved;
-		scene->moved += (uint64_t)moved;
+		__atomic_fetch_add(&scene->moved, (uint64_t)moved, __ATOMIC_RELAXED);
 		if (moved < count)
 			return -EFAULT;
 	}
