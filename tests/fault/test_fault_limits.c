@@ -115,6 +115,20 @@ static void in_a_child(void (*run)(void))
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void skip_where_sanitizers_need_the_same(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	print_message("a sanitizer needs mappings and address space itself\n");
+	skip();
+#endif
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+	print_message("a sanitizer needs mappings and address space itself\n");
+	skip();
+#endif
+#endif
+}
+
 /* ---- kernel mappings ----------------------------------------------------------------------- */
 
 static uint64_t kernel_limit(void)
@@ -218,6 +232,7 @@ static void keep_a_small_budget(void)
 static void the_kernels_limit_of_mappings_is_an_error_and_passes(void **state)
 {
 	(void)state;
+	skip_where_sanitizers_need_the_same();
 	in_a_child(let_the_kernel_refuse);
 }
 
@@ -317,31 +332,17 @@ static void work_without_memory(void)
 	stop_guest(&guest);
 }
 
-static void skip_where_address_space_is_the_sanitizers(void)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	print_message("sanitizers take all address space for themselves\n");
-	skip();
-#endif
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-	print_message("sanitizers take all address space for themselves\n");
-	skip();
-#endif
-#endif
-}
-
 static void too_little_address_space_is_an_error_of_open(void **state)
 {
 	(void)state;
-	skip_where_address_space_is_the_sanitizers();
+	skip_where_sanitizers_need_the_same();
 	in_a_child(open_with_less_and_less);
 }
 
 static void without_memory_lookups_are_refused_and_later_served(void **state)
 {
 	(void)state;
-	skip_where_address_space_is_the_sanitizers();
+	skip_where_sanitizers_need_the_same();
 	in_a_child(work_without_memory);
 }
 
