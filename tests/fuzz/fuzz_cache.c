@@ -3,6 +3,8 @@
  * Any sequence of calls on a cache, and of changes of the guest's memory beneath it, against a
  * plain model of what look-ups may show (cache_model.h). What a section or a pin has shown once
  * it must show until its end.
+ *
+ * short run: 4000
  */
 #include <errno.h>
 #include <stdbool.h>
