@@ -83,6 +83,15 @@ static struct held hold(struct world *w, char *pointer, uint64_t gpa, size_t len
 	return held;
 }
 
+/* What may be written can be, at either end; it stays what it is. */
+static void touch(char *pointer, size_t len)
+{
+	volatile char *first = pointer, *last = pointer + len - 1;
+
+	*first = *first;
+	*last = *last;
+}
+
 static void check_held(const struct held *held)
 {
 	if (!held->pointer)
@@ -225,6 +234,8 @@ static void look(struct world *w, struct input *input, unsigned int c)
 		check_refused(w, gpa, len, write, error);
 	} else {
 		check_served(w, gpa, len, write);
+		if (write)
+			touch(pointer, len);
 		w->shown[c][take(input, 1) % HELD_MAX] = hold(w, pointer, gpa, len, true);
 	}
 	check_all(w);
@@ -275,6 +286,8 @@ static void pin(struct world *w, struct input *input, unsigned int c)
 	}
 	must(len == part || len == MODEL_PAGE - gpa % MODEL_PAGE);
 	check_served(w, gpa, len, write);
+	if (write)
+		touch(pointer, len);
 	*held = hold(w, pointer, gpa, len, true);
 }
 
