@@ -91,9 +91,12 @@ struct mapcache_options {
 	uint32_t stripes;         /* locks, a power of two, 1..4096; default 64 */
 	uint32_t reclaim_ms;      /* an unused stale mapping lives this long; default 40 */
 	uint64_t max_bytes;       /* address space for mappings, stale ones included, counted in
-				     whole buckets, at least 4; default 32 GiB (32-bit: 512 MiB) */
-	uint64_t max_stale_bytes; /* past this the mapping path helps to unmap before it maps;
-				     at least 4 buckets; default a quarter of max_bytes */
+				     whole buckets, at least 4, and up to 64 more that clients
+				     use when sections or pins hold all of it; default 32 GiB
+				     (32-bit: 512 MiB) */
+	uint64_t max_stale_bytes; /* past this the mapping path helps to unmap before it maps
+				     (one invalidation makes everything stale at once); at
+				     least 4 buckets; default a quarter of max_bytes */
 	uint64_t max_vmas;        /* kernel mappings in use at once, at least 64; default half of
 				     vm.max_map_count */
 	uint64_t guest_limit;     /* guest-physical addresses at and past this are refused;
@@ -212,6 +215,8 @@ int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, i
  * from ptr on were written through it (for the dirty log; 0 when none). Any thread, does not
  * block. mapcache_client_unpin() is the fast form, for the thread of any client of the same
  * cache, best the one that pinned: it needs no atomic operation.
+ * Releasing more often than was pinned is an error of the caller that only mapcache_unpin()
+ * always notices; the bucket then stays pinned for ever.
  *   -EINVAL     NULL, or no pin holds this pointer
  */
 int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written);
