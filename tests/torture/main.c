@@ -28,7 +28,8 @@ static void tell_signal(int number)
 static void usage(FILE *file)
 {
 	fprintf(file, "usage: torture [options]\n"
-		      "  --accesses N   checked accesses, at least; default 1000000\n"
+		      "  --accesses N   checked accesses, at least; default $TORTURE_ACCESSES\n"
+		      "                 or 1000000\n"
 		      "  --seed N       default 1\n"
 		      "  --round N      only this round of that run\n"
 		      "  --verbose      a line for every round\n"
@@ -123,7 +124,10 @@ int main(int argc, char **argv)
 {
 	static struct torture torture = { .seed = 1, .accesses = 1000000 };
 	uint64_t rounds, only = UINT64_MAX, started = now_ns();
+	const char *accesses = getenv("TORTURE_ACCESSES");
 
+	if (accesses)
+		torture.accesses = number(accesses);
 	parse(&torture, &only, argc, argv);
 	printf("seed %" PRIu64 "\n", torture.seed);
 	fflush(stdout);
