@@ -211,8 +211,8 @@ long fault_syscall(long number, ...)
 	return syscall(number, command, flags, cpu);
 }
 
-int fault_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-			 void *(*run)(void *), void *data)
+int fault_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+			 void *data)
 {
 	return FAILS() ? EAGAIN : pthread_create(thread, attributes, run, data);
 }
@@ -254,7 +254,8 @@ int fault_pthread_condattr_init(pthread_condattr_t *attributes)
 
 /* ---- Xen's libraries ----------------------------------------------------------------------- */
 
-xenforeignmemory_handle *fault_xenforeignmemory_open(struct xentoollog_logger *logger, unsigned int flags)
+xenforeignmemory_handle *fault_xenforeignmemory_open(struct xentoollog_logger *logger,
+						     unsigned int flags)
 {
 	if (FAILS()) {
 		errno = EACCES;
@@ -301,7 +302,8 @@ fault_xenforeignmemory_map_resource(xenforeignmemory_handle *memory, domid_t dom
 					     flags);
 }
 
-xendevicemodel_handle *fault_xendevicemodel_open(struct xentoollog_logger *logger, unsigned int flags)
+xendevicemodel_handle *fault_xendevicemodel_open(struct xentoollog_logger *logger,
+						 unsigned int flags)
 {
 	if (FAILS()) {
 		errno = EACCES;
@@ -318,8 +320,8 @@ int fault_xendevicemodel_create_ioreq_server(xendevicemodel_handle *model, domid
 }
 
 int fault_xendevicemodel_get_ioreq_server_info(xendevicemodel_handle *model, domid_t domid,
-					       ioservid_t id, xen_pfn_t *ioreq,
-					       xen_pfn_t *buffered, evtchn_port_t *port)
+					       ioservid_t id, xen_pfn_t *ioreq, xen_pfn_t *buffered,
+					       evtchn_port_t *port)
 {
 	return FAILS() ? minus_one(EIO)
 		       : xendevicemodel_get_ioreq_server_info(model, domid, id, ioreq, buffered,

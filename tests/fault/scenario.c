@@ -20,7 +20,7 @@
 #define BUCKETS 64u /* of the guest's memory */
 #define SLOTS 24u   /* of the cache */
 #define RW (PROT_READ | PROT_WRITE)
-#define HOLE (3 * BUCKET + 5 * PAGE)     /* its bucket has memory else */
+#define HOLE (3 * BUCKET + 5 * PAGE)      /* its bucket has memory else */
 #define READ_ONLY (5 * BUCKET + 2 * PAGE) /* so has its */
 #define MMIO UINT64_C(0xe0000000)
 
@@ -67,14 +67,13 @@ static bool again(struct scenario *scenario, long result)
 	assert_true(calls_failed());
 	assert_false(scenario->failed);
 	scenario->failed = true;
-	assert_true(result == -ENOMEM || result == -EAGAIN || result == -EIO ||
-		    result == -EACCES);
+	assert_true(result == -ENOMEM || result == -EAGAIN || result == -EIO || result == -EACCES);
 	check_unchanged(scenario);
 	return true;
 }
 
-#define DO(call)                                                                                 \
-	do {                                                                                     \
+#define DO(call)                                                                                   \
+	do {                                                                                       \
 	} while (again(scenario, (call)))
 
 /* ---- single accesses, as numbers -------------------------------------------------------- */
@@ -336,8 +335,8 @@ static void start_guest(struct scenario *scenario)
 		assert_int_equal(xensim_guest_write(scenario->domain, gpa, &value, 8), 0);
 	}
 	assert_int_equal(xensim_outside_remove(scenario->domain, HOLE / PAGE), 1);
-	assert_int_equal(
-		xensim_p2m_set_type(scenario->domain, READ_ONLY / PAGE, 1, XENSIM_RAM_RO), 0);
+	assert_int_equal(xensim_p2m_set_type(scenario->domain, READ_ONLY / PAGE, 1, XENSIM_RAM_RO),
+			 0);
 }
 
 static void stop_guest(struct scenario *scenario)

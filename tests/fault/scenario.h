@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct scenario_options {
-	bool reclaim_thread; /* what it calls when is nobody's to foresee */
+	bool reclaim_thread;  /* what it calls when is nobody's to foresee */
 	bool no_map_resource; /* an older Xen */
 };
 

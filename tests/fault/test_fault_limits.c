@@ -24,13 +24,13 @@
 #define TEST_SECONDS 120
 
 /* In a child nothing of cmocka is to be used. */
-#define must(condition)                                                                          \
-	do {                                                                                     \
-		if (!(condition)) {                                                              \
-			fprintf(stderr, "%s:%d: not so: %s (errno %d)\n", __FILE__, __LINE__,    \
-				#condition, errno);                                              \
-			_exit(1);                                                                \
-		}                                                                                \
+#define must(condition)                                                                            \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "%s:%d: not so: %s (errno %d)\n", __FILE__, __LINE__,      \
+				#condition, errno);                                                \
+			_exit(1);                                                                  \
+		}                                                                                  \
 	} while (0)
 
 struct guest {

@@ -16,7 +16,7 @@
 
 #define MODEL_PAGES 96u /* of which so many are memory at first: */
 #define MODEL_RAM 80u
-#define MODEL_PAST 16u  /* machine pages that a page remembers; more: it may show any */
+#define MODEL_PAST 16u /* machine pages that a page remembers; more: it may show any */
 #define MODEL_PAGE UINT64_C(4096)
 /* In every page: its name, which never changes, and a word to be written. */
 #define MODEL_NAME 0u

@@ -36,7 +36,7 @@ struct world {
 	struct model model;
 	struct mapcache *cache;
 	struct mapcache_client *client[CLIENTS];
-	unsigned int depth[CLIENTS];         /* of open sections */
+	unsigned int depth[CLIENTS];          /* of open sections */
 	struct held shown[CLIENTS][HELD_MAX]; /* in them */
 	struct held pinned[HELD_MAX];
 	unsigned int looks; /* while any section was open: what they may keep from others */
@@ -68,10 +68,9 @@ static char *name_of(const struct held *held, unsigned int n)
 
 static struct held hold(struct world *w, char *pointer, uint64_t gpa, size_t len, bool fresh)
 {
-	struct held held = { .pointer = pointer,
-			     .gpa = gpa,
-			     .len = len,
-			     .first_page = gpa / MODEL_PAGE };
+	struct held held = {
+		.pointer = pointer, .gpa = gpa, .len = len, .first_page = gpa / MODEL_PAGE
+	};
 
 	for (unsigned int n = 0; n < 4; n++) {
 		const char *name = name_of(&held, n);

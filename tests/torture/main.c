@@ -13,7 +13,7 @@
 
 #define ROUNDS_LEAST UINT64_C(24)
 #define ROUND_MOST UINT64_C(400000) /* accesses */
-#define ROUND_SECONDS 600 /* longer is a standstill */
+#define ROUND_SECONDS 600           /* longer is a standstill */
 
 /* A mapping that went while it was used, or a standstill. */
 static void tell_signal(int number)
@@ -53,9 +53,12 @@ static uint64_t number(const char *text)
 static void parse(struct torture *torture, uint64_t *only, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "accesses", required_argument, NULL, 'a' }, { "seed", required_argument, NULL, 's' },
-		{ "round", required_argument, NULL, 'r' },    { "verbose", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },	      { NULL, 0, NULL, 0 },
+		{ "accesses", required_argument, NULL, 'a' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "round", required_argument, NULL, 'r' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 

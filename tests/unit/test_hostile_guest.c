@@ -274,7 +274,8 @@ static uint64_t hostile_address(uint64_t *random)
 
 static struct ioreq hostile_request(uint64_t *random)
 {
-	static const uint32_t counts[] = { 0, 1, 2, 511, 65536, INT32_MAX, UINT32_MAX - 1, UINT32_MAX };
+	static const uint32_t counts[] = { 0,         1, 2, 511, 65536, INT32_MAX, UINT32_MAX - 1,
+					   UINT32_MAX };
 	static const uint32_t sizes[] = { 0, 1, 2, 3, 4, 8, 16, INT32_MAX, UINT32_MAX };
 
 	return (struct ioreq){
