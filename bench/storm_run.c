@@ -14,6 +14,8 @@
 #include "bench/team.h"
 
 #define ADDRESSES 65536
+/* More than one part in so many overslept: timers alone make less than a tenth at 1 kHz. */
+#define DISTURBED_PART 8
 
 struct storm_state {
 	const struct lineup_entry *entry;
@@ -35,8 +37,12 @@ static void generate(struct storm_state *state)
 	/* 50 us of slack are the default, much at 1 kHz. */
 	(void)prctl(PR_SET_TIMERSLACK, 1);
 	for (; due < stop; due += period) {
+		bool free = clock_now() < due;
+
 		clock_sleep_until(due);
 		begin = clock_now();
+		if (free)
+			result->overslept_ns += begin - due;
 		if (begin >= stop)
 			break;
 		contestant->invalidate(state->entry->instance);
@@ -88,6 +94,11 @@ static void member(struct team *team, unsigned int index, void *data)
 	}
 	team_meet(team);
 	generate(state);
+}
+
+bool storm_disturbed(const struct storm_result *result)
+{
+	return result->overslept_ns > result->elapsed_ns / DISTURBED_PART;
 }
 
 int storm_run(const struct lineup_entry *entry, const struct storm *storm,

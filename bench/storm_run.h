@@ -19,8 +19,12 @@ struct storm_result {
 	struct histogram answers;  /* ns of the INVALIDATE calls themselves */
 	struct histogram lateness; /* from the time they were due until they were answered */
 	uint64_t elapsed_ns;
-	uint64_t behind; /* answered after the next one had come due */
+	uint64_t overslept_ns; /* the generator was due, free, and not given a CPU */
+	uint64_t behind;       /* answered after the next one had come due */
 };
+
+/* Whether the machine kept the generator from its schedule, so that the run says little. */
+bool storm_disturbed(const struct storm_result *result);
 
 /* 0 or -errno. */
 int storm_run(const struct lineup_entry *entry, const struct storm *storm,

@@ -213,8 +213,10 @@ bool client_in_section(struct mapcache *cache)
 	bool inside = false;
 
 	pthread_mutex_lock(&cache->clients.lock);
+	/* The refresher was opened by one thread and is used by another: reclaim's. */
 	for (client = cache->clients.first; client && !inside; client = client->next)
-		inside = pthread_equal(client->owner, pthread_self()) &&
+		inside = client != cache->refresher &&
+			 pthread_equal(client->owner, pthread_self()) &&
 			 mapcache_inside_inline(client);
 	pthread_mutex_unlock(&cache->clients.lock);
 	return inside;

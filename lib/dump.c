@@ -9,6 +9,8 @@
 
 #include "stripe.h"
 
+#define DUMP_ROOM 64 /* buckets of a stripe, to begin with */
+
 struct dump_bucket {
 	uint64_t gpa, epoch, mapped, valid;
 	int64_t pins;
@@ -47,33 +49,39 @@ static struct dump_bucket dump_describe(struct mapcache *cache, struct mapping *
 	return bucket;
 }
 
-/* Copies the stripe's buckets if there is room, else says how much is needed. */
-static bool dump_copy(struct dump *dump, struct stripe *stripe)
+/* Copies the stripe's buckets, as many as there is room for. Returns how many there are. */
+static uint64_t dump_copy(struct dump *dump, struct stripe *stripe)
 {
-	uint64_t needed;
+	struct mapping *mapping;
+	uint64_t count;
 
 	dump->count = 0;
 	pthread_mutex_lock(&stripe->lock);
-	needed = stripe_count(stripe);
-	if (needed <= dump->room) {
-		for (struct mapping *mapping = stripe_oldest(stripe); mapping;
-		     mapping = stripe_newer(mapping))
-			dump->buckets[dump->count++] = dump_describe(dump->cache, mapping);
-	}
+	count = stripe_count(stripe);
+	for (mapping = stripe_oldest(stripe); mapping && dump->count < dump->room;
+	     mapping = stripe_newer(mapping))
+		dump->buckets[dump->count++] = dump_describe(dump->cache, mapping);
 	pthread_mutex_unlock(&stripe->lock);
-	if (needed <= dump->room)
-		return true;
-	dump->room = needed + needed / 8;
-	return false;
+	return count;
+}
+
+static int dump_make_room(struct dump *dump, uint64_t count)
+{
+	free(dump->buckets);
+	dump->room = count + count / 8;
+	dump->buckets = calloc((size_t)dump->room, sizeof(*dump->buckets));
+	return dump->buckets ? 0 : -ENOMEM;
 }
 
 static int dump_stripe(struct dump *dump, struct stripe *stripe)
 {
-	while (!dump_copy(dump, stripe)) {
-		free(dump->buckets);
-		dump->buckets = malloc((size_t)dump->room * sizeof(*dump->buckets));
-		if (!dump->buckets)
-			return -ENOMEM;
+	uint64_t count;
+	int error;
+
+	while ((count = dump_copy(dump, stripe)) > dump->room) {
+		error = dump_make_room(dump, count);
+		if (error)
+			return error;
 	}
 	for (uint64_t i = 0; i < dump->count; i++) {
 		dump->bucket(dump, &dump->buckets[i]);
@@ -84,7 +92,7 @@ static int dump_stripe(struct dump *dump, struct stripe *stripe)
 
 static int dump_buckets(struct dump *dump)
 {
-	int error = 0;
+	int error = dump_make_room(dump, DUMP_ROOM);
 
 	for (uint32_t i = 0; i < dump->cache->settings.stripes && !error; i++)
 		error = dump_stripe(dump, &dump->cache->stripes[i]);

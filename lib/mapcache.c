@@ -110,6 +110,7 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	error = reclaim_start(cache);
 	if (error)
 		goto close_refresher;
+	ballast_take(&cache->ballast);
 	return 0;
 close_refresher:
 	if (cache->refresher)
@@ -236,6 +237,7 @@ static void mapcache_free(struct mapcache *cache)
 	span_destroy(cache);
 	reclaim_destroy(cache);
 	stripe_destroy_all(cache);
+	ballast_drop(&cache->ballast);
 	arena_destroy(&cache->arena);
 	table_destroy(&cache->table);
 	mapcache_destroy_locks(cache);
@@ -252,6 +254,7 @@ int mapcache_close(struct mapcache *cache)
 		 * mappings did not either, but the reservation did. */
 		cache->backend->close(cache->backend_state);
 		arena_unreserve(&cache->arena);
+		ballast_drop(&cache->ballast);
 		table_unreserve(&cache->table);
 		return 0;
 	}

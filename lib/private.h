@@ -18,6 +18,7 @@
 #include <mapcache/mapcache.h>
 
 #include "arena.h"
+#include "ballast.h"
 #include "epoch.h"
 #include "log.h"
 #include "table.h"
@@ -165,6 +166,7 @@ struct mapcache {
 	pid_t pid;                   /* who opened it: a child may only close */
 	struct table table;
 	struct arena arena;
+	struct ballast ballast;
 	struct stripe *stripes;
 	struct clients clients __attribute__((aligned(CACHE_LINE)));
 	struct retired retired __attribute__((aligned(CACHE_LINE)));

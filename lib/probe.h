@@ -10,6 +10,10 @@
 
 #if defined(__has_include) && !defined(MAPCACHE_NO_PROBES)
 #if __has_include(<sys/sdt.h>)
+/* Where an argument may be, clang chooses memory, and stores it there. */
+#if defined(__clang__) && !defined(STAP_SDT_ARG_CONSTRAINT)
+#define STAP_SDT_ARG_CONSTRAINT nr
+#endif
 #include <sys/sdt.h>
 #define PROBE2(name, a, b) DTRACE_PROBE2(mapcache, name, a, b)
 #define PROBE3(name, a, b, c) DTRACE_PROBE3(mapcache, name, a, b, c)

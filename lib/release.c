@@ -3,6 +3,7 @@
  * Unmapping. Every call holds the kernel's mmap_lock and interrupts every CPU that runs us, so
  * neighbours go together, but never so many pages that others who want the lock wait long.
  */
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 
@@ -14,9 +15,14 @@
 
 int release_range(struct mapcache *cache, char *base, uint64_t bytes)
 {
-	int error =
-		cache->backend->unmap(cache->backend_state, base, (size_t)(bytes >> PAGE_SHIFT), 1);
+	const struct mapcache_backend *backend = cache->backend;
+	size_t pages = (size_t)(bytes >> PAGE_SHIFT);
+	int error = backend->unmap(cache->backend_state, base, pages, 1);
 
+	if (error == -ENOMEM && ballast_drop(&cache->ballast))
+		error = backend->unmap(cache->backend_state, base, pages, 1);
+	if (!error)
+		ballast_take(&cache->ballast);
 	mapcache_add_relaxed(&cache->unmap_calls, 1);
 	if (error) {
 		mapcache_add_relaxed(&cache->unmap_errors, 1);

@@ -64,5 +64,5 @@ uninstall:
 		$(addprefix $(DESTDIR)$(LIBDIR)/,libmapcache.a $(CONFIGURED)) \
 		$(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) libmapcache.wrap)
 	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/cmake/mapcache \
-		$(addprefix $(DESTDIR)$(DOCDIR)/,docs/bpftrace docs/diagrams docs \
+		$(addprefix $(DESTDIR)$(DOCDIR)/,docs/bpftrace docs/diagrams docs/plots docs \
 		examples/mmio examples/virtio-blk examples) $(DESTDIR)$(DOCDIR) 2>/dev/null || true

@@ -3,7 +3,7 @@
 set title "Reclaim after an INVALIDATE"
 set xlabel "buckets of 1 MiB mapped"
 set ylabel "until the last one is gone, ms"
-set y2label "p99 of mmap + munmap in another thread, us"
+set y2label "p99 of another thread, us"
 set logscale xyy2
 set ytics nomirror
 set y2tics

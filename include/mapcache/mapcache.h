@@ -30,8 +30,8 @@
  *
  * Threads
  *   A struct mapcache may be used by any thread. A struct mapcache_client belongs to the one
- *   thread that opened it. After fork(2) a child may call mapcache_close() on an inherited
- *   cache and nothing else.
+ *   thread that opened it, and to whoever has joined that thread. After fork(2) a child may
+ *   call mapcache_close() on an inherited cache and nothing else.
  */
 #ifndef MAPCACHE_MAPCACHE_H
 #define MAPCACHE_MAPCACHE_H
@@ -53,6 +53,13 @@ extern "C" {
 #define MAPCACHE_VERSION_MAJOR 0
 #define MAPCACHE_VERSION_MINOR 1
 #define MAPCACHE_VERSION_PATCH 0
+
+/* For #if: MAPCACHE_VERSION_CHECK(0, 1, 0) is whether this header is of 0.1.0 or newer. */
+#define MAPCACHE_VERSION_NUMBER(major, minor, patch) ((major)*1000000 + (minor)*1000 + (patch))
+#define MAPCACHE_VERSION_CHECK(major, minor, patch)                                                \
+	(MAPCACHE_VERSION_NUMBER(MAPCACHE_VERSION_MAJOR, MAPCACHE_VERSION_MINOR,                   \
+				 MAPCACHE_VERSION_PATCH) >=                                        \
+	 MAPCACHE_VERSION_NUMBER(major, minor, patch))
 
 /* "MAJOR.MINOR.PATCH" of the library that was linked. Any thread, does not block. */
 const char *mapcache_version(void);
@@ -90,9 +97,12 @@ struct mapcache_options {
 	uint32_t stripes;         /* locks, a power of two, 1..4096; default 64 */
 	uint32_t reclaim_ms;      /* an unused stale mapping lives this long; default 40 */
 	uint64_t max_bytes;       /* address space for mappings, stale ones included, counted in
-				     whole buckets, at least 4; default 32 GiB (32-bit: 512 MiB) */
-	uint64_t max_stale_bytes; /* past this the mapping path helps to unmap before it maps;
-				     at least 4 buckets; default a quarter of max_bytes */
+				     whole buckets, at least 4, and up to 64 more that clients
+				     use when sections or pins hold all of it; default 32 GiB
+				     (32-bit: 512 MiB) */
+	uint64_t max_stale_bytes; /* past this the mapping path helps to unmap before it maps
+				     (one invalidation makes everything stale at once); at
+				     least 4 buckets; default a quarter of max_bytes */
 	uint64_t max_vmas;        /* kernel mappings in use at once, at least 64; default half of
 				     vm.max_map_count */
 	uint64_t guest_limit;     /* guest-physical addresses at and past this are refused;
@@ -249,6 +259,8 @@ int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, i
  * from ptr on were written through it (for the dirty log; 0 when none). Any thread, does not
  * block. mapcache_client_unpin() is the fast form, for the thread of any client of the same
  * cache, best the one that pinned: it needs no atomic operation.
+ * Releasing more often than was pinned is an error of the caller that only mapcache_unpin()
+ * always notices; the bucket then stays pinned for ever.
  *   -EINVAL     NULL, or no pin holds this pointer
  */
 int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written);

@@ -13,7 +13,6 @@
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-runs=${1:-20000}
 seed=${FUZZ_SEED:-1}
 compiler=${FUZZ_CC:-clang}
 sanitizers=address,undefined,fuzzer-no-link
@@ -48,6 +47,9 @@ for source in tests/fuzz/fuzz_*.c; do
 	inputs=("$corpus")
 	[[ ! -d $known ]] || inputs+=("$known")
 	log=$build/findings/$name.log
+	# What a target does in about ten seconds: its line "short run: N", else 20000.
+	short=$(sed -n 's/^ \* short run: \([0-9]*\)$/\1/p' "$source")
+	runs=${1:-${short:-20000}}
 	if "$build/tests/fuzz/$name" -runs="$runs" -seed="$seed" -max_len=256 -len_control=0 \
 		-timeout=20 -detect_leaks=0 -rss_limit_mb=4096 -artifact_prefix="$build/findings/$name-" \
 		"${inputs[@]}" >"$log" 2>&1; then

@@ -9,6 +9,7 @@ FUZZ_SAN := address,undefined,fuzzer-no-link
 FUZZ_RUNS ?= 10000000
 
 # Sources of one target besides its own: <name>_SOURCES.
+fuzz_cache_SOURCES := tests/fuzz/cache_model.c
 fuzz_virtio_blk_SOURCES := $(addprefix examples/virtio-blk/,blk.c blk_file.c blk_request.c \
 	guest.c virtio_mmio.c virtqueue.c)
 

@@ -12,8 +12,8 @@ headers="include/mapcache/mapcache.h include/mapcache/backend.h include/mapcache
 
 # Comments gone, macros left alone; one declaration a line, in one form.
 for header in $headers; do
-	${CC:-gcc} -fpreprocessed -dD -E -P "$header"
-done | grep -v '^ *#' | tr '\t\n' '  ' | sed 's/extern "C" {//g; s/[;{}]/\n/g' |
+	gcc -fpreprocessed -dD -E -P "$header"
+done | sed -e ':join' -e '/\\$/{N;s/\\\n//;b join' -e '}' | grep -v '^ *#' | tr '\t\n' '  ' | sed 's/extern "C" {//g; s/[;{}]/\n/g' |
 	sed -E 's/^ +//; s/ +/ /g; s/ +$//; s/\* /*/g' >"$work/declarations"
 {
 	sed -nE 's/^static inline //; /^[a-z].*[ *]mapcache_[a-z_]+\(.*\)$/p' "$work/declarations" |
@@ -68,7 +68,7 @@ sed -n 's/^\.Xr \(mapcache[a-z_]*\) \([1-9]\).*/\2 \1/p' man/*.[1-9] | sort -u |
 
 members() # struct, header
 {
-	${CC:-gcc} -fpreprocessed -dD -E -P "$2" | sed -n "/^struct $1 {/,/^}/p" | tr '\t\n' '  ' |
+	gcc -fpreprocessed -dD -E -P "$2" | sed -n "/^struct $1 {/,/^}/p" | tr '\t\n' '  ' |
 		sed 's/;/\n/g' | sed -nE 's/.*\(\*+([a-z_]+)\)\(.*/\1/p; t
 			s/^.*[ *]([a-z_]+) *$/\1/p' | grep -v '^}'
 }

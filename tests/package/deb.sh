@@ -22,7 +22,7 @@ tools/deb "$work/packages" >"$work/built" || fail "$(cat "$work/built")"
 for package in libmapcache-dev libmapcache-doc mapcache-tools; do
 	grep -q "/${package}_$version-" "$work/built" || fail "$package was not built"
 done
-lintian --allow-root --fail-on error,warning --show-overrides --info --tag-display-limit 0 \
+lintian --allow-root --fail-on error,warning --info --tag-display-limit 0 \
 	"$work"/packages/*.changes >"$work/lintian" || fail "$(cat "$work/lintian")"
 
 # Every file of the sources that is for others is in a package.
@@ -50,7 +50,7 @@ try_installed() # the copy's root
 		for test in debian/tests/readme debian/tests/bench; do
 			$test
 		done
-		dpkg --purge libmapcache-dev libmapcache-doc mapcache-tools
+		dpkg --purge libmapcache-dev libmapcache-doc mapcache-tools mapcache-tools-dbgsym
 		! ls -d /usr/include/mapcache /usr/lib/*/libmapcache.a 2>/dev/null'
 }
 

@@ -68,8 +68,9 @@ static void look_again(struct worker *worker, const struct kept *kept)
 void access_section(struct worker *worker)
 {
 	uint64_t *random = &worker->witness.random;
-	unsigned int looks = 1 + (unsigned int)random_below(random, one_in(random, 8) ?
-							    SECTION_LOOKS_LONG : SECTION_LOOKS);
+	unsigned int looks =
+		1 + (unsigned int)random_below(random, one_in(random, 8) ? SECTION_LOOKS_LONG
+									 : SECTION_LOOKS);
 	struct kept kept[SECTION_KEPT] = { { .pointer = NULL } };
 	uint64_t page = any_page(random);
 	bool nested = one_in(random, 8);

@@ -18,7 +18,8 @@ static void choose_options(struct device *device, uint64_t *random)
 	options->bucket_shift = shifts[random_below(random, 4)];
 	bucket = UINT64_C(1) << options->bucket_shift;
 	if (one_in(random, 3))
-		options->granule_shift = options->bucket_shift > 18 ? options->bucket_shift - 6 : 12;
+		options->granule_shift =
+			options->bucket_shift > 18 ? options->bucket_shift - 6 : 12;
 	options->stripes = 1u << random_below(random, 7);
 	options->reclaim_ms = 1 + (uint32_t)random_below(random, 40);
 	options->flags = (one_in(random, 2) ? MAPCACHE_NO_MEMBARRIER : 0) |
@@ -26,7 +27,8 @@ static void choose_options(struct device *device, uint64_t *random)
 	/* Room for every bucket of the guest, stale ones and pinned ones beside it. */
 	options->max_bytes = 8 * RAM_PAGES * PAGE + 64 * bucket;
 	options->guest_limit = one_in(random, 2) ? UINT64_C(1) << 34 : 0;
-	device->tight = one_in(random, 2);
+	/* The first of a domain has room: where all wait for room little is checked. */
+	device->tight = device->number && !one_in(random, 3);
 	if (device->tight) {
 		options->max_bytes = (4 + random_below(random, 12)) * bucket;
 		options->max_stale_bytes = 4 * bucket;
@@ -104,7 +106,8 @@ void device_open(struct device *device, struct domain *domain, unsigned int numb
 	rig_device_open(&device->model, &domain->rig, &model);
 	if (!device->visitor)
 		must(!mapcache_ioreq_add_range(device->model.server, MAPCACHE_IOREQ_MEMORY,
-					       DEVICE_MMIO(number), DEVICE_MMIO(number) + PAGE - 1));
+					       DEVICE_MMIO(number),
+					       DEVICE_MMIO(number) + PAGE - 1));
 	rig_device_serve(&device->model);
 	/* From here on silent changes are announced to this cache, too. */
 	pthread_mutex_lock(&domain->devices_lock);

@@ -118,7 +118,8 @@ static void exchange(struct xensim_vcpu *vcpu, struct domain *domain, uint64_t *
 /* string output: the device model reads the stamp; input: it writes a word of a mailbox. */
 static void ask_device(struct xensim_vcpu *vcpu, struct domain *domain, uint64_t *random)
 {
-	struct device *device = &domain->round->device[domain->number][random_below(random, CACHES)];
+	struct device *device =
+		&domain->round->device[domain->number][random_below(random, CACHES)];
 	uint32_t id = xensim_vcpu_id(vcpu);
 	uint64_t page = own_page(vcpu, random), gpa, word = 0, before, register_gpa;
 

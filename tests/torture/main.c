@@ -13,7 +13,7 @@
 
 #define ROUNDS_LEAST UINT64_C(24)
 #define ROUND_MOST UINT64_C(400000) /* accesses */
-#define ROUND_SECONDS 600 /* longer is a standstill */
+#define ROUND_SECONDS 600           /* longer is a standstill */
 
 /* A mapping that went while it was used, or a standstill. */
 static void tell_signal(int number)
@@ -28,7 +28,8 @@ static void tell_signal(int number)
 static void usage(FILE *file)
 {
 	fprintf(file, "usage: torture [options]\n"
-		      "  --accesses N   checked accesses, at least; default 1000000\n"
+		      "  --accesses N   checked accesses, at least; default $TORTURE_ACCESSES\n"
+		      "                 or 1000000\n"
 		      "  --seed N       default 1\n"
 		      "  --round N      only this round of that run\n"
 		      "  --verbose      a line for every round\n"
@@ -52,9 +53,12 @@ static uint64_t number(const char *text)
 static void parse(struct torture *torture, uint64_t *only, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "accesses", required_argument, NULL, 'a' }, { "seed", required_argument, NULL, 's' },
-		{ "round", required_argument, NULL, 'r' },    { "verbose", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },	      { NULL, 0, NULL, 0 },
+		{ "accesses", required_argument, NULL, 'a' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "round", required_argument, NULL, 'r' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
@@ -123,7 +127,10 @@ int main(int argc, char **argv)
 {
 	static struct torture torture = { .seed = 1, .accesses = 1000000 };
 	uint64_t rounds, only = UINT64_MAX, started = now_ns();
+	const char *accesses = getenv("TORTURE_ACCESSES");
 
+	if (accesses)
+		torture.accesses = number(accesses);
 	parse(&torture, &only, argc, argv);
 	printf("seed %" PRIu64 "\n", torture.seed);
 	fflush(stdout);

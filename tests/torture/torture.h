@@ -41,7 +41,7 @@ struct round;
  */
 struct page {
 	uint64_t floor;
-	uint64_t strict; /* the same for sections that are already running: after a drain */
+	uint64_t strict;         /* the same for sections that are already running: after a drain */
 	uint64_t answered_ns[4]; /* when a generation was first asked for, modulo 4 */
 };
 
@@ -115,8 +115,8 @@ struct domain {
 	unsigned int number;
 	struct rig rig; /* as device models see it */
 	struct xensim_domain *guest;
-	bool drain;        /* its servers answer after sections have been drained */
-	uint32_t pace_us;  /* longest pause of its programs; 0: a storm */
+	bool drain;            /* its servers answer after sections have been drained */
+	uint32_t pace_us;      /* longest pause of its programs; 0: a storm */
 	uint64_t turns[VCPUS]; /* hypercalls that each vCPU has finished */
 	struct page page[RAM_PAGES];
 	pthread_mutex_t devices_lock; /* protects what follows; held during silent changes */
@@ -162,8 +162,8 @@ struct round {
 	bool faults, jitter;
 	pthread_mutex_t faults_lock; /* held while unmapping must not fail: it is not tried again */
 	bool stop_workers, stop_outside, stop_guests; /* atomic */
-	uint64_t done; /* accesses checked by workers; atomic */
-	uint64_t checked, refused; /* of those who have finished */
+	uint64_t done;                                /* accesses checked by workers; atomic */
+	uint64_t checked, refused;                    /* of those who have finished */
 	struct histogram late;
 	uint64_t late_pins;
 	struct domain domain[DOMAINS];
@@ -173,24 +173,24 @@ struct round {
 };
 
 /* What rounds and caches differ in. */
-#define FEATURES(X)                                                                              \
-	X(SHIFT_12, "buckets of 4 KiB")                                                          \
-	X(SHIFT_16, "buckets of 64 KiB")                                                         \
-	X(SHIFT_20, "buckets of 1 MiB")                                                          \
-	X(SHIFT_21, "buckets of 2 MiB")                                                          \
-	X(TIGHT, "tiny budgets")                                                                 \
-	X(DRAIN, "answers after a drain")                                                        \
-	X(FENCES, "without membarrier")                                                          \
-	X(EMBEDDER, "without reclaim thread")                                                    \
-	X(AHEAD, "refreshed ahead of use")                                                       \
-	X(STORM, "guest without a pause")                                                        \
-	X(FAULTS, "rounds with injected faults")                                                 \
+#define FEATURES(X)                                                                                \
+	X(SHIFT_12, "buckets of 4 KiB")                                                            \
+	X(SHIFT_16, "buckets of 64 KiB")                                                           \
+	X(SHIFT_20, "buckets of 1 MiB")                                                            \
+	X(SHIFT_21, "buckets of 2 MiB")                                                            \
+	X(TIGHT, "tiny budgets")                                                                   \
+	X(DRAIN, "answers after a drain")                                                          \
+	X(FENCES, "without membarrier")                                                            \
+	X(EMBEDDER, "without reclaim thread")                                                      \
+	X(AHEAD, "refreshed ahead of use")                                                         \
+	X(STORM, "guest without a pause")                                                          \
+	X(FAULTS, "rounds with injected faults")                                                   \
 	X(ARM, "rounds with Arm's rules")
 enum feature {
 #define FEATURE_NAME(name, text) FEATURE_##name,
 	FEATURES(FEATURE_NAME)
 #undef FEATURE_NAME
-	FEATURE_COUNT
+		FEATURE_COUNT
 };
 
 struct torture {
@@ -209,7 +209,7 @@ void round_run(struct torture *torture, uint64_t number, uint64_t accesses);
 void device_open(struct device *device, struct domain *domain, unsigned int number,
 		 uint64_t *random);
 void device_close(struct device *device);
-#define DEVICE_MMIO(number) (RIG_MMIO + (number) * PAGE)
+#define DEVICE_MMIO(number) (RIG_MMIO + (number)*PAGE)
 
 /* guest.c, outside.c, worker.c, visitor.c: what threads run */
 void guest_program(struct xensim_vcpu *vcpu, void *domain);
@@ -248,10 +248,10 @@ static inline void set(bool *flag)
 uint64_t now_ns(void);
 void pause_us(uint64_t us);
 /* For calls that cannot fail here. */
-#define must(condition)                                                                          \
-	do {                                                                                     \
-		if (!(condition))                                                                \
-			must_failed(__FILE__, __LINE__, #condition);                             \
+#define must(condition)                                                                            \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			must_failed(__FILE__, __LINE__, #condition);                               \
 	} while (0)
 void must_failed(const char *file, int line, const char *condition) __attribute__((noreturn));
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # make torture: the long run (TORTURE_ACCESSES checked accesses; TORTURE_SEED). make check has
-# a short one.
+# a short one, make check-torture a shorter one, for builds with a sanitizer.
 
 TORTURE_ACCESSES ?= 100000000
 TORTURE_SEED ?= 1
@@ -15,6 +15,10 @@ $(eval $(call program,$(TORTURE),$(TORTURE_SOURCES),$(LIBMAPCACHE_INTERNAL) $(LI
 
 .PHONY: torture
 torture: $(TORTURE)
-	$(Q)$(TORTURE) --accesses $(TORTURE_ACCESSES) --seed $(TORTURE_SEED) --verbose
+	$(Q)$(if $(findstring thread,$(SAN)),setarch -R) $(TORTURE) --accesses $(TORTURE_ACCESSES) --seed $(TORTURE_SEED) --verbose
 
 CHECKS += $(TORTURE)
+
+.PHONY: check-torture
+check-torture: $(TORTURE)
+	@TORTURE_ACCESSES=100000 tests/run $(TORTURE)

@@ -37,8 +37,8 @@ static void drain(struct worker *worker)
 	mapcache_begin(worker->client);
 	must(mapcache_drain(cache, mapcache_epoch(cache), 0, 0) == -EDEADLK);
 	must(!mapcache_end(worker->client));
-	error = mapcache_drain(cache, mapcache_epoch(cache), (int)random_below(
-				       &worker->witness.random, 3), 0);
+	error = mapcache_drain(cache, mapcache_epoch(cache),
+			       (int)random_below(&worker->witness.random, 3), 0);
 	must(!error || error == -ETIMEDOUT);
 	must(mapcache_drain(cache, mapcache_epoch(cache) + 1000000, 0, 0) == -EINVAL);
 	pin = mapcache_pin(worker->client, stamp_gpa(any_page(&worker->witness.random)), &len,

@@ -181,6 +181,26 @@ static void every_bucket_is_in_both_forms(void **state)
 	bed_stop(&bed);
 }
 
+static void a_stripe_of_many_buckets_is_shown_whole(void **state)
+{
+	struct rig_options options = {
+		.cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD, .stripes = 1, .bucket_shift = 12 }
+	};
+	struct bed bed;
+	char *json;
+
+	(void)state;
+	bed_start(&bed, &options);
+	for (uint64_t gfn = 0; gfn < 1000; gfn++)
+		bed_read(bed.client, gfn * BED_PAGE);
+	json = dump(bed.cache, mapcache_dump_json);
+	assert_json(json);
+	assert_int_equal(occurrences(json, "\"gpa\""), 1000);
+	assert_non_null(strstr(json, "\"gpa\": \"0x3e7000\""));
+	free(json);
+	bed_stop(&bed);
+}
+
 static void an_empty_cache_gives_an_object_without_buckets(void **state)
 {
 	struct bed bed;
@@ -290,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_statistic_is_in_both_forms_with_its_value),
 		cmocka_unit_test(every_bucket_is_in_both_forms),
+		cmocka_unit_test(a_stripe_of_many_buckets_is_shown_whole),
 		cmocka_unit_test(an_empty_cache_gives_an_object_without_buckets),
 		cmocka_unit_test(a_bucket_being_mapped_is_shown_as_busy_without_waiting),
 		cmocka_unit_test(no_lock_is_held_while_writing),

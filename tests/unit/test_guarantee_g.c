@@ -105,7 +105,7 @@ static void log_without_locks(void *data, enum mapcache_log_level level, const c
 static int fail_every_third(struct spy *spy, const struct spy_call *call)
 {
 	count_locks(spy, call);
-	return (spy->maps + spy->unmaps) % 3 == 2 ? -ENOMEM : 0;
+	return (spy->maps + spy->unmaps) % 3 == 2 ? -EIO : 0;
 }
 
 static void no_lock_is_held_across_calls_that_fail_or_across_the_log(void **state)

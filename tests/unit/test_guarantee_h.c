@@ -169,13 +169,33 @@ static void an_unmap_call_that_fails_is_made_again(void **state)
 		bed_read(bed.client, gpa);
 	bed_remove(&bed, 0);
 	mapcache_invalidate(bed.cache);
-	xensim_fail(XENSIM_CALL_UNMAP, 1, ENOMEM);
+	xensim_fail(XENSIM_CALL_UNMAP, 1, EIO);
 	assert_int_equal(mapcache_reclaim(bed.cache, UINT64_MAX), 4 * BED_BUCKET);
 	assert_int_equal(bed_stats(&bed).unmap_errors, 1);
 	assert_int_equal(bed_totals().pages_held, 1);
 	assert_int_equal(messages, 1);
 	assert_int_equal(mapcache_reclaim(bed.cache, UINT64_MAX), 0);
 	assert_int_equal(bed_totals().pages_held, 0);
+	bed_stop(&bed);
+}
+
+/* Linux refuses to map over anything at its limit of mappings: one is kept to be given up. */
+static void at_the_kernels_limit_of_mappings_an_unmap_call_is_made_again_at_once(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	messages = 0;
+	bed_start(&bed, &(struct rig_options){ .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+							  .log = count_messages } });
+	for (unsigned int i = 0; i < 5; i++) {
+		bed_read(bed.client, 0);
+		mapcache_invalidate(bed.cache);
+		xensim_fail(XENSIM_CALL_UNMAP, 1, ENOMEM);
+		assert_int_equal(mapcache_reclaim(bed.cache, UINT64_MAX), 0);
+	}
+	assert_int_equal(bed_stats(&bed).unmap_errors, 0);
+	assert_int_equal(messages, 0);
 	bed_stop(&bed);
 }
 
@@ -274,6 +294,8 @@ int main(void)
 		cmocka_unit_test(a_bucket_of_which_every_page_fails_leaves_no_trace),
 		cmocka_unit_test(pages_that_fail_are_tried_again_and_their_neighbours_serve),
 		cmocka_unit_test(an_unmap_call_that_fails_is_made_again),
+		cmocka_unit_test(
+			at_the_kernels_limit_of_mappings_an_unmap_call_is_made_again_at_once),
 		cmocka_unit_test(a_map_call_that_fails_and_cannot_be_undone_is_undone_later),
 		cmocka_unit_test(a_dead_domain_gives_errors_and_what_is_pinned_stays),
 		cmocka_unit_test(a_storm_of_look_ups_of_holes_makes_neither_memory_nor_log_grow),

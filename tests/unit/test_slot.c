@@ -312,7 +312,7 @@ static void past_the_budget_of_kernel_mappings_others_go_first(void **state)
 
 static int fail_unmaps(struct spy *spy, const struct spy_call *call)
 {
-	return spy->data && !call->map ? -ENOMEM : 0;
+	return spy->data && !call->map ? -EIO : 0;
 }
 
 static void slots_that_cannot_be_emptied_are_kept_for_later(void **state)

@@ -26,6 +26,7 @@ $(call objects,$(wildcard tests/unit/*dropin_*.c tests/unit/qemu_*.c)): \
 
 # Linker flags of one test: <name>_LDFLAGS.
 test_barrier_LDFLAGS := -Wl,--wrap=syscall
+test_storm_LDFLAGS := -Wl,--wrap=clock_ns
 test_ioreq_enable_LDFLAGS := -Wl,--wrap=xendevicemodel_set_ioreq_server_state
 
 $(foreach test,$(UNIT_TESTS),$(eval $(call program,$(B)/$(basename $(test)),\

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which settings suit a reader while the guest balloons: accesses in a fixed time with an
- * INVALIDATE every now and then, by bucket size and reclaim age, for rings (a few hot
- * adjacent pages in many places) and for uniform use of all memory.
+ * What an INVALIDATE costs a reader, by bucket size, in units of a map of one page: the time
+ * that a fixed number of accesses takes after it, less what they take undisturbed. For rings
+ * (a few hot adjacent pages in many places) and for sparse use of all memory; with stale
+ * mappings still there when they are used again, and with all of them reclaimed before that:
+ * the two ends of what reclaim_ms decides. Counts, not times, so that a busy machine changes
+ * all of it alike.
  */
 #include "tests/xen/figures.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include <mapcache/mapcache.h>
@@ -14,30 +18,23 @@
 #include "bench/statistics.h"
 #include "tests/xen/test.h"
 
-#define PERIOD_NS UINT64_C(50000000)
-#define WARM_UP 6 /* periods until the cache has settled */
-#define PERIODS 8
+#define WARM_UP 4 /* INVALIDATEs until the cache knows how its buckets are used */
+#define CYCLES 5
 #define RINGS 32u
 #define RING_PAGES 4u
 
-struct pattern {
-	struct series accesses;
-	struct series maps, pages; /* for each INVALIDATE */
-};
+static const uint32_t shifts[] = { 14, 16, 18, 20, 22 };
+#define SHIFTS (sizeof(shifts) / sizeof(shifts[0]))
 
-struct setting {
-	uint32_t bucket_shift, reclaim_ms;
-	struct pattern rings, uniform;
-};
+enum { RINGS_KEPT, RINGS_RECLAIMED, SPARSE_KEPT, SPARSE_RECLAIMED, KINDS };
 
-static struct setting settings[] = {
-	{ .bucket_shift = 14, .reclaim_ms = 40 },  { .bucket_shift = 16, .reclaim_ms = 40 },
-	{ .bucket_shift = 18, .reclaim_ms = 40 },  { .bucket_shift = 20, .reclaim_ms = 40 },
-	{ .bucket_shift = 22, .reclaim_ms = 40 },  { .bucket_shift = 20, .reclaim_ms = 5 },
-	{ .bucket_shift = 20, .reclaim_ms = 200 },
-};
-#define SETTINGS (sizeof(settings) / sizeof(settings[0]))
-#define DEFAULT_SETTING 3
+static const char *const names[KINDS] = { "rings_kept", "rings_reclaimed", "sparse_kept",
+					  "sparse_reclaimed" };
+/* Enough to use every ring's every page; a few pages of many buckets. */
+static const unsigned int accesses[KINDS] = { 1024, 1024, 64, 64 };
+
+static struct series lost[SHIFTS][KINDS];
+static struct series one_page; /* ns of a map of one page */
 
 static uint64_t next(uint64_t *random)
 {
@@ -58,98 +55,112 @@ static uint64_t pick(uint64_t *random, bool rings)
 	       (value >> 20) % RING_PAGES * 4096 + offset;
 }
 
-/* Accesses until the time is over. */
-static uint64_t read_until(struct mapcache_client *client, uint64_t end, uint64_t *random,
-			   bool rings)
+static double read_some(struct mapcache_client *client, unsigned int count, uint64_t *random,
+			bool rings)
 {
-	uint64_t accesses = 0;
+	uint64_t start = test_now_ns();
 	volatile uint32_t *word;
 
-	do {
-		for (int i = 0; i < 16; i++) {
-			mapcache_begin(client);
-			word = mapcache_ptr(client, pick(random, rings), 4, PROT_READ);
-			CHECK(word);
-			(void)*word;
-			mapcache_end(client);
-		}
-		accesses += 16;
-	} while (test_now_ns() < end);
-	return accesses;
+	while (count--) {
+		mapcache_begin(client);
+		word = mapcache_ptr(client, pick(random, rings), 4, PROT_READ);
+		CHECK(word);
+		(void)*word;
+		mapcache_end(client);
+	}
+	return (double)(test_now_ns() - start);
 }
 
-static void measure(const struct domain *domain, const struct setting *setting, bool rings,
-		    struct pattern *pattern)
+static void touch_everything(struct mapcache_client *client)
+{
+	uint8_t *buffer = malloc(1 << 20);
+
+	CHECK(buffer);
+	for (uint64_t mib = 0; mib < FIGURES_MIB; mib++)
+		CHECK_EQUAL(mapcache_read(client, FIGURES_BASE + (mib << 20), buffer, 1 << 20),
+			    1 << 20);
+	free(buffer);
+}
+
+static void measure(const struct domain *domain, uint32_t shift, int kind, struct series *series)
 {
 	struct mapcache_options options = { .size = sizeof(options),
 					    .domid = domain->id,
-					    .bucket_shift = setting->bucket_shift,
-					    .reclaim_ms = setting->reclaim_ms };
-	struct mapcache_stats before = { .size = sizeof(before) }, after = before;
-	uint64_t random = 88172645463325252u, accesses = 0, end;
+					    .flags = MAPCACHE_NO_RECLAIM_THREAD,
+					    .bucket_shift = shift };
+	bool rings = kind == RINGS_KEPT || kind == RINGS_RECLAIMED;
+	bool reclaimed = kind == RINGS_RECLAIMED || kind == SPARSE_RECLAIMED;
+	uint64_t random = 88172645463325252u;
 	struct mapcache_client *client;
 	struct mapcache *cache;
+	double undisturbed, disturbed = 0;
 
 	CHECK_EQUAL(mapcache_open(&options, &cache), 0);
 	CHECK_EQUAL(mapcache_client_open(cache, &client), 0);
-	end = test_now_ns();
-	for (int period = -WARM_UP; period < PERIODS; period++) {
-		if (period == 0) {
-			CHECK_EQUAL(mapcache_stats(cache, &before), 0);
-			accesses = 0;
-		}
-		end += PERIOD_NS;
-		accesses += read_until(client, end, &random, rings);
+	touch_everything(client);
+	undisturbed = read_some(client, accesses[kind], &random, rings);
+	for (int cycle = -WARM_UP; cycle < CYCLES; cycle++) {
+		double time;
+
 		mapcache_invalidate(cache);
+		while (reclaimed && mapcache_reclaim(cache, UINT64_MAX))
+			;
+		time = read_some(client, accesses[kind], &random, rings);
+		disturbed += cycle < 0 ? 0 : time;
 	}
-	CHECK_EQUAL(mapcache_stats(cache, &after), 0);
-	series_add(&pattern->accesses, (double)accesses);
-	series_add(&pattern->maps, (double)(after.map_calls - before.map_calls) / PERIODS);
-	series_add(&pattern->pages, (double)(after.pages_mapped - before.pages_mapped) / PERIODS);
+	series_add(series, disturbed / CYCLES - undisturbed);
 	CHECK_EQUAL(mapcache_client_close(client), 0);
 	CHECK_EQUAL(mapcache_close(cache), 0);
 }
 
-static void report_pattern(const struct setting *setting, const char *what,
-			   const struct pattern *pattern, const struct pattern *usual)
+static double map_one_page(const struct domain *domain)
 {
-	double ratio = series_median_ratio(&pattern->accesses, &usual->accesses);
-	char name[64];
+	uint64_t start, time = 0;
+	void *state, *memory;
+	int error;
 
-	printf(" %8.2f %6.0f %6.0f", ratio, series_median(&pattern->maps),
-	       series_median(&pattern->pages));
-	snprintf(name, sizeof(name), "accesses_%s_%uk_reclaim_%u", what,
-		 1u << (setting->bucket_shift - 10), setting->reclaim_ms);
-	figures_keep(name, ratio);
+	CHECK_EQUAL(mapcache_backend_xen.open(NULL, domain->id, &state), 0);
+	for (int i = 0; i < 20; i++) {
+		start = test_now_ns();
+		memory = mapcache_backend_xen.map(state, NULL, FIGURES_BASE / 4096, 1, PROT_READ,
+						  &error);
+		time += test_now_ns() - start;
+		CHECK(memory && !error);
+		CHECK_EQUAL(mapcache_backend_xen.unmap(state, memory, 1, 0), 0);
+	}
+	mapcache_backend_xen.close(state);
+	return (double)time / 20;
 }
 
 static void report(void)
 {
-	const struct setting *usual = &settings[DEFAULT_SETTING];
+	printf("# reader's time lost to an INVALIDATE, in maps of one page\n# %6s", "KiB");
+	for (int kind = 0; kind < KINDS; kind++)
+		printf(" %16s", names[kind]);
+	printf("\n");
+	for (size_t i = 0; i < SHIFTS; i++) {
+		printf("# %6u", 1u << (shifts[i] - 10));
+		for (int kind = 0; kind < KINDS; kind++) {
+			double ratio = series_median_ratio(&lost[i][kind], &one_page);
+			char name[64];
 
-	printf("# accesses with an INVALIDATE every %llu ms, over the default settings'; map calls\n"
-	       "# and pages mapped for each INVALIDATE\n",
-	       (unsigned long long)(PERIOD_NS / 1000000));
-	printf("# %6s %10s %8s %6s %6s %8s %6s %6s\n", "KiB", "reclaim ms", "rings", "maps",
-	       "pages", "uniform", "maps", "pages");
-	for (size_t i = 0; i < SETTINGS; i++) {
-		const struct setting *setting = &settings[i];
-
-		printf("# %6u %10u", 1u << (setting->bucket_shift - 10), setting->reclaim_ms);
-		report_pattern(setting, "rings", &setting->rings, &usual->rings);
-		report_pattern(setting, "uniform", &setting->uniform, &usual->uniform);
+			printf(" %16.1f", ratio);
+			snprintf(name, sizeof(name), "lost_%s_%uk", names[kind],
+				 1u << (shifts[i] - 10));
+			figures_keep(name, ratio);
+		}
 		printf("\n");
 	}
 }
 
 void figures_settings(const struct domain *domain)
 {
-	/* A round takes long: few of them. */
-	for (unsigned int round = 0; round < (figures_rounds() + 6) / 7; round++) {
-		for (size_t i = 0; i < SETTINGS; i++) {
-			measure(domain, &settings[i], true, &settings[i].rings);
-			measure(domain, &settings[i], false, &settings[i].uniform);
-		}
+	/* A round takes long: a third of them. */
+	for (unsigned int round = 0; round < (figures_rounds() + 2) / 3; round++) {
+		series_add(&one_page, map_one_page(domain));
+		for (size_t i = 0; i < SHIFTS; i++)
+			for (int kind = 0; kind < KINDS; kind++)
+				measure(domain, shifts[i], kind, &lost[i][kind]);
 	}
 	report();
 }

@@ -20,7 +20,7 @@ static void device_model_that_never_answers_blocks_the_vcpu(void)
 	CHECK_EQUAL(emulator_call(&emulator, 0, COMMAND_READ, ARGUMENTS(GUEST_DATA)), 0);
 	emulator_post(&emulator, 0, COMMAND_DECREASE, ARGUMENTS(VICTIM, 1));
 	CHECK(!emulator_try_wait(&emulator, 0, 1000));
-	CHECK_EQUAL(raw_server_invalidates(emulator.raw), 1);
+	CHECK(raw_server_invalidates(emulator.raw) > 0);
 	CHECK(domain_vcpu_stands_still(&domain, 0));
 	emulator_finish(&emulator);
 }

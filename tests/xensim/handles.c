@@ -40,6 +40,8 @@ int handle_open(struct handle *handle)
 
 void handle_close(struct handle *handle)
 {
+	if (host.inherited)
+		return;
 	pthread_mutex_lock(&lock);
 	LIST_REMOVE(handle, link);
 	pthread_mutex_unlock(&lock);

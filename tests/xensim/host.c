@@ -97,13 +97,25 @@ uint64_t cost_of_unmap(size_t pages)
 	       pages * load_relaxed(&host.options.cost.unmap_page);
 }
 
+static void become_inherited(void)
+{
+	host.inherited = host.running;
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, become_inherited);
+}
+
 int xensim_start(const struct xensim_options *options)
 {
 	static const struct xensim_options defaults;
+	static pthread_once_t watching = PTHREAD_ONCE_INIT;
 	int ret;
 
 	if (host.running)
 		return -EBUSY;
+	pthread_once(&watching, watch_forks);
 	host.options = options ? *options : defaults;
 	if (!host.options.machine_pages)
 		host.options.machine_pages = UINT64_C(1) << (30 - PAGE_SHIFT);

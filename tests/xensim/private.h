@@ -45,6 +45,9 @@ struct xensim_domain;
 
 struct host {
 	bool running;
+	/* In a child after fork(2): it has no foreign mappings (the kernel does not copy them), its
+	 * handles are of no use, and locks that other threads held will never be released. */
+	bool inherited;
 	struct xensim_options options;
 	struct xensim_domain *domains[DOMID_LIMIT]; /* set once by create, freed by stop */
 	uint32_t next_domid;

@@ -35,8 +35,12 @@ static size_t pages_of(const struct mapping *list)
 /* Take the foreign mappings of a range that is about to go out of the registry. */
 static int begin_release(void *address, size_t len, bool can_fail, struct mapping **list)
 {
-	int ret = mapping_detach((uintptr_t)address, whole_pages(len), list);
+	int ret;
 
+	*list = NULL;
+	if (host.inherited)
+		return 0;
+	ret = mapping_detach((uintptr_t)address, whole_pages(len), list);
 	if (ret || !*list)
 		return ret;
 	ret = can_fail ? fault_check(XENSIM_CALL_UNMAP) : 0;

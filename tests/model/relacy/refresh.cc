@@ -54,6 +54,26 @@ struct in_place : refreshing<in_place, 2> {
 	}
 };
 
+/* The same, one epoch later: the barrier and the scan of the epoch before do not count. */
+struct in_place_again : refreshing<in_place_again, 2> {
+	void before()
+	{
+		refreshing::before();
+		epoch_invalidate(&shared);
+		refresh(0);
+	}
+
+	void thread(unsigned index)
+	{
+		if (index == 0) {
+			read(0, 0);
+		} else {
+			epoch_invalidate(&shared);
+			refresh(0);
+		}
+	}
+};
+
 /* As above, but the one that refreshes is in a section from before it. Its own section is in
  * its way, so the slot stays as it is. */
 struct own_section : refreshing<own_section, 2> {
@@ -173,6 +193,7 @@ int main()
 	struct results results;
 
 	results.some<in_place>("nothing is replaced in use", 100000);
+	results.some<in_place_again>("nothing is replaced in use, an epoch later", 100000);
 	results.all<own_section>("nobody replaces what he may be using himself");
 	results.some<apart>("nothing is replaced in use, two epochs", 50000);
 	results.some<two_refreshers>("two that refresh do not wait for each other", 50000);
