@@ -205,7 +205,7 @@ static int release_peer(struct peer *peer, void *data)
  */
 static void slots_pinned_and_released_by_different_threads_can_be_joined(void **state)
 {
-	struct rig_options options = { .cache = { .max_bytes = 24 * BED_BUCKET,
+	struct rig_options options = { .cache = { .max_bytes = 12 * BED_BUCKET,
 						  .flags = MAPCACHE_NO_RECLAIM_THREAD },
 				       .ram_pages = 24 * 256 };
 	volatile uint64_t *pointer;
@@ -215,9 +215,9 @@ static void slots_pinned_and_released_by_different_threads_can_be_joined(void **
 	(void)state;
 	bed_start(&bed, &options);
 	peer_open(&peer, bed.cache);
-	for (uint64_t i = 0; i < 12; i++)
+	for (uint64_t i = 0; i < 96; i++)
 		assert_int_equal(peer_run(&peer, release_peer,
-					  (void *)bed_pin(bed.client, i * BED_BUCKET)),
+					  (void *)bed_pin(bed.client, i % 24 * BED_BUCKET)),
 				 0);
 	for (unsigned int round = 0; round < 20; round++) {
 		mapcache_invalidate(bed.cache);
