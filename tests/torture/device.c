@@ -24,8 +24,12 @@ static void choose_options(struct device *device, uint64_t *random)
 	options->reclaim_ms = 1 + (uint32_t)random_below(random, 40);
 	options->flags = (one_in(random, 2) ? MAPCACHE_NO_MEMBARRIER : 0) |
 			 (one_in(random, 2) ? MAPCACHE_NO_RECLAIM_THREAD : 0);
-	/* Room for every bucket of the guest, stale ones and pinned ones beside it. */
-	options->max_bytes = 8 * RAM_PAGES * PAGE + 64 * bucket;
+	/*
+	 * Room for every bucket of the guest, stale ones and pinned ones beside it; less for large
+	 * ones, whose pages, scattered as they are, each cost the simulated host a mapping.
+	 */
+	options->max_bytes = options->bucket_shift < 20 ? 8 * RAM_PAGES * PAGE + 64 * bucket
+							: RAM_PAGES * PAGE + 12 * bucket;
 	options->guest_limit = one_in(random, 2) ? UINT64_C(1) << 34 : 0;
 	/* The first of a domain has room: where all wait for room little is checked. */
 	device->tight = device->number && !one_in(random, 3);

@@ -174,7 +174,7 @@ void judge_error(struct witness *witness, uint64_t page, uint64_t floor, int err
 	else if (error == EAGAIN)
 		fine = true; /* sections that last hold what is stale */
 	else if (error == ENOMEM)
-		fine = device->tight;
+		fine = device->tight || device->options.bucket_shift >= 20; /* pins */
 	if (!fine)
 		fail(witness, page, "refused", 0, (uint64_t)error);
 	witness->checked++;

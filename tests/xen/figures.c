@@ -25,7 +25,7 @@ unsigned int figures_rounds(void)
 	const char *text = getenv("XEN_FIGURES_ROUNDS");
 	int rounds = text ? atoi(text) : 0;
 
-	return rounds > 0 && rounds <= 101 ? (unsigned int)rounds : 7;
+	return rounds > 0 && rounds <= 101 ? (unsigned int)rounds : 3;
 }
 
 void figures_keep(const char *name, double value)

@@ -138,7 +138,7 @@ static void check_copy(uint32_t page, uint32_t count)
 /* Every page, and longer ranges at all phases to the pages, granules and holes. */
 static void check_everything(uint64_t bucket_size)
 {
-	static const uint32_t counts[] = { 1, 2, 5, 16, 31, 256 };
+	static const uint32_t counts[] = { 1, 3, 16, 31, 256 };
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		uint32_t count = counts[i], step = count > 1 ? count + 1 : 1;

@@ -2,12 +2,13 @@
 /* A look-up combines a word and validity bits of one mapping in one epoch, never of two (A). */
 #include <tests/model/relacy/run.h>
 
-/* Bucket 0 is in slot 0. The memory of slot 1 is not initialised: reading it is an error. */
+/* Bucket 0 is in slot 0, its first granule. All other memory is not initialised: reading it is
+ * an error. */
 template <typename MODEL, unsigned THREADS> struct publishing : world<MODEL, THREADS> {
 	void before()
 	{
 		world<MODEL, THREADS>::before();
-		this->map(0, 1);
+		this->map_granule(0, 0, 1);
 	}
 
 	/* One look-up of each granule, in one section. */
@@ -58,7 +59,7 @@ struct extended : publishing<extended, 2> {
 	}
 };
 
-/* Both granules in slot 0, then only the other one in slot 1, in the same epoch. */
+/* One granule in slot 0, then only the other one in slot 1, in the same epoch. */
 struct moved : publishing<moved, 2> {
 	void before()
 	{
