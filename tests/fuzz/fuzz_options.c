@@ -145,7 +145,7 @@ static void use_cache(struct mapcache *cache, struct mapcache_client *client, st
 	size_t wanted = len;
 	void *pin;
 
-	must(!mapcache_pin(client, gpa, &wanted, PROT_READ, 1 + (unsigned int)(number & 7)));
+	must(!mapcache_pin(client, gpa, &wanted, PROT_READ, 4 + (unsigned int)(number & 7)));
 	must(!mapcache_pin(client, gpa, NULL, PROT_READ, 0) && errno == EINVAL);
 	pin = mapcache_pin(client, gpa, &wanted, prot, 0);
 	if (pin) {
