@@ -29,7 +29,7 @@ static void choose_options(struct device *device, uint64_t *random)
 	 * ones, whose pages, scattered as they are, each cost the simulated host a mapping.
 	 */
 	options->max_bytes = options->bucket_shift < 20 ? 8 * RAM_PAGES * PAGE + 64 * bucket
-							: RAM_PAGES * PAGE + 12 * bucket;
+							: RAM_PAGES * PAGE + 24 * bucket;
 	options->guest_limit = one_in(random, 2) ? UINT64_C(1) << 34 : 0;
 	/* The first of a domain has room: where all wait for room little is checked. */
 	device->tight = device->number && !one_in(random, 3);

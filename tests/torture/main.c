@@ -86,13 +86,12 @@ static void parse(struct torture *torture, uint64_t *only, int argc, char **argv
 	}
 }
 
-static void progress(const struct torture *torture, uint64_t round, uint64_t rounds,
-		     uint64_t started)
+static void progress(const struct torture *torture, uint64_t round, uint64_t started)
 {
 	if (!torture->verbose)
 		return;
-	printf("round %" PRIu64 " of %" PRIu64 ": %" PRIu64 " accesses checked, %.0f s\n", round,
-	       rounds, torture->checked, (double)(now_ns() - started) / 1e9);
+	printf("round %" PRIu64 ": %" PRIu64 " of %" PRIu64 " accesses checked, %.0f s\n", round,
+	       torture->checked, torture->accesses, (double)(now_ns() - started) / 1e9);
 	fflush(stdout);
 }
 
@@ -126,7 +125,7 @@ static void report(const struct torture *torture, uint64_t rounds, uint64_t star
 int main(int argc, char **argv)
 {
 	static struct torture torture = { .seed = 1, .accesses = 1000000 };
-	uint64_t rounds, only = UINT64_MAX, started = now_ns();
+	uint64_t rounds = 0, only = UINT64_MAX, started = now_ns(), each;
 	const char *accesses = getenv("TORTURE_ACCESSES");
 
 	if (accesses)
@@ -137,14 +136,16 @@ int main(int argc, char **argv)
 	signal(SIGALRM, tell_signal);
 	signal(SIGSEGV, tell_signal);
 	signal(SIGBUS, tell_signal);
-	rounds = torture.accesses / ROUND_MOST;
-	rounds = rounds > ROUNDS_LEAST ? rounds : ROUNDS_LEAST;
-	for (uint64_t round = 0; round < rounds; round++) {
-		if (only != UINT64_MAX && only != round)
+	each = torture.accesses / ROUNDS_LEAST + 1;
+	each = each < ROUND_MOST ? each : ROUND_MOST;
+	for (; rounds < ROUNDS_LEAST || torture.checked < torture.accesses; rounds++) {
+		if (only != UINT64_MAX && only != rounds)
 			continue;
 		alarm(ROUND_SECONDS);
-		round_run(&torture, round, torture.accesses / rounds + 1);
-		progress(&torture, round + 1, rounds, started);
+		round_run(&torture, rounds, each);
+		progress(&torture, rounds, started);
+		if (only == rounds)
+			break;
 	}
 	report(&torture, rounds, started);
 	return 0;

@@ -163,6 +163,7 @@ struct round {
 	pthread_mutex_t faults_lock; /* held while unmapping must not fail: it is not tried again */
 	bool stop_workers, stop_outside, stop_guests; /* atomic */
 	uint64_t done;                                /* accesses checked by workers; atomic */
+	uint64_t slow;                                /* steps of theirs that took long; atomic */
 	uint64_t checked, refused;                    /* of those who have finished */
 	struct histogram late;
 	uint64_t late_pins;

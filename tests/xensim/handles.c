@@ -31,6 +31,9 @@ int handle_open(struct handle *handle)
 		return ret;
 	handle->restricted = -1;
 	handle->dead = false;
+	/* The list is the parent's, and its handles that were closed here are still on it. */
+	if (host.inherited)
+		return 0;
 	pthread_mutex_lock(&lock);
 	LIST_INSERT_HEAD(&handles, handle, link);
 	pthread_mutex_unlock(&lock);

@@ -43,6 +43,7 @@ struct mapcache {
 
 	/* Every other thread of the process passes a full fence. */
 	virtual void fence_others() = 0;
+	virtual ~mapcache() {}
 };
 
 /* See README.md for why this is what membarrier(2) gives. */
