@@ -77,6 +77,9 @@ static struct word *word_locked(uint32_t domid, uint64_t gpa, bool make)
 
 static void push(struct word *word, uint64_t value)
 {
+	/* What was there before the first store is not known, and not over before it returns. */
+	if (word->count == 0)
+		word->forgotten = UINT64_MAX;
 	word->newest = (word->newest + 1) % VERSIONS;
 	if (word->count == VERSIONS)
 		word->forgotten = word->version[word->newest].end;
@@ -89,6 +92,8 @@ static void end_older(struct word *word, uint64_t now)
 {
 	unsigned int i;
 
+	if (word->forgotten == UINT64_MAX)
+		word->forgotten = now;
 	for (i = 1; i < word->count; i++) {
 		struct version *version = &word->version[(word->newest + VERSIONS - i) % VERSIONS];
 
