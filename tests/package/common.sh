@@ -44,10 +44,10 @@ build_with()
 	}
 }
 
-# The program in the README.
+# The program in the README: its first block of C.
 readme_program() # output
 {
-	sed -n '/^```c$/,/^```$/p' README.md | sed '/^```/d' >"$1"
+	awk '/^```c$/ && !n++ { inside = 1; next } /^```$/ { inside = 0 } inside' README.md >"$1"
 	grep -q 'int main' "$1" || fail "there is no program in README.md"
 }
 

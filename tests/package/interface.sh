@@ -79,7 +79,7 @@ done
 
 harmless=(
 	's/^int mapcache_gpa(/int mapcache_more(void);\n&/'
-	's/^\tvoid \*log_data;/&\n\tuint64_t more;/'
+	's/^\tuint64_t whole_bytes;/&\n\tuint64_t more;/'
 	's/^\tMAPCACHE_LOG_INFO = 2,/&\n\tMAPCACHE_LOG_DEBUG = 3,/'
 )
 for expression in "${harmless[@]}"; do
