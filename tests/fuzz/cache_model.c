@@ -36,24 +36,39 @@ static void give_name(struct model *model, uint64_t number)
 	must(!xensim_guest_write(model->domain, number * MODEL_PAGE + MODEL_NAME, &page->name, 8));
 }
 
+/* What was replaced comes back where its neighbours are, so that mappings stay in one piece. */
+static void put_back(struct model *model, uint64_t number)
+{
+	struct model_page *page = &model->page[number];
+
+	if (number < MODEL_RAM && page->hole) {
+		must(xensim_outside_populate(model->domain, &number, 1, 0) == 1);
+		give_name(model, number);
+	}
+	page->hole = number >= MODEL_RAM;
+	page->read_only = page->changed = false;
+	forget(page);
+}
+
 void model_reset(struct model *model)
 {
 	for (uint64_t i = 0; i < MODEL_PAGES; i++) {
 		struct model_page *page = &model->page[i];
-		bool hole = i >= MODEL_RAM;
 
-		if (!page->hole && page->read_only)
-			must(!xensim_p2m_set_type(model->domain, i, 1, XENSIM_RAM));
-		if (page->hole && !hole)
-			must(xensim_outside_populate(model->domain, &i, 1, 0) == 1);
-		else if (!page->hole && hole)
+		if (!page->hole && page->changed)
 			must(xensim_outside_remove(model->domain, i) == 1);
-		page->hole = hole;
-		page->read_only = false;
-		if (!hole)
-			give_name(model, i);
-		forget(page);
+		page->hole |= page->changed;
 	}
+	for (uint64_t i = 0; i < MODEL_PAGES; i++)
+		put_back(model, i);
+}
+
+void model_start(struct model *model, struct xensim_domain *domain)
+{
+	model->domain = domain;
+	for (uint64_t i = 0; i < MODEL_PAGES; i++)
+		model->page[i].changed = true;
+	model_reset(model);
 }
 
 void model_remove(struct model *model, uint64_t number)
@@ -63,6 +78,7 @@ void model_remove(struct model *model, uint64_t number)
 	if (page->hole)
 		return;
 	must(xensim_outside_remove(model->domain, number) == 1);
+	page->changed = true;
 	page->hole = true;
 	page->read_only = false;
 	remember(page);
@@ -73,6 +89,7 @@ void model_replace(struct model *model, uint64_t number)
 	struct model_page *page = &model->page[number];
 
 	must(xensim_outside_populate(model->domain, &number, 1, 0) == 1);
+	page->changed = true;
 	page->hole = false;
 	page->read_only = false;
 	give_name(model, number);
@@ -87,6 +104,7 @@ void model_set_read_only(struct model *model, uint64_t number, bool read_only)
 		return;
 	must(!xensim_p2m_set_type(model->domain, number, 1,
 				  read_only ? XENSIM_RAM_RO : XENSIM_RAM));
+	page->changed = true;
 	page->read_only = read_only;
 	page->was_read_only |= read_only;
 	page->was_writable |= !read_only;

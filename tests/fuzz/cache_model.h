@@ -24,6 +24,7 @@
 
 struct model_page {
 	bool hole, read_only; /* now */
+	bool changed;         /* since the reset */
 	uint64_t name;        /* of the machine page now */
 	/* Since the last invalidation: */
 	bool was_hole, was_read_only, was_present, was_writable;
@@ -37,7 +38,10 @@ struct model {
 	uint64_t names;
 };
 
-/* Every page is memory again, or a hole past MODEL_RAM, with a new name. */
+/* For a guest that was just made. */
+void model_start(struct model *model, struct xensim_domain *domain);
+/* Every page is memory again, or a hole past MODEL_RAM, and what was changed has a new
+ * name. */
 void model_reset(struct model *model);
 
 /* Changes, the guest's included. Nobody is told. */

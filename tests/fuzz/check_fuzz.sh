@@ -28,6 +28,8 @@ if ! echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p && n < 0
 	exit 77
 fi
 unset B
+# Where something was allocated is told by its innermost callers; more cost a tenth of the time.
+export ASAN_OPTIONS=malloc_context_size=4${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 # Two at a time would build over what the other one runs.
 mkdir -p "$build"
 exec 9>"$build/lock"
@@ -47,12 +49,14 @@ for source in tests/fuzz/fuzz_*.c; do
 	inputs=("$corpus")
 	[[ ! -d $known ]] || inputs+=("$known")
 	log=$build/findings/$name.log
-	# What a target does in about ten seconds: its line "short run: N", else 20000.
+	# What a target does in about ten seconds: its line "short run: N", else 20000. Longer
+	# inputs than "longest input: N", else 256, show nothing more.
 	short=$(sed -n 's/^ \* short run: \([0-9]*\)$/\1/p' "$source")
+	longest=$(sed -n 's/^ \* longest input: \([0-9]*\)$/\1/p' "$source")
 	runs=${1:-${short:-20000}}
-	if "$build/tests/fuzz/$name" -runs="$runs" -seed="$seed" -max_len=256 -len_control=0 \
-		-timeout=20 -detect_leaks=0 -rss_limit_mb=4096 -artifact_prefix="$build/findings/$name-" \
-		"${inputs[@]}" >"$log" 2>&1; then
+	if "$build/tests/fuzz/$name" -runs="$runs" -seed="$seed" -max_len="${longest:-256}" \
+		-len_control=0 -entropic=0 -timeout=20 -detect_leaks=0 -rss_limit_mb=4096 \
+		-artifact_prefix="$build/findings/$name-" "${inputs[@]}" >"$log" 2>&1; then
 		echo "$name: $runs runs, seed $seed: $(grep -oE 'cov: [0-9]+ ft: [0-9]+' "$log" | tail -n 1)"
 		passed=$((passed + 1))
 	else

@@ -4,6 +4,8 @@
  * accesses a register, writes guest memory, takes a frame away or gives it back, or serves a
  * queue. Nothing may crash, hang, grow or be left pinned, and what lies around guest memory
  * and around the disk stays as it is. A reset must always bring the device back.
+ *
+ * short run: 30000
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -19,19 +21,13 @@
 #include <examples/virtio-blk/blk.h>
 #include <tests/xensim/xensim.h>
 
+#include "input.h"
+
 #define PAGES 64u
 #define QUEUES 2u
 #define QUEUE_SIZE 16u
 #define SECTORS 256u
 #define STEPS 256u
-
-#define must(condition)                                                                            \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);    \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -45,24 +41,6 @@ struct world {
 	struct virtio_blk blk;
 	bool hole[PAGES];
 };
-
-struct input {
-	const uint8_t *bytes;
-	size_t len;
-};
-
-/* Zero past the end. */
-static uint64_t take(struct input *input, unsigned int bytes)
-{
-	uint64_t value = 0;
-
-	for (unsigned int i = 0; i < bytes; i++) {
-		value = value << 8 | (input->len > 0 ? *input->bytes : 0);
-		input->bytes += input->len > 0;
-		input->len -= input->len > 0;
-	}
-	return value;
-}
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
