@@ -9,7 +9,7 @@
 #define ACCESS_TRIES 10
 #define ACCESS_PAUSE_NS UINT64_C(200000)
 
-static void *access_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+void *access_begin_whole(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
 {
 	void *pointer;
 	int error;
@@ -38,11 +38,11 @@ void *access_begin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 	size_t part = rest < *len ? (size_t)rest : *len;
 	size_t page =
 		(size_t)((UINT64_C(1) << PAGE_SHIFT) - (gpa & ((UINT64_C(1) << PAGE_SHIFT) - 1)));
-	void *pointer = access_try(client, gpa, part, prot);
+	void *pointer = access_begin_whole(client, gpa, part, prot);
 
 	if (!pointer && part > page && errno != EAGAIN && errno != EINVAL) {
 		part = page;
-		pointer = access_try(client, gpa, part, prot);
+		pointer = access_begin_whole(client, gpa, part, prot);
 	}
 	if (pointer)
 		*len = part;

@@ -12,4 +12,7 @@
  */
 void *access_begin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot);
 
+/* The same for all of [gpa, gpa + len), which lies in one bucket, or nothing. */
+void *access_begin_whole(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
+
 #endif

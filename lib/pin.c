@@ -31,38 +31,29 @@ static int pin_take(struct mapcache_client *client, const void *pointer)
 	return 0;
 }
 
-static void *pin_slow(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot)
+/* Pin what a section that access_begin() began shows, and end it. */
+static void *pin_begun(struct mapcache_client *client, void *pointer, uint64_t gpa, size_t len)
 {
-	void *pointer = access_begin(client, gpa, len, prot);
 	int error;
 
 	if (!pointer)
 		return NULL;
 	error = pin_take(client, pointer);
 	mapcache_end_inline(client);
-	PROBE4(pin, client->cache, gpa, *len, error);
+	PROBE4(pin, client->cache, gpa, len, error);
 	if (!error)
 		return pointer;
 	errno = -error;
 	return NULL;
 }
 
-/* All of *len or nothing. */
-static void *pin_whole(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
+/* All of len or nothing. */
+static void *pin_whole(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
 		       uint64_t part, unsigned int flags)
 {
-	size_t got = *len;
-	void *pointer;
-
-	if ((flags & MAPCACHE_PIN_OWN) || *len > part)
-		return span_pin(client, gpa, *len, prot);
-	pointer = mapcache_pin(client, gpa, &got, prot, 0);
-	if (!pointer || got == *len)
-		return pointer;
-	/* A page on the way could not be reached. */
-	mapcache_client_unpin(client, pointer, 0);
-	errno = EFAULT;
-	return NULL;
+	if ((flags & MAPCACHE_PIN_OWN) || len > part)
+		return span_pin(client, gpa, len, prot);
+	return pin_begun(client, access_begin_whole(client, gpa, len, prot), gpa, len);
 }
 
 void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
@@ -78,7 +69,7 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 	}
 	part = client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1;
 	if (mapcache_unlikely(flags))
-		return pin_whole(client, gpa, len, prot, part, flags);
+		return pin_whole(client, gpa, *len, prot, part, flags);
 	if (part > *len)
 		part = *len;
 	mapcache_begin_inline(client);
@@ -89,7 +80,8 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 		return pointer;
 	}
 	mapcache_end_inline(client);
-	return pin_slow(client, gpa, len, prot);
+	pointer = access_begin(client, gpa, len, prot);
+	return pin_begun(client, pointer, gpa, *len);
 }
 
 static void pin_undo(struct mapcache_client *client, const struct iovec *iov, int count)

@@ -262,14 +262,17 @@ static void read_only_memory_is_pinned_for_reading_and_refused_for_writing(void 
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	assert_int_equal(xensim_p2m_set_type(bed.domain, 256, 1, XENSIM_RAM_RO), 0);
+	assert_int_equal(xensim_p2m_set_type(bed.domain, 257, 1, XENSIM_RAM_RO), 0);
 	reader = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
 	assert_int_equal(pin_error(bed.client, EDGE, LEN, PROT_WRITE, MAPCACHE_PIN_CONTIGUOUS),
 			 EACCES);
-	assert_int_equal(xensim_p2m_set_type(bed.domain, 256, 1, XENSIM_RAM), 0);
+	assert_int_equal(pin_error(bed.client, BED_BUCKET, 2 * BED_PAGE, PROT_WRITE,
+				   MAPCACHE_PIN_CONTIGUOUS),
+			 EACCES);
+	assert_int_equal(xensim_p2m_set_type(bed.domain, 257, 1, XENSIM_RAM), 0);
 	writer = pin(bed.client, EDGE, LEN, PROT_WRITE, MAPCACHE_PIN_CONTIGUOUS);
-	*at(writer, 2 * BED_PAGE) = 9;
-	assert_int_equal(*at(reader, 2 * BED_PAGE), 9);
+	*at(writer, 3 * BED_PAGE) = 9;
+	assert_int_equal(*at(reader, 3 * BED_PAGE), 9);
 	assert_int_equal(mapcache_client_unpin(bed.client, (void *)reader, 0), 0);
 	assert_int_equal(mapcache_client_unpin(bed.client, (void *)writer, 0), 0);
 	bed_stop(&bed);
