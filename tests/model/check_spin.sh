@@ -4,7 +4,8 @@
 # Explores every interleaving of tests/model/ioreq.pml within the bounds of each line below
 # (README.md), and checks that each mistake that can be switched on is found.
 #
-# timeout: 290
+# timeout: 600
+# beside the others
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1

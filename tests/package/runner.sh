@@ -50,6 +50,17 @@ cmocka_output 3 1 2 | check cases_failing
 cmocka_output 3 2 0 | check cases_lost
 { cmocka_output 3 3 0; echo 'exit 1'; } | check cases_and_a_leak
 
+# Two that wait for each other, and one that only a signal ends.
+meet() # own, other
+{
+	echo "touch $work/$1.here; for i in \$(seq 200); do"
+	echo "[ -e $work/$2.here ] && exit 0; sleep 0.1; done; exit 1"
+}
+meet first second | check meets
+{ echo '# beside the others'; meet second first; } | check meets_aside
+check bad_aside <<<$'# beside the others\nexit 1'
+check endless_aside <<<$'# beside the others\necho $$ >'"$work/pid"$'\nexec sleep 60'
+
 expect '1 passed, 0 failed' 0 good
 expect '1 passed, 1 failed' 1 bad good
 expect '1 passed, 0 failed, 1 skipped' 0 good skipped
@@ -62,6 +73,8 @@ expect '3 passed, 0 failed' 0 cases
 expect '1 passed, 2 failed' 1 cases_failing
 expect '2 passed, 1 failed' 1 cases_lost
 expect '3 passed, 1 failed' 1 cases_and_a_leak
+expect '2 passed, 0 failed' 0 meets meets_aside
+expect '1 passed, 1 failed' 1 good bad_aside
 expect '0 passed, 1 failed' 1 no_such_file
 expect '0 passed, 0 failed' 1
 
@@ -69,3 +82,18 @@ expect '0 passed, 0 failed, 1 skipped' 0 skipped
 grep -q 'nothing to run it on' "$work/output" || fail "the reason of a skip is not shown"
 expect '0 passed, 1 failed' 1 bad
 grep -q 'the reason' "$work/output" || fail "what a failed check printed is not shown"
+
+# Who ends it ends what it has begun.
+B=$work tests/run "$build/package/runner/endless_aside" >"$work/output" 2>&1 &
+run=$!
+for ((i = 0; i < 100; i++)); do
+	[[ ! -s $work/pid ]] || break
+	sleep 0.1
+done
+kill "$run"
+wait "$run" || true
+for ((i = 0; i < 100; i++)); do
+	kill -0 "$(cat "$work/pid")" 2>/dev/null || exit 0
+	sleep 0.1
+done
+fail "a check goes on though its run was ended"
