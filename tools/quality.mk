@@ -17,11 +17,15 @@ coverage:
 	$(DEPS) build check
 	+$(Q)tools/coverage
 
-# From what is committed. The check is not among those of `make check`: it takes a minute.
-.PHONY: deb check-deb
+# From what is committed. The checks are not among those of `make check`: one takes a minute,
+# the other one some.
+.PHONY: deb check-deb check-deb-chroot
 deb:
 	$(DEPS) build deb
 	+$(Q)tools/deb
 check-deb:
 	$(DEPS) build deb
 	+$(Q)tests/run tests/package/deb.sh
+check-deb-chroot:
+	$(DEPS) deb chroot
+	+$(Q)tests/run tests/package/deb_chroot.sh
