@@ -116,11 +116,17 @@ uint64_t bed_guest(struct bed *bed, uint64_t gpa)
 
 volatile uint64_t *bed_pin(struct mapcache_client *client, uint64_t gpa)
 {
-	size_t len = sizeof(uint64_t);
-	void *pointer = mapcache_pin(client, gpa, &len, PROT_READ | PROT_WRITE, 0);
+	return bed_pin_range(client, gpa, sizeof(uint64_t), PROT_READ | PROT_WRITE, 0);
+}
+
+volatile uint64_t *bed_pin_range(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
+				 unsigned int flags)
+{
+	size_t got = len;
+	void *pointer = mapcache_pin(client, gpa, &got, prot, flags);
 
 	assert_non_null(pointer);
-	assert_int_equal(len, sizeof(uint64_t));
+	assert_int_equal(got, len);
 	return pointer;
 }
 

@@ -48,6 +48,14 @@ uint64_t bed_guest(struct bed *bed, uint64_t gpa);
 /* A pointer in the section that is open. */
 volatile uint64_t *bed_ptr(struct mapcache_client *client, uint64_t gpa, int prot);
 volatile uint64_t *bed_pin(struct mapcache_client *client, uint64_t gpa);
+/* A pin of all of the range in one piece. */
+volatile uint64_t *bed_pin_range(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
+				 unsigned int flags);
+/* The word so many bytes on. */
+static inline volatile uint64_t *bed_at(volatile uint64_t *base, uint64_t offset)
+{
+	return base + offset / sizeof(*base);
+}
 
 struct mapcache_stats bed_stats(struct bed *bed);
 struct xensim_totals bed_totals(void);

@@ -79,6 +79,9 @@ struct rig_device_options {
 	bool no_ranges; /* default the page at RIG_MMIO and the ports at RIG_PORT */
 };
 
+/* What opens a server for the rig's guest, whose requests it answers without a look. */
+struct mapcache_ioreq_options rig_ioreq_options(const struct rig *rig);
+
 /* Open a server, add its ranges. It is disabled. */
 void rig_device_open(struct rig_device *device, struct rig *rig,
 		     const struct rig_device_options *options);

@@ -17,6 +17,22 @@
 #include <lib/ioreq.h>
 #include <tests/support/rig.h>
 
+static int ignore(void *data, struct mapcache_client *client, struct mapcache_request *request)
+{
+	(void)data, (void)client, (void)request;
+	return 0;
+}
+
+struct mapcache_ioreq_options rig_ioreq_options(const struct rig *rig)
+{
+	return (struct mapcache_ioreq_options){
+		.size = sizeof(struct mapcache_ioreq_options),
+		.domid = rig->domid,
+		.vcpus = rig->vcpus,
+		.handler = ignore,
+	};
+}
+
 void rig_device_open(struct rig_device *device, struct rig *rig,
 		     const struct rig_device_options *options)
 {

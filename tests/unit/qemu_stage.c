@@ -108,6 +108,14 @@ void stage_exchange(uint64_t gfn, uint64_t value)
 	assert_int_equal(xensim_guest_write(stage.domain, gfn * BED_PAGE, &value, 8), 0);
 }
 
+struct mapcache_stats stage_stats(void)
+{
+	struct mapcache_stats stats = { .size = sizeof(stats) };
+
+	assert_int_equal(mapcache_stats(stage.cache, &stats), 0);
+	return stats;
+}
+
 uint64_t stage_guest(uint64_t gpa)
 {
 	uint64_t value;

@@ -34,6 +34,7 @@ void stage_stop(void);
 void stage_exchange(uint64_t gfn, uint64_t value);
 void stage_remove(uint64_t gfn);
 uint64_t stage_guest(uint64_t gpa);
+struct mapcache_stats stage_stats(void);
 
 /* xen_map_cache() of either version. */
 static inline uint8_t *stage_map(uint64_t gpa, uint64_t size, bool lock, bool dma)

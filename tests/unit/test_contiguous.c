@@ -16,20 +16,9 @@
 #define LEN                                                                                        \
 	(BED_BUCKET + 4 * BED_PAGE) /* the last two pages of the first to the third's first two */
 
-static volatile uint64_t *pin(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
-			      unsigned int flags)
+static volatile uint64_t *pin(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
 {
-	size_t got = len;
-	void *pointer = mapcache_pin(client, gpa, &got, prot, flags);
-
-	assert_non_null(pointer);
-	assert_int_equal(got, len);
-	return pointer;
-}
-
-static volatile uint64_t *at(volatile uint64_t *base, uint64_t offset)
-{
-	return base + offset / sizeof(*base);
+	return bed_pin_range(client, gpa, len, prot, MAPCACHE_PIN_CONTIGUOUS);
 }
 
 static int pin_error(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
@@ -50,9 +39,9 @@ static void a_contiguous_pin_shows_every_page_of_three_buckets(void **state)
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	pointer = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+	pointer = pin(bed.client, EDGE, LEN, PROT_READ);
 	for (uint64_t offset = 0; offset < LEN; offset += BED_PAGE) {
-		assert_int_equal(*at(pointer, offset), bed_value((EDGE + offset) / BED_PAGE));
+		assert_int_equal(*bed_at(pointer, offset), bed_value((EDGE + offset) / BED_PAGE));
 		assert_int_equal(
 			mapcache_gpa(bed.cache, (char *)(uintptr_t)pointer + offset + 5, &gpa), 0);
 		assert_int_equal(gpa, EDGE + offset + 5);
@@ -71,7 +60,7 @@ static void an_unaligned_contiguous_pin_reaches_its_last_byte(void **state)
 	(void)state;
 	bed_start(&bed, BED_QUIET);
 	pointer = (volatile char *)pin(bed.client, BED_BUCKET - 8, BED_PAGE + 9,
-				       PROT_READ | PROT_WRITE, MAPCACHE_PIN_CONTIGUOUS);
+				       PROT_READ | PROT_WRITE);
 	pointer[BED_PAGE + 8] = byte;
 	assert_int_equal(xensim_guest_read(bed.domain, BED_BUCKET + BED_PAGE, &byte, 1), 0);
 	assert_int_equal(byte, 'x');
@@ -87,12 +76,12 @@ static void a_contiguous_pin_and_the_buckets_under_it_see_each_other(void **stat
 	(void)state;
 	bed_start(&bed, BED_QUIET);
 	bucket = bed_pin(bed.client, BED_BUCKET);
-	pointer = pin(bed.client, EDGE, LEN, PROT_READ | PROT_WRITE, MAPCACHE_PIN_CONTIGUOUS);
-	*at(pointer, 2 * BED_PAGE) = 77;
+	pointer = pin(bed.client, EDGE, LEN, PROT_READ | PROT_WRITE);
+	*bed_at(pointer, 2 * BED_PAGE) = 77;
 	assert_int_equal(*bucket, 77);
 	assert_int_equal(bed_read(bed.other, BED_BUCKET), 77);
 	bed_write(bed.other, BED_BUCKET + BED_PAGE, 78);
-	assert_int_equal(*at(pointer, 3 * BED_PAGE), 78);
+	assert_int_equal(*bed_at(pointer, 3 * BED_PAGE), 78);
 	assert_int_equal(bed_guest(&bed, BED_BUCKET), 77);
 	assert_int_equal(mapcache_client_unpin(bed.client, (void *)pointer, 0), 0);
 	assert_int_equal(mapcache_client_unpin(bed.client, (void *)bucket, 0), 0);
@@ -107,13 +96,12 @@ static void the_same_range_is_not_mapped_twice_while_it_is_current(void **state)
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	first = pin(bed.client, EDGE, LEN, PROT_READ | PROT_WRITE, MAPCACHE_PIN_CONTIGUOUS);
+	first = pin(bed.client, EDGE, LEN, PROT_READ | PROT_WRITE);
 	assert_int_equal(mapcache_client_unpin(bed.client, (void *)first, 0), 0);
 	calls = bed_totals().map_calls;
 	for (unsigned int i = 0; i < 100; i++) {
-		second = pin(bed.other, EDGE + BED_PAGE, LEN - BED_PAGE, PROT_READ,
-			     MAPCACHE_PIN_CONTIGUOUS);
-		assert_ptr_equal(second, at(first, BED_PAGE));
+		second = pin(bed.other, EDGE + BED_PAGE, LEN - BED_PAGE, PROT_READ);
+		assert_ptr_equal(second, bed_at(first, BED_PAGE));
 		assert_int_equal(mapcache_client_unpin(bed.other, (void *)second, 0), 0);
 	}
 	assert_int_equal(bed_totals().map_calls, calls);
@@ -127,15 +115,15 @@ static void C_a_stale_contiguous_pin_serves_its_pinner_only(void **state)
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	stale = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+	stale = pin(bed.client, EDGE, LEN, PROT_READ);
 	bed_exchange(&bed, 256, 5);
 	mapcache_invalidate(bed.cache);
-	fresh = pin(bed.other, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+	fresh = pin(bed.other, EDGE, LEN, PROT_READ);
 	assert_ptr_not_equal(stale, fresh);
-	assert_int_equal(*at(stale, 2 * BED_PAGE), bed_value(256));
-	assert_int_equal(*at(fresh, 2 * BED_PAGE), 5);
+	assert_int_equal(*bed_at(stale, 2 * BED_PAGE), bed_value(256));
+	assert_int_equal(*bed_at(fresh, 2 * BED_PAGE), 5);
 	bed_reclaim(&bed);
-	assert_int_equal(*at(stale, 2 * BED_PAGE), bed_value(256));
+	assert_int_equal(*bed_at(stale, 2 * BED_PAGE), bed_value(256));
 	assert_int_equal(bed_stats(&bed).pinned_stale_bytes, LEN);
 	assert_int_equal(mapcache_client_unpin(bed.client, (void *)stale, 0), 0);
 	bed_reclaim(&bed);
@@ -151,11 +139,11 @@ static void a_range_invalidation_hides_contiguous_pins_that_touch_it(void **stat
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	stale = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+	stale = pin(bed.client, EDGE, LEN, PROT_READ);
 	bed_exchange(&bed, 256, 6);
 	assert_int_equal(mapcache_invalidate_range(bed.cache, BED_BUCKET, 1), 0);
-	fresh = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
-	assert_int_equal(*at(fresh, 2 * BED_PAGE), 6);
+	fresh = pin(bed.client, EDGE, LEN, PROT_READ);
+	assert_int_equal(*bed_at(fresh, 2 * BED_PAGE), 6);
 	assert_int_equal(mapcache_unpin(bed.cache, (void *)stale, 0), 0);
 	assert_int_equal(mapcache_unpin(bed.cache, (void *)fresh, 0), 0);
 	bed_stop(&bed);
@@ -169,7 +157,7 @@ static void F_drain_waits_for_stale_contiguous_pins(void **state)
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	pointer = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+	pointer = pin(bed.client, EDGE, LEN, PROT_READ);
 	epoch = mapcache_invalidate(bed.cache);
 	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, 0), 0);
 	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
@@ -185,7 +173,7 @@ static void a_contiguous_pin_is_released_by_any_pointer_into_it(void **state)
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	pointer = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+	pointer = pin(bed.client, EDGE, LEN, PROT_READ);
 	assert_int_equal(mapcache_close(bed.cache), -EBUSY);
 	assert_int_equal(mapcache_client_unpin(bed.other, (char *)(uintptr_t)pointer + LEN - 1, 0),
 			 0);
@@ -222,7 +210,7 @@ static void slots_pinned_and_released_by_different_threads_can_be_joined(void **
 	for (unsigned int round = 0; round < 20; round++) {
 		mapcache_invalidate(bed.cache);
 		bed_reclaim(&bed);
-		pointer = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+		pointer = pin(bed.client, EDGE, LEN, PROT_READ);
 		assert_int_equal(mapcache_client_unpin(bed.client,
 						       (char *)(uintptr_t)pointer + LEN / 2, 0),
 				 0);
@@ -263,16 +251,16 @@ static void read_only_memory_is_pinned_for_reading_and_refused_for_writing(void 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
 	assert_int_equal(xensim_p2m_set_type(bed.domain, 257, 1, XENSIM_RAM_RO), 0);
-	reader = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+	reader = pin(bed.client, EDGE, LEN, PROT_READ);
 	assert_int_equal(pin_error(bed.client, EDGE, LEN, PROT_WRITE, MAPCACHE_PIN_CONTIGUOUS),
 			 EACCES);
 	assert_int_equal(pin_error(bed.client, BED_BUCKET, 2 * BED_PAGE, PROT_WRITE,
 				   MAPCACHE_PIN_CONTIGUOUS),
 			 EACCES);
 	assert_int_equal(xensim_p2m_set_type(bed.domain, 257, 1, XENSIM_RAM), 0);
-	writer = pin(bed.client, EDGE, LEN, PROT_WRITE, MAPCACHE_PIN_CONTIGUOUS);
-	*at(writer, 3 * BED_PAGE) = 9;
-	assert_int_equal(*at(reader, 3 * BED_PAGE), 9);
+	writer = pin(bed.client, EDGE, LEN, PROT_WRITE);
+	*bed_at(writer, 3 * BED_PAGE) = 9;
+	assert_int_equal(*bed_at(reader, 3 * BED_PAGE), 9);
 	assert_int_equal(mapcache_client_unpin(bed.client, (void *)reader, 0), 0);
 	assert_int_equal(mapcache_client_unpin(bed.client, (void *)writer, 0), 0);
 	bed_stop(&bed);
@@ -309,8 +297,8 @@ static void a_contiguous_pin_gets_room_in_a_full_cache(void **state)
 	bed_start(&bed, &options);
 	for (uint64_t i = 0; i < 20; i++)
 		assert_int_equal(bed_read(bed.client, i * BED_BUCKET), bed_value(i * 256));
-	pointer = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
-	assert_int_equal(*at(pointer, LEN - BED_PAGE), bed_value((EDGE + LEN) / BED_PAGE - 1));
+	pointer = pin(bed.client, EDGE, LEN, PROT_READ);
+	assert_int_equal(*bed_at(pointer, LEN - BED_PAGE), bed_value((EDGE + LEN) / BED_PAGE - 1));
 	assert_int_equal(mapcache_client_unpin(bed.client, (void *)pointer, 0), 0);
 	while (got < 16) {
 		size_t len = 8;
@@ -328,29 +316,6 @@ static void a_contiguous_pin_gets_room_in_a_full_cache(void **state)
 	bed_stop(&bed);
 }
 
-static void a_bucket_is_any_power_of_two_from_one_page_up(void **state)
-{
-	static const uint32_t shifts[] = { 12, 13, 16, 19, 22, 24 };
-
-	(void)state;
-	for (unsigned int i = 0; i < sizeof(shifts) / sizeof(*shifts); i++) {
-		struct rig_options options = { .cache = { .bucket_shift = shifts[i],
-							  .flags = MAPCACHE_NO_RECLAIM_THREAD } };
-		volatile uint64_t *pointer;
-		struct bed bed;
-
-		bed_start(&bed, &options);
-		for (uint64_t gfn = 0; gfn < 1024; gfn += 5)
-			assert_int_equal(bed_read(bed.client, gfn * BED_PAGE), bed_value(gfn));
-		pointer = pin(bed.client, EDGE, LEN, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
-		for (uint64_t offset = 0; offset < LEN; offset += BED_PAGE)
-			assert_int_equal(*at(pointer, offset),
-					 bed_value((EDGE + offset) / BED_PAGE));
-		assert_int_equal(mapcache_client_unpin(bed.client, (void *)pointer, 0), 0);
-		bed_stop(&bed);
-	}
-}
-
 #define ROUNDS 300
 
 static int pin_rounds(struct peer *peer, void *data)
@@ -366,7 +331,7 @@ static int pin_rounds(struct peer *peer, void *data)
 		if (pointer == NULL)
 			return -errno;
 		for (uint64_t offset = 0; offset < LEN; offset += 16 * BED_PAGE)
-			wrong += *at(pointer, offset) != bed_value((EDGE + offset) / BED_PAGE);
+			wrong += *bed_at(pointer, offset) != bed_value((EDGE + offset) / BED_PAGE);
 		wrong += mapcache_unpin(bed->cache, (void *)pointer, 0) != 0;
 	}
 	return wrong;
@@ -412,7 +377,6 @@ int main(void)
 		cmocka_unit_test(read_only_memory_is_pinned_for_reading_and_refused_for_writing),
 		cmocka_unit_test(bad_requests_for_contiguous_pins_are_refused),
 		cmocka_unit_test(a_contiguous_pin_gets_room_in_a_full_cache),
-		cmocka_unit_test(a_bucket_is_any_power_of_two_from_one_page_up),
 		cmocka_unit_test(B_contiguous_pins_of_two_threads_outlive_a_storm),
 	};
 

@@ -14,28 +14,11 @@
 
 #include <cmocka.h>
 
-#include <tests/support/flag.h>
 #include <tests/support/locks.h>
 
 #include "qemu_stage.h"
 
 #define LEN (BED_BUCKET + 2 * BED_PAGE)
-
-static struct xensim_totals totals(void)
-{
-	struct xensim_totals now;
-
-	xensim_totals(&now);
-	return now;
-}
-
-static struct mapcache_stats stats(void)
-{
-	struct mapcache_stats now = { .size = sizeof(now) };
-
-	assert_int_equal(mapcache_stats(stage.cache, &now), 0);
-	return now;
-}
 
 /* ---- INVALIDATE --------------------------------------------------------------------------- */
 
@@ -46,14 +29,14 @@ static void an_invalidation_of_an_empty_cache_maps_and_unmaps_nothing(void **sta
 
 	(void)state;
 	stage_start(256, NULL);
-	before = totals();
+	before = bed_totals();
 	locks_take(stage.cache);
 	for (unsigned int i = 0; i < 100000; i++)
 		xen_invalidate_map_cache();
 	locks_drop(stage.cache);
-	assert_int_equal(totals().map_calls, before.map_calls);
-	assert_int_equal(totals().unmap_calls, before.unmap_calls);
-	assert_int_equal(stats().grace_periods, 0);
+	assert_int_equal(bed_totals().map_calls, before.map_calls);
+	assert_int_equal(bed_totals().unmap_calls, before.unmap_calls);
+	assert_int_equal(stage_stats().grace_periods, 0);
 	stage_stop();
 }
 
@@ -67,11 +50,11 @@ static void an_invalidation_does_not_walk_what_is_mapped(void **state)
 	stage_start(128 * 256, NULL);
 	for (uint64_t i = 0; i < 128; i++)
 		locked[i] = stage_map(i * BED_BUCKET, 8, true, true);
-	unmaps = totals().unmap_calls;
+	unmaps = bed_totals().unmap_calls;
 	locks_take(stage.cache);
 	xen_invalidate_map_cache();
 	locks_drop(stage.cache);
-	assert_int_equal(totals().unmap_calls, unmaps);
+	assert_int_equal(bed_totals().unmap_calls, unmaps);
 	for (uint64_t i = 0; i < 128; i++) {
 		assert_int_equal(stage_word(locked[i]), bed_value(i * 256));
 		xen_invalidate_map_cache_entry(locked[i]);
@@ -158,13 +141,13 @@ static void unlocking_does_not_unmap(void **state)
 	stage_start(1024, NULL);
 	xen_invalidate_map_cache_entry(stage_map(0, LEN, true, true));
 	xen_invalidate_map_cache_entry(stage_map(0, 8, true, true));
-	before = totals();
+	before = bed_totals();
 	for (unsigned int i = 0; i < 1000; i++) {
 		xen_invalidate_map_cache_entry(stage_map(i % 256 * BED_PAGE, 8, true, true));
 		xen_invalidate_map_cache_entry(stage_map(i % 2 * BED_PAGE, BED_BUCKET, true, true));
 	}
-	assert_int_equal(totals().map_calls, before.map_calls);
-	assert_int_equal(totals().unmap_calls, before.unmap_calls);
+	assert_int_equal(bed_totals().map_calls, before.map_calls);
+	assert_int_equal(bed_totals().unmap_calls, before.unmap_calls);
 	stage_stop();
 }
 
@@ -274,7 +257,7 @@ static void a_range_with_a_hole_is_refused_and_its_pages_are_not(void **state)
 	assert_null(stage_map(255 * BED_PAGE + 4, BED_PAGE, false, false));
 	assert_int_equal(stage_word(stage_map(255 * BED_PAGE, BED_PAGE, false, false)),
 			 bed_value(255));
-	assert_int_equal(stats().spans, 0);
+	assert_int_equal(stage_stats().spans, 0);
 	stage_stop();
 }
 
@@ -285,11 +268,11 @@ static void a_guest_is_mapped_in_chunks(void **state)
 	stage_start(64 * 256, NULL);
 	for (uint64_t gfn = 0; gfn < 64 * 256; gfn++)
 		assert_non_null(stage_map(gfn * BED_PAGE, 8, false, false));
-	assert_int_equal(totals().map_calls, 64);
+	assert_int_equal(bed_totals().map_calls, 64);
 	stage_stop();
 }
 
-/* ---- DMA and migration ------------------------------------------------------------------------ */
+/* ---- migration ---------------------------------------------------------------------------------- */
 
 static void pages_that_dma_wrote_are_in_the_log_before_it_is_completed(void **state)
 {
@@ -304,118 +287,6 @@ static void pages_that_dma_wrote_are_in_the_log_before_it_is_completed(void **st
 	for (uint64_t gfn = 250; gfn < 260; gfn++)
 		assert_true(xensim_dirty(stage.domain, gfn));
 	assert_int_equal(xensim_dirty_pages(stage.domain), 10);
-	stage_stop();
-}
-
-static void *map_own_memory(void *data)
-{
-	struct flag *stop = data;
-	uintptr_t wrong = 0;
-
-	while (!flag_is_set(stop)) {
-		char *mine =
-			mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (mine == MAP_FAILED)
-			continue;
-		mine[0] = mine[LEN - 1] = 1;
-		wrong += mine[0] != 1 || mine[LEN - 1] != 1;
-		munmap(mine, LEN);
-	}
-	return (void *)wrong;
-}
-
-static void a_replacement_keeps_its_place_while_other_threads_map(void **state)
-{
-	struct flag stop = { 0 };
-	uint8_t *pointer;
-	pthread_t thread;
-	void *wrong;
-
-	(void)state;
-	stage_start(1024, NULL);
-	pointer = stage_map(0, LEN, true, false);
-	assert_int_equal(pthread_create(&thread, NULL, map_own_memory, &stop), 0);
-	for (unsigned int i = 0; i < 200; i++) {
-		uint64_t from = i % 2 ? 2 * BED_BUCKET : 0, to = i % 2 ? 0 : 2 * BED_BUCKET;
-
-		assert_ptr_equal(xen_replace_cache_entry(from, to, LEN), pointer);
-		assert_int_equal(stage_word(pointer + BED_BUCKET),
-				 bed_value((to + BED_BUCKET) / BED_PAGE));
-	}
-	flag_set(&stop);
-	assert_int_equal(pthread_join(thread, &wrong), 0);
-	assert_null(wrong);
-	xen_invalidate_map_cache_entry(pointer);
-	stage_stop();
-}
-
-/* ---- failures ------------------------------------------------------------------------------------ */
-
-/* No exit, no abort, and a log that cannot be flooded. */
-static void a_storm_of_failures_ends_nothing_and_floods_nothing(void **state)
-{
-	(void)state;
-	stage_start(1024, NULL);
-	for (unsigned int i = 0; i < 2000; i++) {
-		xensim_fail(XENSIM_CALL_MAP, 1, i % 2 ? ENOMEM : EINTR);
-		assert_null(stage_map((i % 4) * BED_BUCKET, LEN, true, true));
-		assert_null(stage_map(UINT64_C(1) << 45, 8, false, false));
-		xen_invalidate_map_cache();
-	}
-	assert_int_equal(stage.failures, 4000);
-	assert_in_range(stage.messages, 0, 1000);
-	assert_int_equal(stage_word(stage_map(0, 8, false, false)), bed_value(0));
-	stage_stop();
-}
-
-/* Threads that look up, lock and unlock while the guest's memory goes and comes. */
-struct worker {
-	uint64_t seed;
-	uint64_t wrong;
-};
-
-static void *work(void *data)
-{
-	struct worker *worker = data;
-	uint64_t random = worker->seed;
-
-	for (unsigned int i = 0; i < 3000; i++) {
-		uint64_t gfn;
-		uint8_t *pointer;
-
-		random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-		gfn = (random >> 33) % 1000;
-		pointer = stage_map(gfn * BED_PAGE, i % 5 ? 8 : 5 * BED_PAGE, i % 2, i % 2);
-		if (!pointer) {
-			worker->wrong++;
-			continue;
-		}
-		worker->wrong += stage_word(pointer) != bed_value(gfn);
-		if (i % 2)
-			xen_invalidate_map_cache_entry(pointer);
-	}
-	return NULL;
-}
-
-static void threads_look_up_lock_and_unlock_under_a_storm(void **state)
-{
-	struct worker workers[3] = { { 1, 0 }, { 2, 0 }, { 3, 0 } };
-	pthread_t threads[3];
-
-	(void)state;
-	print_message("seeds 1, 2, 3\n");
-	stage_start(1024, NULL);
-	for (unsigned int i = 0; i < 3; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
-	for (unsigned int i = 0; i < 300; i++) {
-		xen_invalidate_map_cache();
-		usleep(300);
-	}
-	for (unsigned int i = 0; i < 3; i++) {
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-		assert_int_equal(workers[i].wrong, 0);
-	}
 	stage_stop();
 }
 
@@ -438,9 +309,6 @@ int main(void)
 		cmocka_unit_test(a_range_with_a_hole_is_refused_and_its_pages_are_not),
 		cmocka_unit_test(a_guest_is_mapped_in_chunks),
 		cmocka_unit_test(pages_that_dma_wrote_are_in_the_log_before_it_is_completed),
-		cmocka_unit_test(a_replacement_keeps_its_place_while_other_threads_map),
-		cmocka_unit_test(a_storm_of_failures_ends_nothing_and_floods_nothing),
-		cmocka_unit_test(threads_look_up_lock_and_unlock_under_a_storm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,31 +14,8 @@
 
 #include <xendevicemodel.h>
 
+#include <tests/support/bed.h>
 #include <tests/support/rig.h>
-
-static int ignore(void *data, struct mapcache_client *client, struct mapcache_request *request)
-{
-	(void)data, (void)client, (void)request;
-	return 0;
-}
-
-static struct mapcache_ioreq_options good(const struct rig *rig)
-{
-	return (struct mapcache_ioreq_options){
-		.size = sizeof(struct mapcache_ioreq_options),
-		.domid = rig->domid,
-		.vcpus = rig->vcpus,
-		.handler = ignore,
-	};
-}
-
-static uint64_t handles_open(void)
-{
-	struct xensim_totals totals;
-
-	xensim_totals(&totals);
-	return totals.handles_open;
-}
 
 struct traffic {
 	uint64_t value;
@@ -60,7 +37,7 @@ static void close_works_when_the_domain_is_gone(void **state)
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = good(&rig);
+	options = rig_ioreq_options(&rig);
 	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
 	assert_int_equal(mapcache_ioreq_enable(server, true), 0);
 	assert_int_equal(xensim_domain_destroy(rig.domain), 0);
@@ -78,12 +55,12 @@ static void every_call_of_close_is_made_although_one_fails(void **state)
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = good(&rig);
-	handles = handles_open();
+	options = rig_ioreq_options(&rig);
+	handles = bed_totals().handles_open;
 	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
 	xensim_fail(XENSIM_CALL_DEVICEMODEL, 1, EPERM); /* the state; not the destruction */
 	assert_int_equal(mapcache_ioreq_close(server), 0);
-	assert_int_equal(handles_open(), handles);
+	assert_int_equal(bed_totals().handles_open, handles);
 	rig_stop(&rig);
 }
 
@@ -126,7 +103,7 @@ static void a_child_closes_its_handles_and_asks_xen_for_nothing(void **state)
 
 	(void)state;
 	rig_start(&rig, &rig_options);
-	options = good(&rig);
+	options = rig_ioreq_options(&rig);
 	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
 	child = fork();
 	assert_true(child >= 0);

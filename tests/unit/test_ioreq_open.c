@@ -12,31 +12,8 @@
 
 #include <cmocka.h>
 
+#include <tests/support/bed.h>
 #include <tests/support/rig.h>
-
-static int ignore(void *data, struct mapcache_client *client, struct mapcache_request *request)
-{
-	(void)data, (void)client, (void)request;
-	return 0;
-}
-
-static struct mapcache_ioreq_options good(const struct rig *rig)
-{
-	return (struct mapcache_ioreq_options){
-		.size = sizeof(struct mapcache_ioreq_options),
-		.domid = rig->domid,
-		.vcpus = rig->vcpus,
-		.handler = ignore,
-	};
-}
-
-static uint64_t handles_open(void)
-{
-	struct xensim_totals totals;
-
-	xensim_totals(&totals);
-	return totals.handles_open;
-}
 
 static void null_pointers_are_refused(void **state)
 {
@@ -47,7 +24,7 @@ static void null_pointers_are_refused(void **state)
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = good(&rig);
+	options = rig_ioreq_options(&rig);
 	assert_int_equal(mapcache_ioreq_open(NULL, &options, &server), -EINVAL);
 	assert_int_equal(mapcache_ioreq_open(rig.cache, NULL, &server), -EINVAL);
 	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, NULL), -EINVAL);
@@ -71,7 +48,7 @@ static void options_out_of_range_are_refused(void **state)
 	(void)state;
 	rig_start(&rig, NULL);
 	for (unsigned int i = 0; i < 7; i++)
-		options[i] = good(&rig);
+		options[i] = rig_ioreq_options(&rig);
 	options[0].domid = 0x7ff0; /* not a domain: DOMID_SELF and its like */
 	options[1].vcpus = 0;
 	options[2].vcpus = 129;
@@ -97,7 +74,7 @@ static void an_unknown_tail_is_accepted_only_when_it_is_zero(void **state)
 	(void)state;
 	rig_start(&rig, NULL);
 	memset(&longer, 0, sizeof(longer));
-	longer.known = good(&rig);
+	longer.known = rig_ioreq_options(&rig);
 	longer.known.size = sizeof(longer);
 	longer.tail[15] = 1;
 	assert_int_equal(mapcache_ioreq_open(rig.cache, &longer.known, &server), -E2BIG);
@@ -115,7 +92,7 @@ static void a_shorter_struct_means_the_defaults(void **state)
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = good(&rig);
+	options = rig_ioreq_options(&rig);
 	options.size = offsetof(struct mapcache_ioreq_options, handler);
 	/* Its handler is behind the end of what this caller knows. */
 	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), -EINVAL);
@@ -133,7 +110,7 @@ static void a_domain_that_does_not_exist_is_an_error(void **state)
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = good(&rig);
+	options = rig_ioreq_options(&rig);
 	options.domid = rig.domid + 1000;
 	assert_true(mapcache_ioreq_open(rig.cache, &options, &server) < 0);
 	rig_stop(&rig);
@@ -142,15 +119,15 @@ static void a_domain_that_does_not_exist_is_an_error(void **state)
 /* One call of open fails; all calls succeed the next time. */
 static void fail_once(struct rig *rig, enum xensim_call call, uint64_t nth, int error)
 {
-	struct mapcache_ioreq_options options = good(rig);
+	struct mapcache_ioreq_options options = rig_ioreq_options(rig);
 	struct mapcache_ioreq *server = NULL;
-	uint64_t handles = handles_open();
+	uint64_t handles = bed_totals().handles_open;
 
 	xensim_fail(call, nth, error);
 	assert_int_equal(mapcache_ioreq_open(rig->cache, &options, &server), -error);
 	xensim_fail(call, 0, 0);
 	assert_null(server);
-	assert_int_equal(handles_open(), handles);
+	assert_int_equal(bed_totals().handles_open, handles);
 	assert_int_equal(mapcache_ioreq_open(rig->cache, &options, &server), 0);
 	assert_int_equal(mapcache_ioreq_close(server), 0);
 }
@@ -223,7 +200,7 @@ static void a_port_is_known_once_the_server_was_enabled(void **state)
 
 	(void)state;
 	rig_start(&rig, &options);
-	server_options = good(&rig);
+	server_options = rig_ioreq_options(&rig);
 	assert_int_equal(mapcache_ioreq_open(rig.cache, &server_options, &server), 0);
 	assert_int_equal(mapcache_ioreq_vcpu_port(server, 2), -EAGAIN);
 	assert_int_equal(mapcache_ioreq_vcpu_port(server, 3), -EINVAL);
@@ -245,7 +222,7 @@ static void a_failed_enable_changes_nothing(void **state)
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = good(&rig);
+	options = rig_ioreq_options(&rig);
 	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
 	epoch = mapcache_epoch(rig.cache);
 	xensim_fail(XENSIM_CALL_DEVICEMODEL, 1, EPERM);
@@ -267,7 +244,7 @@ static void wrong_ranges_are_refused(void **state)
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = good(&rig);
+	options = rig_ioreq_options(&rig);
 	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
 	assert_int_equal(mapcache_ioreq_add_range(server, MAPCACHE_IOREQ_MEMORY, 1, 0), -EINVAL);
 	assert_int_equal(mapcache_ioreq_add_range(server, MAPCACHE_IOREQ_PORT, 0, 0x10000),
@@ -327,18 +304,18 @@ static void I_every_handle_is_opened_by_open(void **state)
 
 	(void)state;
 	rig_start(&rig, NULL);
-	before = handles_open();
+	before = bed_totals().handles_open;
 	rig_device_open(&device, &rig,
 			&(struct rig_device_options){ .handler = rig_record,
 						      .handler_data = &recorder });
-	handles = handles_open();
+	handles = bed_totals().handles_open;
 	assert_true(handles > before);
 	rig_device_serve(&device);
 	rig_run(&rig, 0, read_register, &traffic);
 	/* The one more is the test's own, for its event channels. */
-	assert_int_equal(handles_open(), handles + 1);
+	assert_int_equal(bed_totals().handles_open, handles + 1);
 	rig_device_close(&device);
-	assert_int_equal(handles_open(), before);
+	assert_int_equal(bed_totals().handles_open, before);
 	rig_stop(&rig);
 }
 

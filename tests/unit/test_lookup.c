@@ -239,6 +239,30 @@ static void a_hit_survives_other_epochs_of_the_grace_clock(void **state)
 	bed_stop(&bed);
 }
 
+static void a_bucket_is_any_power_of_two_from_one_page_up(void **state)
+{
+	static const uint32_t shifts[] = { 12, 13, 16, 19, 22, 24 };
+	const uint64_t gpa = BED_BUCKET - 2 * BED_PAGE, len = BED_BUCKET + 4 * BED_PAGE;
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(shifts) / sizeof(*shifts); i++) {
+		struct rig_options options = { .cache = { .bucket_shift = shifts[i],
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD } };
+		volatile uint64_t *pointer;
+		struct bed bed;
+
+		bed_start(&bed, &options);
+		for (uint64_t gfn = 0; gfn < 1024; gfn += 5)
+			assert_int_equal(bed_read(bed.client, gfn * BED_PAGE), bed_value(gfn));
+		pointer = bed_pin_range(bed.client, gpa, len, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+		for (uint64_t offset = 0; offset < len; offset += BED_PAGE)
+			assert_int_equal(*bed_at(pointer, offset),
+					 bed_value((gpa + offset) / BED_PAGE));
+		assert_int_equal(mapcache_client_unpin(bed.client, (void *)pointer, 0), 0);
+		bed_stop(&bed);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +278,7 @@ int main(void)
 		cmocka_unit_test(memory_of_other_kinds_gives_an_error),
 		cmocka_unit_test(a_budget_used_up_by_pins_is_no_memory),
 		cmocka_unit_test(a_hit_survives_other_epochs_of_the_grace_clock),
+		cmocka_unit_test(a_bucket_is_any_power_of_two_from_one_page_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,18 +18,7 @@
 
 static volatile uint64_t *pin_own(struct bed *bed, uint64_t gpa, size_t len)
 {
-	size_t got = len;
-	void *pointer =
-		mapcache_pin(bed->client, gpa, &got, PROT_READ | PROT_WRITE, MAPCACHE_PIN_OWN);
-
-	assert_non_null(pointer);
-	assert_int_equal(got, len);
-	return pointer;
-}
-
-static volatile uint64_t *at(volatile uint64_t *base, uint64_t offset)
-{
-	return base + offset / sizeof(*base);
+	return bed_pin_range(bed->client, gpa, len, PROT_READ | PROT_WRITE, MAPCACHE_PIN_OWN);
 }
 
 static void a_placeholder_is_memory_where_the_guest_has_none(void **state)
@@ -43,12 +32,12 @@ static void a_placeholder_is_memory_where_the_guest_has_none(void **state)
 	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, LEN), 0);
 	assert_int_equal(bed_read(bed.client, VIDEO), 0);
 	pointer = pin_own(&bed, VIDEO, LEN);
-	*at(pointer, BED_BUCKET) = 3;
+	*bed_at(pointer, BED_BUCKET) = 3;
 	/* Bucket and pin show the same memory, and an invalidation does not lose it. */
 	assert_int_equal(bed_read(bed.other, VIDEO + BED_BUCKET), 3);
 	bed_write(bed.other, VIDEO + 8, 4);
 	mapcache_invalidate(bed.cache);
-	assert_int_equal(*at(pointer, 8), 4);
+	assert_int_equal(*bed_at(pointer, 8), 4);
 	assert_int_equal(bed_read(bed.other, VIDEO + BED_BUCKET), 3);
 	/* Next to it there is still nothing. */
 	assert_int_equal(bed_error(bed.client, VIDEO + LEN, 8, PROT_READ), EFAULT);
@@ -70,8 +59,8 @@ static void replace_swaps_a_placeholder_for_the_guests_memory_in_place(void **st
 	*pointer = 1;
 	assert_int_equal(mapcache_replace(bed.cache, VIDEO, TARGET, LEN), 1);
 	assert_int_equal(*pointer, bed_value(512));
-	assert_int_equal(*at(pointer, LEN - BED_PAGE), bed_value(512 + LEN / BED_PAGE - 1));
-	*at(pointer, BED_BUCKET) = 42;
+	assert_int_equal(*bed_at(pointer, LEN - BED_PAGE), bed_value(512 + LEN / BED_PAGE - 1));
+	*bed_at(pointer, BED_BUCKET) = 42;
 	assert_int_equal(bed_guest(&bed, TARGET + BED_BUCKET), 42);
 	assert_int_equal(bed_read(bed.other, TARGET + BED_BUCKET), 42);
 	assert_int_equal(mapcache_gpa(bed.cache, (char *)(uintptr_t)pointer + BED_BUCKET + 3, &gpa),
@@ -109,10 +98,10 @@ static void a_replacement_that_cannot_be_mapped_changes_nothing(void **state)
 	bed_start(&bed, BED_QUIET);
 	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, LEN), 0);
 	pointer = pin_own(&bed, VIDEO, LEN);
-	*at(pointer, BED_BUCKET) = 8;
+	*bed_at(pointer, BED_BUCKET) = 8;
 	bed_remove(&bed, 769);
 	assert_int_equal(mapcache_replace(bed.cache, VIDEO, TARGET, LEN), -EFAULT);
-	assert_int_equal(*at(pointer, BED_BUCKET), 8);
+	assert_int_equal(*bed_at(pointer, BED_BUCKET), 8);
 	assert_int_equal(bed_read(bed.other, VIDEO + BED_BUCKET), 8);
 	assert_int_equal(mapcache_gpa(bed.cache, (void *)pointer, &gpa), 0);
 	assert_int_equal(gpa, VIDEO);
@@ -132,9 +121,9 @@ static void a_replacement_that_fails_half_way_is_undone(void **state)
 	xensim_fail(XENSIM_CALL_MAP, 4, ENOMEM);
 	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, LEN), -ENOMEM);
 	assert_int_equal(*pointer, bed_value(0));
-	assert_int_equal(*at(pointer, BED_BUCKET), bed_value(256));
+	assert_int_equal(*bed_at(pointer, BED_BUCKET), bed_value(256));
 	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, LEN), 1);
-	assert_int_equal(*at(pointer, BED_BUCKET), bed_value(768));
+	assert_int_equal(*bed_at(pointer, BED_BUCKET), bed_value(768));
 	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
 	bed_stop(&bed);
 }
@@ -221,7 +210,8 @@ static void a_replacement_never_lets_another_threads_mmap_in_between(void **stat
 
 		assert_int_equal(mapcache_replace(bed.cache, from, to, LEN), 1);
 		for (uint64_t offset = 0; offset < LEN; offset += 8 * BED_PAGE)
-			assert_int_equal(*at(pointer, offset), bed_value((to + offset) / BED_PAGE));
+			assert_int_equal(*bed_at(pointer, offset),
+					 bed_value((to + offset) / BED_PAGE));
 	}
 	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
 	assert_int_equal(peer_wait(&peer), 0);

@@ -19,6 +19,7 @@ DROPIN_QEMU := tests/unit/qemu_stage.c examples/dropin/transient.c
 test_dropin_qemu_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
 test_dropin_qemu7_SOURCES := $(DROPIN_QEMU) tests/unit/dropin_qemu7.c
 test_dropin_reports_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
+test_dropin_storms_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
 test_dropin_demu_SOURCES := examples/dropin/transient.c examples/demu/mapcache.c
 
 $(call objects,$(wildcard tests/unit/*dropin_*.c tests/unit/qemu_*.c)): \

@@ -54,18 +54,28 @@ static void expect(struct model *model, struct ioreq *request, uint64_t answer)
 	model_answer(model, 0, answer);
 }
 
+/* One instruction of vCPU 0, of whose value nobody cares, becomes so many requests. */
+static void run_with_requests(int (*run)(struct xensim_vcpu *, void *), struct io *io,
+			      struct ioreq *requests, unsigned int count)
+{
+	struct call call = { .run = run, .argument = io };
+	struct model model;
+
+	open_with_ranges(&model);
+	call_start(&call, 0);
+	for (unsigned int i = 0; i < count; i++)
+		expect(&model, &requests[i], 0);
+	assert_int_equal(call_finish(&call), 0);
+	model_close(&model);
+}
+
 static void an_mmio_write_carries_its_data(void **state)
 {
 	struct io io = { .addr = MMIO + 8, .size = 4, .write = true, .value = 0xdeadbeef };
-	struct call call = { .run = run_mmio, .argument = &io };
 	struct ioreq request;
-	struct model model;
 
 	(void)state;
-	open_with_ranges(&model);
-	call_start(&call, 0);
-	expect(&model, &request, 0);
-	assert_int_equal(call_finish(&call), 0);
+	run_with_requests(run_mmio, &io, &request, 1);
 	assert_int_equal(request.type, IOREQ_TYPE_COPY);
 	assert_int_equal(request.dir, IOREQ_WRITE);
 	assert_int_equal(request.addr, MMIO + 8);
@@ -73,7 +83,6 @@ static void an_mmio_write_carries_its_data(void **state)
 	assert_int_equal(request.size, 4);
 	assert_int_equal(request.count, 1);
 	assert_int_equal(request.data_is_ptr, 0);
-	model_close(&model);
 }
 
 static void a_read_shows_left_over_bytes(void **state)
@@ -195,23 +204,16 @@ static void rep_outs_is_split_at_the_page(void **state)
 			 .size = 4,
 			 .count = 4,
 			 .write = true };
-	struct call call = { .run = run_rep, .argument = &io };
-	struct ioreq first, second;
-	struct model model;
+	struct ioreq request[2];
 
 	(void)state;
-	open_with_ranges(&model);
-	call_start(&call, 0);
-	expect(&model, &first, 0);
-	expect(&model, &second, 0);
-	assert_int_equal(call_finish(&call), 0);
-	assert_int_equal(first.data_is_ptr, 1);
-	assert_int_equal(first.count, 2);
-	assert_int_equal(first.data, 2 * XENSIM_PAGE - 8);
-	assert_int_equal(second.count, 2);
-	assert_int_equal(second.data, 2 * XENSIM_PAGE);
-	assert_int_equal(second.addr, PORT);
-	model_close(&model);
+	run_with_requests(run_rep, &io, request, 2);
+	assert_int_equal(request[0].data_is_ptr, 1);
+	assert_int_equal(request[0].count, 2);
+	assert_int_equal(request[0].data, 2 * XENSIM_PAGE - 8);
+	assert_int_equal(request[1].count, 2);
+	assert_int_equal(request[1].data, 2 * XENSIM_PAGE);
+	assert_int_equal(request[1].addr, PORT);
 }
 
 static void rep_movs_from_a_device_is_one_request(void **state)
@@ -219,20 +221,14 @@ static void rep_movs_from_a_device_is_one_request(void **state)
 	struct io io = {
 		.type = IOREQ_TYPE_COPY, .addr = MMIO + 0x10, .ram = 0x3000, .size = 4, .count = 4
 	};
-	struct call call = { .run = run_rep, .argument = &io };
 	struct ioreq request;
-	struct model model;
 
 	(void)state;
-	open_with_ranges(&model);
-	call_start(&call, 0);
-	expect(&model, &request, 0);
-	assert_int_equal(call_finish(&call), 0);
+	run_with_requests(run_rep, &io, &request, 1);
 	assert_int_equal(request.dir, IOREQ_READ);
 	assert_int_equal(request.count, 4);
 	assert_int_equal(request.data, 0x3000);
 	assert_int_equal(request.addr, MMIO + 0x10);
-	model_close(&model);
 }
 
 static void backwards_pieces_fall_in_both_addresses(void **state)
@@ -244,23 +240,16 @@ static void backwards_pieces_fall_in_both_addresses(void **state)
 			 .count = 4,
 			 .backwards = true,
 			 .write = true };
-	struct call call = { .run = run_rep, .argument = &io };
-	struct ioreq first, second;
-	struct model model;
+	struct ioreq request[2];
 
 	(void)state;
-	open_with_ranges(&model);
-	call_start(&call, 0);
-	expect(&model, &first, 0);
-	expect(&model, &second, 0);
-	assert_int_equal(call_finish(&call), 0);
-	assert_int_equal(first.df, 1);
-	assert_int_equal(first.count, 2);
-	assert_int_equal(first.data, 0x3004);
-	assert_int_equal(second.count, 2);
-	assert_int_equal(second.data, 0x2ffc);
-	assert_int_equal(second.addr, MMIO + 8);
-	model_close(&model);
+	run_with_requests(run_rep, &io, request, 2);
+	assert_int_equal(request[0].df, 1);
+	assert_int_equal(request[0].count, 2);
+	assert_int_equal(request[0].data, 0x3004);
+	assert_int_equal(request[1].count, 2);
+	assert_int_equal(request[1].data, 0x2ffc);
+	assert_int_equal(request[1].addr, MMIO + 8);
 }
 
 static void an_item_across_pages_goes_through_a_register(void **state)
@@ -271,19 +260,13 @@ static void an_item_across_pages_goes_through_a_register(void **state)
 			 .size = 4,
 			 .count = 1,
 			 .write = true };
-	struct call call = { .run = run_rep, .argument = &io };
 	struct ioreq request;
-	struct model model;
 
 	(void)state;
-	open_with_ranges(&model);
 	assert_int_equal(xensim_guest_write(guest, 0x2ffe, "\x78\x56\x34\x12", 4), 0);
-	call_start(&call, 0);
-	expect(&model, &request, 0);
-	assert_int_equal(call_finish(&call), 0);
+	run_with_requests(run_rep, &io, &request, 1);
 	assert_int_equal(request.data_is_ptr, 0);
 	assert_int_equal(request.data, 0x12345678);
-	model_close(&model);
 }
 
 struct raw {

@@ -65,6 +65,19 @@ static int simple(struct model *model, int (*run)(struct xensim_vcpu *, void *),
 	return call.result;
 }
 
+/* A vCPU that gives memory away, and waits: the server has seen its request. */
+static void open_with_a_waiting_vcpu(struct model *model, struct call *call, struct ioreq *request)
+{
+	model_open(model);
+	call_start(call, 0);
+	assert_int_equal(model_take(model, 20000, request), 0);
+}
+
+static bool is_done(struct call *call)
+{
+	return __atomic_load_n(&call->done, __ATOMIC_ACQUIRE);
+}
+
 static void one_hypercall_sends_one_request_without_a_range(void **state)
 {
 	uint64_t first = 600;
@@ -73,9 +86,7 @@ static void one_hypercall_sends_one_request_without_a_range(void **state)
 	struct ioreq request;
 
 	(void)state;
-	model_open(&model);
-	call_start(&call, 0);
-	assert_int_equal(model_take(&model, 20000, &request), 0);
+	open_with_a_waiting_vcpu(&model, &call, &request);
 	assert_int_equal(request.type, IOREQ_TYPE_INVALIDATE);
 	assert_int_equal(request.type, 8);
 	assert_int_equal(request.size, 4);
@@ -156,7 +167,7 @@ static void all_enabled_servers_are_told_newest_first(void **state)
 	call_start(&call, 1);
 	model_serve(&model[0], IOREQ_TYPE_INVALIDATE, 0);
 	usleep(20000);
-	assert_int_equal(__atomic_load_n(&call.done, __ATOMIC_ACQUIRE), 0);
+	assert_false(is_done(&call));
 	model_serve(&model[2], IOREQ_TYPE_INVALIDATE, 0);
 	call_finish(&call);
 	xensim_set_request_hook(NULL, NULL);
@@ -187,7 +198,7 @@ static void only_the_vcpu_that_asked_waits(void **state)
 	model_serve(&model, IOREQ_TYPE_COPY, 0x12345678);
 	assert_int_equal(call_finish(&other), 0);
 	assert_int_equal(value, 0x12345678);
-	assert_int_equal(__atomic_load_n(&call.done, __ATOMIC_ACQUIRE), 0);
+	assert_false(is_done(&call));
 	model_answer(&model, 0, 0);
 	assert_int_equal(call_finish(&call), 8);
 	model_close(&model);
@@ -273,11 +284,9 @@ static void without_an_answer_the_vcpu_stays_until_shutdown(void **state)
 	struct model model;
 
 	(void)state;
-	model_open(&model);
-	call_start(&call, 0);
-	assert_int_equal(model_take(&model, 20000, NULL), 0);
+	open_with_a_waiting_vcpu(&model, &call, NULL);
 	usleep(50000);
-	assert_int_equal(__atomic_load_n(&call.done, __ATOMIC_ACQUIRE), 0);
+	assert_false(is_done(&call));
 	assert_int_equal(xensim_domain_shutdown(guest), 0);
 	assert_int_equal(call.done, 1);
 	assert_int_equal(call.result, -ESHUTDOWN);
@@ -293,13 +302,11 @@ static void an_answer_without_a_notification_is_not_seen(void **state)
 	struct model model;
 
 	(void)state;
-	model_open(&model);
-	call_start(&call, 0);
-	assert_int_equal(model_take(&model, 20000, NULL), 0);
+	open_with_a_waiting_vcpu(&model, &call, NULL);
 	usleep(20000);
 	model_set_state(&model, 0, STATE_IORESP_READY);
 	usleep(50000);
-	assert_int_equal(__atomic_load_n(&call.done, __ATOMIC_ACQUIRE), 0);
+	assert_false(is_done(&call));
 	xenevtchn_notify(model.xce, (evtchn_port_t)model.port[0]);
 	assert_int_equal(call_finish(&call), 8);
 	model_close(&model);
@@ -313,9 +320,7 @@ static void a_backward_transition_crashes_the_domain(void **state)
 
 	(void)state;
 	value = 600;
-	model_open(&model);
-	call_start(&call, 0);
-	assert_int_equal(model_take(&model, 20000, NULL), 0);
+	open_with_a_waiting_vcpu(&model, &call, NULL);
 	xenevtchn_notify(model.xce, (evtchn_port_t)model.port[0]);
 	usleep(20000);
 	model_set_state(&model, 0, STATE_IOREQ_READY);
@@ -334,9 +339,7 @@ static void a_vcpu_counts_how_long_it_waited(void **state)
 	struct model model;
 
 	(void)state;
-	model_open(&model);
-	call_start(&call, 0);
-	assert_int_equal(model_take(&model, 20000, NULL), 0);
+	open_with_a_waiting_vcpu(&model, &call, NULL);
 	usleep(5000);
 	model_answer(&model, 0, 0);
 	call_finish(&call);

@@ -4,10 +4,10 @@
 
 /* Bucket 0 is in slot 0, its first granule. All other memory is not initialised: reading it is
  * an error. */
-template <typename MODEL, unsigned THREADS> struct publishing : world<MODEL, THREADS> {
+template <typename MODEL> struct publishing : world<MODEL, 2> {
 	void before()
 	{
-		world<MODEL, THREADS>::before();
+		world<MODEL, 2>::before();
 		this->map_granule(0, 0, 1);
 	}
 
@@ -24,23 +24,37 @@ template <typename MODEL, unsigned THREADS> struct publishing : world<MODEL, THR
 		}
 		this->end(thread);
 	}
+
+	/* One thread looks, the other one does what the model is about. */
+	void thread(unsigned index)
+	{
+		if (index == 0)
+			read(0);
+		else
+			static_cast<MODEL *>(this)->change();
+	}
+};
+
+/* What is there at first is shown. */
+template <typename MODEL> struct shown : publishing<MODEL> {
+	void before()
+	{
+		publishing<MODEL>::before();
+		this->publish(0, 0, 1, 1);
+	}
 };
 
 /* The first one ever, of one granule. */
-struct first : publishing<first, 2> {
-	void thread(unsigned index)
+struct first : publishing<first> {
+	void change()
 	{
-		if (index == 0) {
-			read(0);
-		} else {
-			map_granule(1, 1, 1);
-			publish(0, 1, 1, 2);
-		}
+		map_granule(1, 1, 1);
+		publish(0, 1, 1, 2);
 	}
 };
 
 /* A granule is added, and the mapping is whole. */
-struct extended : publishing<extended, 2> {
+struct extended : publishing<extended> {
 	void before()
 	{
 		publishing::before();
@@ -48,71 +62,37 @@ struct extended : publishing<extended, 2> {
 		publish(0, 1, 1, 1);
 	}
 
-	void thread(unsigned index)
+	void change()
 	{
-		if (index == 0) {
-			read(0);
-		} else {
-			map_granule(1, 1, 1);
-			publish(0, 1, 1, 3);
-		}
+		map_granule(1, 1, 1);
+		publish(0, 1, 1, 3);
 	}
 };
 
 /* One granule in slot 0, then only the other one in slot 1, in the same epoch. */
-struct moved : publishing<moved, 2> {
-	void before()
+struct moved : shown<moved> {
+	void change()
 	{
-		publishing::before();
-		publish(0, 0, 1, 1);
-	}
-
-	void thread(unsigned index)
-	{
-		if (index == 0) {
-			read(0);
-		} else {
-			map_granule(1, 1, 1);
-			publish(0, 1, 1, 2);
-		}
+		map_granule(1, 1, 1);
+		publish(0, 1, 1, 2);
 	}
 };
 
 /* The same in the next epoch: a granule of slot 1 that is not mapped in it is not shown. */
-struct moved_on : publishing<moved_on, 2> {
-	void before()
+struct moved_on : shown<moved_on> {
+	void change()
 	{
-		publishing::before();
-		publish(0, 0, 1, 1);
-	}
-
-	void thread(unsigned index)
-	{
-		if (index == 0) {
-			read(0);
-		} else {
-			epoch_invalidate(&shared);
-			map_granule(1, 1, 2);
-			publish(0, 1, 2, 2);
-		}
+		epoch_invalidate(&shared);
+		map_granule(1, 1, 2);
+		publish(0, 1, 2, 2);
 	}
 };
 
 /* In place, granule by granule, over two epochs: what is left of the older one in the slot is
  * not shown. */
-struct refreshed : publishing<refreshed, 2> {
-	void before()
+struct refreshed : shown<refreshed> {
+	void change()
 	{
-		publishing::before();
-		publish(0, 0, 1, 1);
-	}
-
-	void thread(unsigned index)
-	{
-		if (index == 0) {
-			read(0);
-			return;
-		}
 		uint64_t epoch = epoch_invalidate(&shared);
 		if (!grace_quiet(this, &grace, epoch))
 			return;
@@ -124,13 +104,7 @@ struct refreshed : publishing<refreshed, 2> {
 };
 
 /* Hidden (probation), then shown again as it was. */
-struct hidden : publishing<hidden, 2> {
-	void before()
-	{
-		publishing::before();
-		publish(0, 0, 1, 1);
-	}
-
+struct hidden : shown<hidden> {
 	void thread(unsigned index)
 	{
 		if (index == 0) {
