@@ -49,7 +49,7 @@ int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result
 	client->fast.shared = &cache->shared;
 	client->fast.table = cache->table.entries;
 	client->fast.bucket_mask = (UINT64_C(1) << cache->settings.bucket_shift) - 1;
-	client->fast.bucket_shift = cache->settings.bucket_shift;
+	client->fast.entry_shift = cache->settings.bucket_shift - MAPCACHE_ENTRY_SHIFT;
 	client->fast.granule_shift = cache->settings.granule_shift;
 	if (cache->clients.grace.fenced) {
 		client->fast.section = MAPCACHE_SECTION_SPECIAL;

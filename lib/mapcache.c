@@ -7,6 +7,7 @@
 
 #include "lookup.h"
 #include "options.h"
+#include "pace.h"
 #include "stripe.h"
 
 #define MAPCACHE_TEXT_OF(x) #x
@@ -247,6 +248,8 @@ static void mapcache_free(struct mapcache *cache)
 
 int mapcache_close(struct mapcache *cache)
 {
+	struct pace pace;
+
 	if (!cache)
 		return -EINVAL;
 	if (cache->pid != getpid()) {
@@ -271,7 +274,8 @@ int mapcache_close(struct mapcache *cache)
 	reclaim_sweep(cache, UINT64_MAX);
 	retired_check_pins(cache);
 	retired_advance(cache);
-	release(cache, UINT64_MAX);
+	pace_begin(&pace);
+	release(cache, UINT64_MAX, &pace);
 	mapcache_free(cache);
 	return 0;
 }

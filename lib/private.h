@@ -150,6 +150,8 @@ struct settings {
 	unsigned int granule_pages, bucket_pages;
 };
 
+struct pace;
+
 struct mapcache {
 	struct mapcache_shared shared __attribute__((aligned(CACHE_LINE)));
 	/* From here on nothing that changes often: clients read it on their slow path. */
@@ -249,7 +251,7 @@ uint64_t retired_pending(struct mapcache *cache);
 
 /* release.c: unmapping */
 /* Unmap up to so many bytes of what is ready; returns the bytes unmapped. */
-uint64_t release(struct mapcache *cache, uint64_t budget);
+uint64_t release(struct mapcache *cache, uint64_t budget, struct pace *pace);
 /* Reserve again what covers kernel mappings whole. -errno: unchanged. */
 int release_range(struct mapcache *cache, char *base, uint64_t bytes);
 

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <signal.h>
 
+#include "pace.h"
 #include "probe.h"
 #include "stripe.h"
 
@@ -86,7 +87,7 @@ void reclaim_help(struct mapcache *cache)
 		return;
 	retired_check_pins(cache);
 	retired_advance(cache);
-	release(cache, bytes);
+	release(cache, bytes, NULL);
 	span_reclaim(cache, false);
 	/* Of the rest, what is retired only waits for sections or pins to end. */
 	known = mapcache_load_relaxed(&cache->retired.pinned_bytes) +
@@ -106,10 +107,12 @@ void reclaim_help(struct mapcache *cache)
 static uint64_t reclaim_release(struct mapcache *cache, uint64_t budget)
 {
 	uint64_t released, stale;
+	struct pace pace;
 
 	retired_check_pins(cache);
 	retired_advance(cache);
-	released = release(cache, budget);
+	pace_begin(&pace);
+	released = release(cache, budget, &pace);
 	released += span_reclaim(cache, false);
 	stale = account_stale(cache);
 	PROBE3(reclaim, cache, released, stale);
@@ -192,6 +195,7 @@ static void *reclaim_run(void *data)
 	struct mapcache *cache = data;
 	struct reclaim *reclaim = &cache->reclaim;
 
+	pace_prepare_thread();
 	pthread_mutex_lock(&reclaim->lock);
 	while (!reclaim->stop) {
 		reclaim_wait(cache);

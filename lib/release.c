@@ -4,10 +4,10 @@
  * neighbours go together, but never so many pages that others who want the lock wait long.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "mapping.h"
+#include "pace.h"
 #include "probe.h"
 
 #define RELEASE_BATCH 64  /* slots looked at together */
@@ -96,7 +96,7 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 	return error;
 }
 
-uint64_t release(struct mapcache *cache, uint64_t budget)
+uint64_t release(struct mapcache *cache, uint64_t budget, struct pace *pace)
 {
 	struct mapping *batch[RELEASE_BATCH];
 	uint64_t released = 0;
@@ -110,7 +110,8 @@ uint64_t release(struct mapcache *cache, uint64_t budget)
 		for (done = 0; done < count && released < budget && !error; done += n) {
 			n = release_neighbours(cache, batch + done, count - done);
 			error = release_run(cache, batch + done, n, &released);
-			sched_yield();
+			if (pace)
+				pace_pause(pace);
 		}
 		for (; done < count; done++)
 			retired_add_ready(cache, batch[done]);

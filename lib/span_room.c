@@ -54,7 +54,7 @@ static struct mapping *span_room(struct mapcache *cache, uint64_t count, int *er
 		span_evict(cache, count);
 		retired_check_pins(cache);
 		retired_advance(cache);
-		release(cache, UINT64_MAX);
+		release(cache, UINT64_MAX, NULL);
 		since = since ? since : clock_ns();
 		if (clock_ns() - since > SPAN_WAIT_NS)
 			break;

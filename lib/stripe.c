@@ -8,6 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Chains may grow longer than uthash lets them before it doubles its array, which is read on slow
+ * paths only: four bytes a bucket are worth more than two steps along a chain. */
+#undef HASH_BKT_CAPACITY_THRESH
+#define HASH_BKT_CAPACITY_THRESH 14U
+
 static int stripe_init(struct stripe *stripe)
 {
 	int error = -pthread_mutex_init(&stripe->lock, NULL);

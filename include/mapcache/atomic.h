@@ -20,6 +20,8 @@ typedef uint64_t mapcache_atomic_u64;
 typedef uint32_t mapcache_atomic_u32;
 
 #define mapcache_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+/* Of what this thread alone writes: no atomic access, so that a compiler may compare in place. */
+#define mapcache_load_own(p) (*(p))
 #define mapcache_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define mapcache_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define mapcache_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)

@@ -40,6 +40,17 @@ struct mapcache_entry {
 	mapcache_atomic_u64 valid;
 };
 
+/*
+ * Where the entry of a bucket is, counted in bytes: its first address shifted by that of a
+ * bucket over that of an entry, which no instruction has to scale. A model checker's entries
+ * have a size of their own: it counts them.
+ */
+#ifndef MAPCACHE_ENTRY_SHIFT
+#define MAPCACHE_ENTRY_SHIFT 4
+#define mapcache_entry_at(table, offset)                                                           \
+	((const struct mapcache_entry *)((const char *)(table) + (size_t)(offset)))
+#endif
+
 /* Shared by all clients; written by invalidations and grace periods only. */
 struct mapcache_shared {
 	mapcache_atomic_u64 stamp;
@@ -53,8 +64,8 @@ struct mapcache_client_fast {
 	mapcache_atomic_u64 section; /* written by its thread, read by grace periods */
 	uint32_t nested;             /* sections inside the outermost, and MAPCACHE_NESTED_*;
 					its thread only */
-	uint32_t bucket_shift;
-	uint64_t bucket_mask; /* bytes of a bucket - 1 */
+	uint32_t entry_shift;        /* log2 of a bucket's bytes over those of an entry */
+	uint64_t bucket_mask;        /* bytes of a bucket - 1 */
 	const struct mapcache_shared *shared;
 	const struct mapcache_entry *table;
 	uint32_t granule_shift;
@@ -92,7 +103,7 @@ static inline void mapcache_begin_inline(struct mapcache_client *client)
 {
 	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
 
-	if (mapcache_unlikely(mapcache_load_relaxed(&fast->section) != 0)) {
+	if (mapcache_unlikely(mapcache_load_own(&fast->section) != 0)) {
 		mapcache_begin_slow(client);
 		return;
 	}
@@ -110,7 +121,7 @@ static inline int mapcache_end_inline(struct mapcache_client *client)
 	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
 
 	/* Idle is 0, special is negative. */
-	if (mapcache_unlikely((int64_t)mapcache_load_relaxed(&fast->section) <= 0))
+	if (mapcache_unlikely((int64_t)mapcache_load_own(&fast->section) <= 0))
 		return mapcache_end_slow(client);
 	/* Release: pairs with the acquire in grace_sections_passed(). Every access through
 	 * this section's pointers comes before the unmap that saw us idle (B). */
@@ -129,21 +140,22 @@ static inline bool mapcache_ptr_fast(const struct mapcache_client *client, uint6
 {
 	const struct mapcache_client_fast *fast = (const struct mapcache_client_fast *)client;
 	const struct mapcache_shared *shared = fast->shared;
-	const struct mapcache_entry *entry = fast->table;
+	const struct mapcache_entry *table = fast->table, *entry;
 	uint64_t mask = fast->bucket_mask, offset = gpa & mask, word, differ;
+	char *base;
 
 	/* len - 1 wraps for 0, so that an empty range fails here too. */
 	if (mapcache_unlikely(gpa >= mapcache_load_relaxed(&shared->limit) ||
 			      (uint64_t)len - 1 > mask - offset))
 		return false;
-	entry += gpa >> fast->bucket_shift;
 	/*
 	 * The section's store must be visible before the entry and the stamp are read: pairs
 	 * with grace_barrier() on the side that retires. Forbidden interleavings: this thread
 	 * reads an entry, the retirer unpublishes it and sees us idle; this thread reads the
 	 * stamp, an invalidation follows, a refresh in place sees us idle (B).
 	 */
-	mapcache_order_after(&fast->section, entry, shared);
+	mapcache_order_after(&fast->section, table, shared);
+	entry = mapcache_entry_at(table, (gpa - offset) >> fast->entry_shift);
 	/*
 	 * Pairs with the release in table_publish(): who sees the word sees the mapping. The
 	 * stamp may be read on either side of it: it is at least the one of every invalidation
@@ -166,7 +178,11 @@ static inline bool mapcache_ptr_fast(const struct mapcache_client *client, uint6
 		if (mapcache_load_relaxed(&entry->word) != word)
 			return false;
 	}
-	*pointer = (char *)(uintptr_t)((word & MAPCACHE_ENTRY_FRAME) << 12) + offset;
+	base = (char *)(uintptr_t)((word & MAPCACHE_ENTRY_FRAME) << 12);
+	/* What is mapped is never at 0: spares the caller's compiler a test for NULL. */
+	if (!base)
+		__builtin_unreachable();
+	*pointer = base + offset;
 	return true;
 }
 

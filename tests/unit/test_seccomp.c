@@ -54,12 +54,15 @@ static const struct {
 	const char *name;
 	unsigned int number;
 } known_calls[] = {
-	{ "_exit", SYS_exit }, CALL(brk),         CALL(clock_gettime), CALL(clock_nanosleep),
-	CALL(close),           CALL(exit_group),  CALL(fcntl),         CALL(futex),
-	CALL(getpid),          CALL(gettid),      CALL(ioctl),         CALL(madvise),
-	CALL(membarrier),      CALL(mincore),     CALL(mmap),          CALL(mprotect),
-	CALL(mremap),          CALL(munmap),      CALL(nanosleep),     CALL(rt_sigprocmask),
-	CALL(rt_sigreturn),    CALL(sched_yield), CALL(write),
+	{ "_exit", SYS_exit }, CALL(brk),          CALL(clock_gettime),
+	CALL(clock_nanosleep), CALL(close),        CALL(exit_group),
+	CALL(fcntl),           CALL(futex),        CALL(getpid),
+	CALL(getrusage),       CALL(prctl),        CALL(gettid),
+	CALL(ioctl),           CALL(madvise),      CALL(membarrier),
+	CALL(mincore),         CALL(mmap),         CALL(mprotect),
+	CALL(mremap),          CALL(munmap),       CALL(nanosleep),
+	CALL(rt_sigprocmask),  CALL(rt_sigreturn), CALL(sched_yield),
+	CALL(write),
 };
 
 static unsigned int call_number(const char *name)

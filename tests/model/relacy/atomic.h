@@ -24,6 +24,7 @@ typedef rl::atomic<uint64_t> mapcache_atomic_u64;
 typedef rl::atomic<uint32_t> mapcache_atomic_u32;
 
 #define mapcache_load_relaxed(p) ((p)->load(rl::mo_relaxed, RL_INFO))
+#define mapcache_load_own(p) mapcache_load_relaxed(p)
 #define mapcache_load_acquire(p) ((p)->load(rl::mo_acquire, RL_INFO))
 #define mapcache_store_relaxed(p, v) ((p)->store((v), rl::mo_relaxed, RL_INFO))
 #define mapcache_store_release(p, v) ((p)->store((v), rl::mo_release, RL_INFO))
@@ -37,6 +38,9 @@ typedef rl::atomic<uint32_t> mapcache_atomic_u32;
 #define mapcache_hot_store_release(p, v) mapcache_store_release(p, v)
 /* The compiler's order is the order of the source here. */
 #define mapcache_order_after(location, a, b) ((void)0)
+/* An entry has the size of Relacy's atomics here: it is found by its number. */
+#define MAPCACHE_ENTRY_SHIFT 0
+#define mapcache_entry_at(table, number) (&(table)[number])
 #define mapcache_fence_light() rl::atomic_signal_fence(rl::mo_seq_cst, RL_INFO)
 
 #endif

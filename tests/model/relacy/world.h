@@ -107,7 +107,7 @@ struct world : rl::test_suite<MODEL, THREADS>, mapcache {
 
 		fast->section.store(world_fenced ? MAPCACHE_SECTION_SPECIAL : 0, rl::mo_relaxed, RL_INFO);
 		fast->nested = world_fenced ? MAPCACHE_NESTED_FENCED : 0;
-		fast->bucket_shift = WORLD_SHIFT;
+		fast->entry_shift = WORLD_SHIFT;
 		fast->bucket_mask = (uint64_t(1) << WORLD_SHIFT) - 1;
 		fast->granule_shift = WORLD_SHIFT - 1;
 		fast->shared = &shared;
