@@ -15,17 +15,27 @@
 #define PIN_FOLD (UINT32_C(1) << 31)
 #define PIN_SHARED_MAX (INT64_C(1) << 62)
 
-static int pin_take(struct mapcache_client *client, const void *pointer)
+/* Out of line: the client's own count of the slot is full. */
+static __attribute__((noinline, cold)) int pin_fold(struct mapcache_client *client, uint64_t slot)
+{
+	struct mapping *mapping = mapping_at(client->cache, slot);
+
+	if ((int64_t)mapcache_load_relaxed(&mapping->shared_pins) >= PIN_SHARED_MAX)
+		return -EOVERFLOW;
+	client_fold(client, slot);
+	return 0;
+}
+
+static inline int pin_take(struct mapcache_client *client, const void *pointer)
 {
 	uint64_t slot = arena_slot(&client->cache->arena, pointer);
 	mapcache_atomic_u32 *own = &client->pins[slot];
+	int error;
 
 	if (mapcache_unlikely(mapcache_load_relaxed(own) >= PIN_FOLD)) {
-		struct mapping *mapping = mapping_at(client->cache, slot);
-
-		if ((int64_t)mapcache_load_relaxed(&mapping->shared_pins) >= PIN_SHARED_MAX)
-			return -EOVERFLOW;
-		client_fold(client, slot);
+		error = pin_fold(client, slot);
+		if (error)
+			return error;
 	}
 	pin_count_take(own);
 	return 0;
@@ -56,32 +66,76 @@ static void *pin_whole(struct mapcache_client *client, uint64_t gpa, size_t len,
 	return pin_begun(client, access_begin_whole(client, gpa, len, prot), gpa, len);
 }
 
-void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
-		   unsigned int flags)
+/*
+ * Everything but a hit in a section of its own: the rest of mapcache_pin(), which calls these
+ * last and so keeps nothing across a call.
+ */
+static __attribute__((noinline, cold)) void *pin_missed(struct mapcache_client *client,
+							uint64_t gpa, size_t *len, int prot)
 {
-	uint64_t part;
 	void *pointer;
 
-	if (mapcache_unlikely(!client || !len ||
-			      (flags & ~(MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN)))) {
-		errno = EINVAL;
-		return NULL;
-	}
-	part = client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1;
-	if (mapcache_unlikely(flags))
-		return pin_whole(client, gpa, *len, prot, part, flags);
-	if (part > *len)
-		part = *len;
-	mapcache_begin_inline(client);
-	if (mapcache_likely(mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) &&
-			    !pin_take(client, pointer))) {
-		mapcache_end_inline(client);
-		*len = (size_t)part;
-		return pointer;
-	}
 	mapcache_end_inline(client);
 	pointer = access_begin(client, gpa, len, prot);
 	return pin_begun(client, pointer, gpa, *len);
+}
+
+static __attribute__((noinline)) void *pin_ended(struct mapcache_client *client, void *pointer)
+{
+	mapcache_end_slow(client);
+	return pointer;
+}
+
+/* In a section that is open, or of a client whose sections begin with a fence. */
+static __attribute__((noinline)) void *pin_inside(struct mapcache_client *client, uint64_t gpa,
+						  size_t *len, int prot, size_t part)
+{
+	void *pointer;
+
+	mapcache_begin_slow(client);
+	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, part, prot, &pointer) ||
+			      pin_take(client, pointer)))
+		return pin_missed(client, gpa, len, prot);
+	*len = part;
+	mapcache_end_inline(client);
+	return pointer;
+}
+
+static __attribute__((noinline)) void *pin_unusual(struct mapcache_client *client, uint64_t gpa,
+						   size_t *len, int prot, unsigned int flags)
+{
+	if (!client || !len || (flags & ~(MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN))) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return pin_whole(client, gpa, *len, prot,
+			 client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1, flags);
+}
+
+void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
+		   unsigned int flags)
+{
+	struct mapcache_client_fast *fast;
+	uint64_t part;
+	void *pointer;
+
+	if (mapcache_unlikely(!client || !len || flags))
+		return pin_unusual(client, gpa, len, prot, flags);
+	fast = &client->fast;
+	part = fast->bucket_mask - (gpa & fast->bucket_mask) + 1;
+	if (part > *len)
+		part = *len;
+	if (mapcache_unlikely(mapcache_load_own(&fast->section) != 0))
+		return pin_inside(client, gpa, len, prot, (size_t)part);
+	mapcache_begin_inline(client);
+	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) ||
+			      pin_take(client, pointer)))
+		return pin_missed(client, gpa, len, prot);
+	*len = (size_t)part;
+	if (mapcache_unlikely((int64_t)mapcache_load_own(&fast->section) <= 0))
+		return pin_ended(client, pointer);
+	mapcache_end_inline(client);
+	return pointer;
 }
 
 static void pin_undo(struct mapcache_client *client, const struct iovec *iov, int count)
@@ -139,16 +193,27 @@ static void pin_written(struct mapcache *cache, struct mapcache_client *client, 
 		dirty_report(cache, gpa, rest);
 }
 
+/* Out of line: pages to report, or a pin that another client holds. */
+static __attribute__((noinline)) int pin_give(struct mapcache_client *client, void *ptr,
+					      size_t written)
+{
+	mapcache_atomic_u32 *own = &client->pins[arena_slot(&client->cache->arena, ptr)];
+
+	if (written && dirty_logging(client->cache))
+		pin_written(client->cache, client, ptr, written);
+	return pin_count_release(own) ? 0 : mapcache_unpin(client->cache, ptr, 0);
+}
+
 int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written)
 {
-	mapcache_atomic_u32 *own;
-
 	if (mapcache_unlikely(!client || !arena_holds(&client->cache->arena, ptr)))
 		return -EINVAL;
-	own = &client->pins[arena_slot(&client->cache->arena, ptr)];
 	if (mapcache_unlikely(written && dirty_logging(client->cache)))
-		pin_written(client->cache, client, ptr, written);
-	return mapcache_likely(pin_count_release(own)) ? 0 : mapcache_unpin(client->cache, ptr, 0);
+		return pin_give(client, ptr, written);
+	if (mapcache_likely(
+		    pin_count_release(&client->pins[arena_slot(&client->cache->arena, ptr)])))
+		return 0;
+	return pin_give(client, ptr, 0);
 }
 
 int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
