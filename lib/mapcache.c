@@ -246,6 +246,22 @@ static void mapcache_free(struct mapcache *cache)
 	free(cache);
 }
 
+/*
+ * In a child: the lock holders and the thread did not come along. Foreign mappings did not
+ * either, but the reservation did. What hangs on lists stays: somebody may have been changing
+ * them.
+ */
+static void mapcache_close_in_a_child(struct mapcache *cache)
+{
+	cache->backend->close(cache->backend_state);
+	arena_unreserve(&cache->arena);
+	ballast_drop(&cache->ballast);
+	table_unreserve(&cache->table);
+	free(cache->table.chunks);
+	free(cache->stripes);
+	free(cache);
+}
+
 int mapcache_close(struct mapcache *cache)
 {
 	struct pace pace;
@@ -253,12 +269,7 @@ int mapcache_close(struct mapcache *cache)
 	if (!cache)
 		return -EINVAL;
 	if (cache->pid != getpid()) {
-		/* A child: the lock holders and the thread did not come along. Foreign
-		 * mappings did not either, but the reservation did. */
-		cache->backend->close(cache->backend_state);
-		arena_unreserve(&cache->arena);
-		ballast_drop(&cache->ballast);
-		table_unreserve(&cache->table);
+		mapcache_close_in_a_child(cache);
 		return 0;
 	}
 	if (mapcache_clients(cache))

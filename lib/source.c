@@ -79,8 +79,8 @@ static void *source_map_guest(struct mapcache *cache, void *address, uint64_t gp
 
 /*
  * The first piece of a range that is all in one placeholder, which is then mapped, or in none.
- * Returns its pages. mmap(2) of memory of our own does not wait for anybody, so the lock may be
- * held; it keeps the file open.
+ * Returns its pages. mmap(2) of memory of our own waits for nobody but the process's page tables, so
+ * the lock may be held; it keeps the file open.
  */
 static size_t source_piece(struct mapcache *cache, void *address, uint64_t gpa, size_t pages,
 			   int prot, void **mapped)

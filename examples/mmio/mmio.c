@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <mapcache/ioreq.h>
 #include <xenevtchn.h>
@@ -85,22 +84,17 @@ static int serve(struct mapcache_ioreq *server, struct mapcache_client *client,
 	struct pollfd fd[2] = { { .fd = xenevtchn_fd(channels), .events = POLLIN },
 				{ .fd = signals, .events = POLLIN } };
 
-	for (;;) {
-		int pending;
-		uint32_t vcpu;
+	while (poll(fd, 2, -1) > 0 && !fd[1].revents) {
+		int pending = xenevtchn_pending(channels);
 
-		if (poll(fd, 2, -1) < 0)
-			return -errno;
-		if (fd[1].revents)
-			return 0;
-		pending = xenevtchn_pending(channels);
 		if (pending < 0 || xenevtchn_unmask(channels, (evtchn_port_t)pending))
 			return -errno;
-		for (vcpu = 0; vcpu < vcpus; vcpu++)
+		for (uint32_t vcpu = 0; vcpu < vcpus; vcpu++)
 			if (port[vcpu] == pending &&
 			    mapcache_ioreq_handle(server, client, vcpu) == 1)
 				xenevtchn_notify(channels, (evtchn_port_t)pending);
 	}
+	return fd[1].revents ? 0 : -errno;
 }
 
 static int run(uint32_t domid, uint32_t vcpus, struct device *device, int signals)
@@ -116,7 +110,6 @@ static int run(uint32_t domid, uint32_t vcpus, struct device *device, int signal
 	struct mapcache *cache = NULL;
 	xenevtchn_handle *channels = xenevtchn_open(NULL, 0);
 	int error = channels ? 0 : -errno, port[VCPUS_MAX];
-	uint32_t vcpu, bound = 0;
 
 	if (!error)
 		error = mapcache_open(&options, &cache);
@@ -129,37 +122,29 @@ static int run(uint32_t domid, uint32_t vcpus, struct device *device, int signal
 						 device->base + 4095);
 	if (!error)
 		error = mapcache_ioreq_enable(server, true);
-	for (; !error && bound < vcpus; bound++) {
-		int remote = mapcache_ioreq_vcpu_port(server, bound);
-
-		port[bound] = remote < 0 ? -1
-					 : xenevtchn_bind_interdomain(channels, domid,
-								      (evtchn_port_t)remote);
-		if (port[bound] < 0) {
-			error = remote < 0 ? remote : -errno;
-			break;
-		}
+	for (uint32_t vcpu = 0; !error && vcpu < vcpus; vcpu++) {
+		port[vcpu] = xenevtchn_bind_interdomain(
+			channels, domid, (evtchn_port_t)mapcache_ioreq_vcpu_port(server, vcpu));
+		if (port[vcpu] < 0)
+			error = -errno;
 	}
 	if (!error)
 		error = serve(server, client, channels, port, vcpus, signals);
 
-	for (vcpu = 0; vcpu < bound; vcpu++)
-		xenevtchn_unbind(channels, (evtchn_port_t)port[vcpu]);
+	if (channels)
+		xenevtchn_close(channels); /* unbinds its ports */
 	if (server)
 		mapcache_ioreq_close(server);
 	if (client)
 		mapcache_client_close(client);
 	if (cache)
 		mapcache_close(cache);
-	if (channels)
-		xenevtchn_close(channels);
 	return error;
 }
 
 int main(int argc, char **argv)
 {
 	struct device device = { .reg = { [ID] = 0x6d636465 } };
-	uint32_t domid = argc == 4 ? (uint32_t)strtoul(argv[1], NULL, 0) : 0;
 	uint32_t vcpus = argc == 4 ? (uint32_t)strtoul(argv[2], NULL, 0) : 0;
 	int signals, error;
 	sigset_t set;
@@ -174,10 +159,11 @@ int main(int argc, char **argv)
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signals = signalfd(-1, &set, SFD_CLOEXEC);
-	error = signals < 0 ? -errno : run(domid, vcpus, &device, signals);
+	if (signals < 0)
+		error = -errno;
+	else
+		error = run((uint32_t)strtoul(argv[1], NULL, 0), vcpus, &device, signals);
 	if (error)
 		fprintf(stderr, "mmio: %s\n", strerror(-error));
-	if (signals >= 0)
-		close(signals);
 	return error ? 1 : 0;
 }

@@ -57,7 +57,7 @@ build_packages() # root
 			env HOME=/home/builder DEB_BUILD_OPTIONS=parallel=$(nproc) \
 			dpkg-buildpackage -us -uc -b
 	END
-	cp "$1"/package/*.deb "$1"/package/*.changes "$work/packages/"
+	cp "$1"/package/*.{deb,changes,buildinfo} "$work/packages/"
 }
 
 # What a test of the package says it needs, without the packages themselves.

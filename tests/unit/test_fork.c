@@ -4,6 +4,7 @@
  * parent notices nothing.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include <lib/private.h>
+#include <lib/stripe.h>
 #include <tests/support/bed.h>
 #include <tests/support/flag.h>
 #include <tests/support/peer.h>
@@ -98,6 +101,34 @@ static void a_child_that_closes_gives_its_address_space_back(void **state)
 	bed_stop(&bed);
 }
 
+/* The blocks whose size is known beforehand. */
+static int close_and_count(struct bed *bed, void *data)
+{
+	size_t least =
+		sizeof(struct mapcache) + bed->cache->settings.stripes * sizeof(struct stripe);
+	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd, after;
+
+	(void)data;
+	if (mapcache_close(bed->cache) != 0)
+		return 101;
+	after = mallinfo2().uordblks + mallinfo2().hblkhd;
+	return before - after >= least && before > after ? 0 : 102;
+}
+
+static void a_child_that_closes_gives_its_heap_back(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	/* A sanitizer's allocator does not count. */
+	if (mallinfo2().uordblks == 0)
+		skip();
+	bed_start(&bed, BED_QUIET);
+	bed_read(bed.client, GPA);
+	assert_int_equal(in_a_child(close_and_count, &bed, NULL), 0);
+	bed_stop(&bed);
+}
+
 struct busy {
 	struct flag stop;
 	uint64_t looks;
@@ -155,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_may_close_and_the_parent_goes_on),
 		cmocka_unit_test(a_child_that_closes_gives_its_address_space_back),
+		cmocka_unit_test(a_child_that_closes_gives_its_heap_back),
 		cmocka_unit_test(a_child_of_a_busy_process_can_close),
 	};
 
