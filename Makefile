@@ -84,6 +84,7 @@ ALL_LDFLAGS = -pthread $(SAN_FLAGS) $(LDFLAGS)
 EXTRA_CFLAGS =
 
 LIBMAPCACHE := $(B)/libmapcache.a
+LIBMAPCACHE_GRANTS := $(B)/libmapcache-grants.a
 LIBMAPCACHE_INTERNAL := $(B)/libmapcache-internal.a
 LIBXENSIM := $(B)/libxensim.a
 XENSIM_LDFLAGS :=
@@ -181,7 +182,7 @@ DEPS = $(Q)tools/deps
 export B CC CXX AR NM OBJCOPY CROSS_COMPILE SAN
 
 .PHONY: all
-all: $(LIBMAPCACHE) $(if $(CROSS_COMPILE),,$(ALL))
+all: $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS) $(if $(CROSS_COMPILE),,$(ALL))
 
 .PHONY: programs
 programs: $(PROGRAMS)

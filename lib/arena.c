@@ -20,16 +20,12 @@ static void arena_put(struct arena *arena, struct mapping *mapping)
 	*list = mapping;
 }
 
-int arena_init(struct arena *arena, uint64_t slots, uint32_t shift)
+/* One bucket more, to align the first slot. */
+static int arena_reserve(struct arena *arena)
 {
-	uint64_t bucket = UINT64_C(1) << shift;
-	int error;
+	uint64_t bucket = UINT64_C(1) << arena->shift;
 
-	slots += ARENA_SPARES;
-	arena->shift = shift;
-	arena->slots = slots;
-	arena->bytes = slots << shift;
-	/* One bucket more, to align the first slot. */
+	arena->bytes = arena->slots << arena->shift;
 	arena->reserved_bytes = arena->bytes + bucket;
 	if (arena->reserved_bytes > SIZE_MAX)
 		return -ENOMEM;
@@ -39,6 +35,25 @@ int arena_init(struct arena *arena, uint64_t slots, uint32_t shift)
 		return -errno;
 	arena->base = (char *)(((uintptr_t)arena->reserved + (uintptr_t)bucket - 1) &
 			       ~((uintptr_t)bucket - 1));
+	return 0;
+}
+
+static void arena_unreserve_space(struct arena *arena)
+{
+	if (arena->reserved)
+		munmap(arena->reserved, (size_t)arena->reserved_bytes);
+}
+
+int arena_init(struct arena *arena, uint64_t slots, uint32_t shift, bool reserve)
+{
+	int error;
+
+	slots += ARENA_SPARES;
+	arena->shift = shift;
+	arena->slots = slots;
+	error = reserve ? arena_reserve(arena) : 0;
+	if (error)
+		return error;
 	arena->mappings =
 		mmap(NULL, (size_t)(slots * sizeof(*arena->mappings)), PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -58,14 +73,14 @@ int arena_init(struct arena *arena, uint64_t slots, uint32_t shift)
 unmap:
 	munmap(arena->mappings, (size_t)(slots * sizeof(*arena->mappings)));
 unreserve:
-	munmap(arena->reserved, (size_t)arena->reserved_bytes);
+	arena_unreserve_space(arena);
 	return error;
 }
 
 void arena_unreserve(struct arena *arena)
 {
 	munmap(arena->mappings, (size_t)(arena->slots * sizeof(*arena->mappings)));
-	munmap(arena->reserved, (size_t)arena->reserved_bytes);
+	arena_unreserve_space(arena);
 }
 
 void arena_destroy(struct arena *arena)

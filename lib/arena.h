@@ -29,7 +29,8 @@ struct arena {
 
 #define ARENA_SPARES 64 /* the first slots, for clients' own use */
 
-int arena_init(struct arena *arena, uint64_t slots, uint32_t shift);
+/* reserve: with address space, for a backend that maps where it is told. */
+int arena_init(struct arena *arena, uint64_t slots, uint32_t shift, bool reserve);
 void arena_destroy(struct arena *arena);
 /* In a child after fork(2), where locks must not be touched: the address space only. */
 void arena_unreserve(struct arena *arena);

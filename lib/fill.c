@@ -240,8 +240,10 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 {
 	unsigned int left = (unsigned int)__builtin_popcountll(mapping->mapped & ~run_mask(run));
 
-	/* What stays must not stand in the way of a later call in this epoch. */
-	if (mapping->mapped && left && (mapping->multiple || left > FILL_SMALL) &&
+	/* What stays must not stand in the way of a later call in this epoch; and what cannot be
+	 * mapped over must not stay at all. */
+	if (mapping->mapped &&
+	    (fill->cache->places.of || (left && (mapping->multiple || left > FILL_SMALL))) &&
 	    slot_empty(fill->cache, mapping))
 		return fill_move(fill, mapping, run, false);
 	mapping_restart(fill->cache, mapping, epoch);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "place.h"
 #include "probe.h"
 
 static uint64_t fill_bytes(const struct fill *fill, unsigned int granules)
@@ -27,9 +28,8 @@ struct run fill_asked(const struct fill *fill)
 static void fill_undo(struct fill *fill, struct run run)
 {
 	struct mapping *mapping = fill->mapping;
-	char *base = mapping_base(fill->cache, mapping);
 
-	if (release_range(fill->cache, base + fill_bytes(fill, run.first),
+	if (place_release(fill->cache, mapping, 1, fill_bytes(fill, run.first),
 			  fill_bytes(fill, run.count)))
 		mapping_doom(mapping); /* it goes as soon as the kernel lets it */
 	else
@@ -68,8 +68,8 @@ int fill_map(struct fill *fill, struct run run)
 	size_t pages = (size_t)run.count * settings->granule_pages;
 	uint64_t gpa =
 		(fill->request->index << settings->bucket_shift) + fill_bytes(fill, run.first);
-	char *address = mapping_base(cache, mapping) + fill_bytes(fill, run.first);
 	int prot = mapping->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+	char *address;
 	int error;
 
 	client_count(fill->client, COUNTER_MAP_CALLS, 1);
@@ -77,7 +77,9 @@ int fill_map(struct fill *fill, struct run run)
 		mapping->calls++;
 	notify_going_mask(cache, mapping, mapping->mapped & run_mask(run));
 	errno = 0;
-	if (!source_map(cache, address, gpa, pages, prot, fill->client->error)) {
+	address = place_map(cache, mapping, 1, fill_bytes(fill, run.first), gpa, pages, prot,
+			    fill->client->error);
+	if (!address) {
 		error = errno ? -errno : -ENOMEM;
 		client_count(fill->client, COUNTER_MAP_ERRORS, 1);
 		PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, error);

@@ -10,5 +10,12 @@ $(call objects,$(LIBMAPCACHE_SOURCES)): EXTRA_CFLAGS = -Wconversion -Wshadow
 # one would be lost where the program has probes of its own.
 $(eval $(call joined_archive,$(LIBMAPCACHE),$(LIBMAPCACHE_SOURCES),mapcache_* _.stapsdt.base))
 
+# Backends that need another of Xen's libraries.
+LIBMAPCACHE_GRANTS_SOURCES := $(sort $(wildcard lib/grants/*.c))
+
+$(call objects,$(LIBMAPCACHE_GRANTS_SOURCES)): EXTRA_CFLAGS = -Wconversion -Wshadow
+
+$(eval $(call joined_archive,$(LIBMAPCACHE_GRANTS),$(LIBMAPCACHE_GRANTS_SOURCES),mapcache_*))
+
 # The same objects with their internal names, for tests of single parts.
 $(eval $(call archive,$(LIBMAPCACHE_INTERNAL),$(LIBMAPCACHE_SOURCES)))

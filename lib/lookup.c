@@ -128,8 +128,8 @@ static uint64_t lookup_gpa(const struct mapcache *cache, const struct request *r
 
 int lookup_slow(struct mapcache_client *client, const struct request *request, void **pointer)
 {
-	bool read_only = false;
-	int error = FILL_AGAIN;
+	bool read_only = client->cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY;
+	int error = read_only && request->write ? -EACCES : FILL_AGAIN;
 
 	client_count(client, COUNTER_SLOW_LOOKUPS, 1);
 	lookup_open_table(client->cache);

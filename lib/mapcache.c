@@ -8,6 +8,7 @@
 #include "lookup.h"
 #include "options.h"
 #include "pace.h"
+#include "place.h"
 #include "stripe.h"
 
 #define MAPCACHE_TEXT_OF(x) #x
@@ -19,7 +20,7 @@ const char *mapcache_version(void)
 		MAPCACHE_VERSION_MINOR) "." MAPCACHE_TEXT(MAPCACHE_VERSION_PATCH);
 }
 
-static int mapcache_open_backend(struct mapcache *cache, const struct mapcache_options *options)
+static int mapcache_take_backend(struct mapcache *cache, const struct mapcache_options *options)
 {
 	const struct mapcache_backend *backend = options->backend;
 	int error;
@@ -34,12 +35,7 @@ static int mapcache_open_backend(struct mapcache *cache, const struct mapcache_o
 	if (backend->size < sizeof(*backend))
 		cache->backend_known.modified = NULL;
 	cache->backend = &cache->backend_known;
-	if (!(cache->backend->flags & MAPCACHE_BACKEND_FIXED)) {
-		log_message(cache, MAPCACHE_LOG_ERROR,
-			    "mapcache_open: the backend must be able to map at an address");
-		return -EOPNOTSUPP;
-	}
-	return cache->backend->open(options->backend_data, options->domid, &cache->backend_state);
+	return 0;
 }
 
 static int mapcache_init_locks(struct mapcache *cache)
@@ -85,12 +81,16 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	if (error)
 		goto destroy_locks;
 	cache->shared.limit = settings->guest_limit;
-	error = arena_init(&cache->arena, settings->slots, settings->bucket_shift);
+	error = arena_init(&cache->arena, settings->slots, settings->bucket_shift,
+			   cache->backend->flags & MAPCACHE_BACKEND_FIXED);
 	if (error)
 		goto destroy_table;
-	error = stripe_init_all(cache);
+	error = place_init(cache);
 	if (error)
 		goto destroy_arena;
+	error = stripe_init_all(cache);
+	if (error)
+		goto destroy_places;
 	error = reclaim_init(cache);
 	if (error)
 		goto destroy_stripes;
@@ -100,7 +100,7 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	error = source_init(cache);
 	if (error)
 		goto destroy_spans;
-	error = mapcache_open_backend(cache, options);
+	error = cache->backend->open(options->backend_data, options->domid, &cache->backend_state);
 	if (error)
 		goto destroy_source;
 	if (settings->refresh_bytes) {
@@ -126,6 +126,8 @@ destroy_reclaim:
 	reclaim_destroy(cache);
 destroy_stripes:
 	stripe_destroy_all(cache);
+destroy_places:
+	place_destroy(cache);
 destroy_arena:
 	arena_destroy(&cache->arena);
 destroy_table:
@@ -139,8 +141,9 @@ destroy_locks:
 static int mapcache_map_whole(struct mapcache *cache)
 {
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
+	bool read_only = cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY;
+	int prot = read_only ? PROT_READ : PROT_READ | PROT_WRITE, error;
 	struct mapcache_client *client;
-	int error;
 
 	if (!cache->settings.whole_bytes)
 		return 0;
@@ -151,7 +154,7 @@ static int mapcache_map_whole(struct mapcache *cache)
 		struct request request;
 		void *pointer;
 
-		error = lookup_check(cache, gpa, 1, PROT_READ | PROT_WRITE, &request);
+		error = lookup_check(cache, gpa, 1, prot, &request);
 		mapcache_begin_inline(client);
 		if (!error)
 			error = lookup_slow(client, &request, &pointer);
@@ -181,7 +184,9 @@ int mapcache_open(const struct mapcache_options *given, struct mapcache **result
 	error = log_init(&cache->log, &options);
 	if (error)
 		goto free_cache;
-	error = options_check(cache, &options);
+	error = mapcache_take_backend(cache, &options);
+	if (!error)
+		error = options_check(cache, &options);
 	if (!error)
 		error = mapcache_init(cache, &options);
 	if (error)
@@ -239,6 +244,7 @@ static void mapcache_free(struct mapcache *cache)
 	reclaim_destroy(cache);
 	stripe_destroy_all(cache);
 	ballast_drop(&cache->ballast);
+	place_destroy(cache);
 	arena_destroy(&cache->arena);
 	table_destroy(&cache->table);
 	mapcache_destroy_locks(cache);
@@ -254,6 +260,7 @@ static void mapcache_free(struct mapcache *cache)
 static void mapcache_close_in_a_child(struct mapcache *cache)
 {
 	cache->backend->close(cache->backend_state);
+	place_unreserve(cache);
 	arena_unreserve(&cache->arena);
 	ballast_drop(&cache->ballast);
 	table_unreserve(&cache->table);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "mapping.h"
+#include "place.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +16,11 @@ uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mappin
 
 char *mapping_base(const struct mapcache *cache, const struct mapping *mapping)
 {
-	return cache->arena.base + (mapping_slot(cache, mapping) << cache->arena.shift);
+	uint64_t slot = mapping_slot(cache, mapping);
+
+	if (cache->places.of)
+		return (char *)(uintptr_t)mapcache_load_relaxed(&cache->places.of[slot].origin);
+	return cache->arena.base + (slot << cache->arena.shift);
 }
 
 static struct mapcache_entry *mapping_entry(const struct mapcache *cache,

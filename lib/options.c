@@ -70,10 +70,25 @@ static uint64_t options_vmas(void)
 	return limit / 2 > OPTIONS_VMAS_MIN ? limit / 2 : OPTIONS_VMAS_MIN;
 }
 
+static bool options_fixed(const struct mapcache *cache)
+{
+	return cache->backend->flags & MAPCACHE_BACKEND_FIXED;
+}
+
+static uint32_t options_usual_shift(const struct mapcache *cache,
+				    const struct mapcache_options *options)
+{
+	if (!options_fixed(cache))
+		return PAGE_SHIFT;
+	return options->whole_bytes ? OPTIONS_WHOLE_SHIFT : OPTIONS_BUCKET_SHIFT;
+}
+
 static int options_shifts(struct mapcache *cache, struct mapcache_options *options)
 {
-	uint32_t usual = options->whole_bytes ? OPTIONS_WHOLE_SHIFT : OPTIONS_BUCKET_SHIFT;
-	uint32_t bucket = options->bucket_shift ? options->bucket_shift : usual;
+	/* One call maps a bucket that nothing can be mapped into later. */
+	bool one_call = !options_fixed(cache) || cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY;
+	uint32_t bucket =
+		options->bucket_shift ? options->bucket_shift : options_usual_shift(cache, options);
 	uint32_t least = bucket < 18 ? 12 : bucket - 6;
 	uint32_t granule = options->granule_shift;
 
@@ -81,8 +96,11 @@ static int options_shifts(struct mapcache *cache, struct mapcache_options *optio
 		return options_refuse(cache, "bucket_shift must be 12..30");
 	if (granule == 0) {
 		granule = OPTIONS_GRANULE_SHIFT < least ? least : OPTIONS_GRANULE_SHIFT;
-		granule = granule > bucket ? bucket : granule;
+		granule = granule > bucket || one_call ? bucket : granule;
 	}
+	if (one_call && granule != bucket)
+		return options_refuse(cache,
+				      "granule_shift must be bucket_shift with this backend");
 	if (granule < least || granule > bucket)
 		return options_refuse(cache, "granule_shift must be 12..bucket_shift and at least "
 					     "bucket_shift - 6");

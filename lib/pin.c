@@ -7,8 +7,8 @@
 #include <errno.h>
 
 #include "access.h"
-#include "mapping.h"
 #include "pin_count.h"
+#include "place.h"
 #include "probe.h"
 
 /* A client's own count goes to the shared one before it could overflow. */
@@ -26,9 +26,8 @@ static __attribute__((noinline, cold)) int pin_fold(struct mapcache_client *clie
 	return 0;
 }
 
-static inline int pin_take(struct mapcache_client *client, const void *pointer)
+static inline int pin_take_slot(struct mapcache_client *client, uint64_t slot)
 {
-	uint64_t slot = arena_slot(&client->cache->arena, pointer);
 	mapcache_atomic_u32 *own = &client->pins[slot];
 	int error;
 
@@ -41,6 +40,14 @@ static inline int pin_take(struct mapcache_client *client, const void *pointer)
 	return 0;
 }
 
+/* Where the backend chooses, the slot has to be looked for: that is not a hit. */
+static inline bool pin_take_hit(struct mapcache_client *client, const void *pointer)
+{
+	const struct arena *arena = &client->cache->arena;
+
+	return arena_holds(arena, pointer) && !pin_take_slot(client, arena_slot(arena, pointer));
+}
+
 /* Pin what a section that access_begin() began shows, and end it. */
 static void *pin_begun(struct mapcache_client *client, void *pointer, uint64_t gpa, size_t len)
 {
@@ -48,7 +55,7 @@ static void *pin_begun(struct mapcache_client *client, void *pointer, uint64_t g
 
 	if (!pointer)
 		return NULL;
-	error = pin_take(client, pointer);
+	error = pin_take_slot(client, place_slot(client->cache, pointer));
 	mapcache_end_inline(client);
 	PROBE4(pin, client->cache, gpa, len, error);
 	if (!error)
@@ -94,7 +101,7 @@ static __attribute__((noinline)) void *pin_inside(struct mapcache_client *client
 
 	mapcache_begin_slow(client);
 	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, part, prot, &pointer) ||
-			      pin_take(client, pointer)))
+			      !pin_take_hit(client, pointer)))
 		return pin_missed(client, gpa, len, prot);
 	*len = part;
 	mapcache_end_inline(client);
@@ -129,7 +136,7 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 		return pin_inside(client, gpa, len, prot, (size_t)part);
 	mapcache_begin_inline(client);
 	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) ||
-			      pin_take(client, pointer)))
+			      !pin_take_hit(client, pointer)))
 		return pin_missed(client, gpa, len, prot);
 	*len = (size_t)part;
 	if (mapcache_unlikely((int64_t)mapcache_load_own(&fast->section) <= 0))
@@ -178,7 +185,7 @@ undo:
 static void pin_written(struct mapcache *cache, struct mapcache_client *client, const void *ptr,
 			size_t written)
 {
-	const struct mapping *mapping = mapping_at(cache, arena_slot(&cache->arena, ptr));
+	const struct mapping *mapping = mapping_at(cache, place_slot(cache, ptr));
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift, gpa, rest;
 
 	if (mapcache_gpa(cache, ptr, &gpa))
@@ -193,22 +200,25 @@ static void pin_written(struct mapcache *cache, struct mapcache_client *client, 
 		dirty_report(cache, gpa, rest);
 }
 
-/* Out of line: pages to report, or a pin that another client holds. */
+/* Out of line: pages to report, a pin that another client holds, or no slot of the arena. */
 static __attribute__((noinline)) int pin_give(struct mapcache_client *client, void *ptr,
 					      size_t written)
 {
-	mapcache_atomic_u32 *own = &client->pins[arena_slot(&client->cache->arena, ptr)];
+	uint64_t slot = place_slot(client->cache, ptr);
 
+	if (slot == PLACE_NONE)
+		return -EINVAL;
 	if (written && dirty_logging(client->cache))
 		pin_written(client->cache, client, ptr, written);
-	return pin_count_release(own) ? 0 : mapcache_unpin(client->cache, ptr, 0);
+	return pin_count_release(&client->pins[slot]) ? 0 : mapcache_unpin(client->cache, ptr, 0);
 }
 
 int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written)
 {
-	if (mapcache_unlikely(!client || !arena_holds(&client->cache->arena, ptr)))
+	if (mapcache_unlikely(!client))
 		return -EINVAL;
-	if (mapcache_unlikely(written && dirty_logging(client->cache)))
+	if (mapcache_unlikely(!arena_holds(&client->cache->arena, ptr) ||
+			      (written && dirty_logging(client->cache))))
 		return pin_give(client, ptr, written);
 	if (mapcache_likely(
 		    pin_count_release(&client->pins[arena_slot(&client->cache->arena, ptr)])))
@@ -218,12 +228,13 @@ int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t writ
 
 int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 {
+	uint64_t slot = cache ? place_slot(cache, ptr) : PLACE_NONE;
 	struct mapping *mapping;
 	int error = 0;
 
-	if (!cache || !arena_holds(&cache->arena, ptr))
+	if (slot == PLACE_NONE)
 		return -EINVAL;
-	mapping = mapping_at(cache, arena_slot(&cache->arena, ptr));
+	mapping = mapping_at(cache, slot);
 	if (mapcache_unlikely(written && dirty_logging(cache)))
 		pin_written(cache, NULL, ptr, written);
 	pthread_mutex_lock(&cache->clients.lock);
@@ -237,6 +248,20 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 	return error;
 }
 
+static __attribute__((noinline, cold)) int pin_gpa_placed(struct mapcache *cache, const void *ptr,
+							  uint64_t *gpa)
+{
+	uint64_t slot = place_find(cache, ptr);
+	const struct mapping *mapping;
+
+	if (slot == PLACE_NONE)
+		return -ENOENT;
+	mapping = mapping_at(cache, slot);
+	*gpa = (mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift) +
+	       (uint64_t)((const char *)ptr - mapping_base(cache, mapping));
+	return 0;
+}
+
 int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa)
 {
 	const struct mapping *mapping;
@@ -244,8 +269,8 @@ int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa)
 
 	if (!cache || !ptr || !gpa)
 		return -EINVAL;
-	if (!arena_holds(&cache->arena, ptr))
-		return -ENOENT;
+	if (mapcache_unlikely(!arena_holds(&cache->arena, ptr)))
+		return pin_gpa_placed(cache, ptr, gpa);
 	mapping = mapping_at(cache, arena_slot(&cache->arena, ptr));
 	if (mapcache_load_relaxed(&mapping->epoch) == 0)
 		return -ENOENT;

@@ -29,6 +29,7 @@
 #define CACHE_LINE 128 /* two lines: adjacent ones are fetched together */
 
 struct mapping;
+struct place;
 struct placeholder;
 struct span;
 struct stripe;
@@ -124,6 +125,14 @@ struct placeholders {
 	mapcache_atomic_u64 count;
 };
 
+/* Where slots are, with a backend that chooses (place.c). */
+struct places {
+	pthread_mutex_t lock; /* protects what follows, but what a place's owner reads */
+	struct place *of;     /* one a slot; NULL: the backend maps where it is told */
+	uint32_t *heads;      /* chains: slot + 1 */
+	uint64_t mask;        /* their number - 1 */
+};
+
 /* When to retire, and the thread that does it. */
 struct reclaim {
 	pthread_mutex_t lock; /* protects what follows */
@@ -175,6 +184,7 @@ struct mapcache {
 	struct reclaim reclaim __attribute__((aligned(CACHE_LINE)));
 	struct spans spans;
 	struct placeholders placeholders;
+	struct places places;
 	struct mapcache_client *refresher; /* the reclaim thread's own */
 	struct log log;
 
@@ -252,8 +262,8 @@ uint64_t retired_pending(struct mapcache *cache);
 /* release.c: unmapping */
 /* Unmap up to so many bytes of what is ready; returns the bytes unmapped. */
 uint64_t release(struct mapcache *cache, uint64_t budget, struct pace *pace);
-/* Reserve again what covers kernel mappings whole. -errno: unchanged. */
-int release_range(struct mapcache *cache, char *base, uint64_t bytes);
+/* As backend->unmap(), counted, and with the ballast dropped if need be. */
+int release_unmap(struct mapcache *cache, char *base, size_t pages, int keep);
 
 /* reclaim.c: when */
 int reclaim_init(struct mapcache *cache);
@@ -276,7 +286,7 @@ void notify_going_mask(struct mapcache *cache, struct mapping *mapping, uint64_t
 /* source.c: where memory comes from: the guest, by way of translation, or a placeholder */
 int source_init(struct mapcache *cache);
 void source_destroy(struct mapcache *cache);
-/* As backend->map(), at an address, of [gpa, gpa + pages * 4096), in one bucket. */
+/* As backend->map() of [gpa, gpa + pages * 4096), in one bucket unless address is NULL. */
 void *source_map(struct mapcache *cache, void *address, uint64_t gpa, size_t pages, int prot,
 		 int *error);
 /* Where it is for the guest. -errno from the embedder. */

@@ -6,21 +6,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "mapping.h"
 #include "pace.h"
+#include "place.h"
 #include "probe.h"
 
 #define RELEASE_BATCH 64  /* slots looked at together */
 #define RELEASE_PAGES 256 /* in one call */
 
-int release_range(struct mapcache *cache, char *base, uint64_t bytes)
+int release_unmap(struct mapcache *cache, char *base, size_t pages, int keep)
 {
 	const struct mapcache_backend *backend = cache->backend;
-	size_t pages = (size_t)(bytes >> PAGE_SHIFT);
-	int error = backend->unmap(cache->backend_state, base, pages, 1);
+	int error = backend->unmap(cache->backend_state, base, pages, keep);
 
 	if (error == -ENOMEM && ballast_drop(&cache->ballast))
-		error = backend->unmap(cache->backend_state, base, pages, 1);
+		error = backend->unmap(cache->backend_state, base, pages, keep);
 	if (!error)
 		ballast_take(&cache->ballast);
 	mapcache_add_relaxed(&cache->unmap_calls, 1);
@@ -29,7 +28,7 @@ int release_range(struct mapcache *cache, char *base, uint64_t bytes)
 		PROBE3(unmap_error, cache, base, error);
 		log_message(cache, MAPCACHE_LOG_WARNING,
 			    "cannot unmap %llu KiB (error %d): will try again",
-			    (unsigned long long)(bytes >> 10), -error);
+			    (unsigned long long)pages << (PAGE_SHIFT - 10), -error);
 	}
 	return error;
 }
@@ -52,14 +51,15 @@ static unsigned int release_collect(struct mapcache *cache, struct mapping **bat
 	return count;
 }
 
-/* How many of the batch, from the first, are neighbours that fit into one call. */
+/* How many of the batch, from the first, are neighbours that fit into one call. Slots are not
+ * side by side where the backend chooses. */
 static unsigned int release_neighbours(struct mapcache *cache, struct mapping **batch,
 				       unsigned int count)
 {
 	uint64_t pages = mapping_bytes(cache, batch[0]) >> PAGE_SHIFT;
 	unsigned int n = 1;
 
-	while (n < count && batch[n] == batch[n - 1] + 1) {
+	while (!cache->places.of && n < count && batch[n] == batch[n - 1] + 1) {
 		pages += mapping_bytes(cache, batch[n]) >> PAGE_SHIFT;
 		if (pages > RELEASE_PAGES)
 			break;
@@ -81,7 +81,7 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 		notify_going_mask(cache, batch[i], batch[i]->mapped);
 	}
 	if (bytes)
-		error = release_range(cache, mapping_base(cache, batch[0]),
+		error = place_release(cache, batch[0], count, 0,
 				      (uint64_t)count << cache->settings.bucket_shift);
 	for (unsigned int i = 0; i < count; i++) {
 		if (error) {

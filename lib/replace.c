@@ -152,6 +152,8 @@ static int replace_check(struct mapcache *cache, uint64_t old_gpa, uint64_t new_
 	if (!cache || len == 0 || ((old_gpa | new_gpa | len) & (page - 1)) ||
 	    ((old_gpa ^ new_gpa) & ((UINT64_C(1) << cache->settings.bucket_shift) - 1)))
 		return -EINVAL;
+	if (cache->places.of)
+		return -EOPNOTSUPP;
 	limit = cache->settings.guest_limit;
 	if (old_gpa >= limit || len > limit - old_gpa || new_gpa >= limit || len > limit - new_gpa)
 		return -ERANGE;

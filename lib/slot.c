@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "place.h"
 #include "probe.h"
 #include "section.h"
 #include "stripe.h"
@@ -114,8 +115,7 @@ int slot_empty(struct mapcache *cache, struct mapping *mapping)
 	int error;
 
 	notify_going_mask(cache, mapping, mapping->mapped);
-	error = release_range(cache, mapping_base(cache, mapping),
-			      UINT64_C(1) << cache->settings.bucket_shift);
+	error = place_release(cache, mapping, 1, 0, UINT64_C(1) << cache->settings.bucket_shift);
 
 	if (!error)
 		mapping_uncover(cache, mapping, (struct run){ 0, cache->settings.granules });
@@ -151,6 +151,7 @@ struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
 {
 	uint64_t since = 0;
 
+	dirty = dirty && !cache->places.of;
 	if (mapcache_load_relaxed(&cache->vmas) >= cache->settings.vmas_max)
 		slot_trim_vmas(cache);
 	for (unsigned int round = 0;; round++) {

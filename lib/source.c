@@ -189,6 +189,8 @@ int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
 		return -EINVAL;
 	if (gpa >= cache->settings.guest_limit || len > cache->settings.guest_limit - gpa)
 		return -ERANGE;
+	if (cache->places.of)
+		return -EOPNOTSUPP;
 	placeholder = malloc(sizeof(*placeholder));
 	if (!placeholder)
 		return -ENOMEM;

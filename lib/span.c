@@ -222,6 +222,8 @@ static int span_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, 
 		return -EINVAL;
 	if (gpa >= limit || len > limit - gpa)
 		return -ERANGE;
+	if ((prot & PROT_WRITE) && (cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY))
+		return -EACCES;
 	request->write = prot & PROT_WRITE;
 	request->epoch = epoch_now(&cache->shared);
 	return 0;

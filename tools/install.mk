@@ -10,7 +10,7 @@ MAN_SECTIONS := 3 7
 MAN_PAGES := $(sort $(wildcard $(addprefix man/*.,$(MAN_SECTIONS))))
 
 # What tells other build systems where things are: made from packaging/NAME.in.
-CONFIGURED := pkgconfig/libmapcache.pc cmake/mapcache/mapcacheConfig.cmake \
+CONFIGURED := pkgconfig/libmapcache.pc pkgconfig/libmapcache-grants.pc cmake/mapcache/mapcacheConfig.cmake \
 	cmake/mapcache/mapcacheConfigVersion.cmake
 CONFIGURE = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g' \
 	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g'
@@ -24,12 +24,12 @@ INSTALLED_MAN_PAGES = $(foreach page,$(MAN_PAGES),\
 	$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 
 .PHONY: install
-install: $(LIBMAPCACHE)
+install: $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS)
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
 	$(Q)install -d $(DESTDIR)$(INCLUDEDIR)/mapcache \
 		$(addprefix $(DESTDIR)$(LIBDIR)/,$(sort $(dir $(CONFIGURED))))
 	$(Q)install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(INCLUDEDIR)/mapcache/
-	$(Q)install -m 644 $(LIBMAPCACHE) $(DESTDIR)$(LIBDIR)/
+	$(Q)install -m 644 $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS) $(DESTDIR)$(LIBDIR)/
 	$(Q)$(foreach file,$(CONFIGURED),\
 		$(CONFIGURE) packaging/$(notdir $(file)).in >$(DESTDIR)$(LIBDIR)/$(file) && \
 		chmod 644 $(DESTDIR)$(LIBDIR)/$(file) &&) true
@@ -61,7 +61,7 @@ uninstall:
 	$(Q)tools/man_aliases $(MAN_SECTIONS) | while read -r alias page; do \
 		rm -f $(DESTDIR)$(MANDIR)/$$alias; done
 	$(Q)rm -f $(INSTALLED_HEADERS) $(INSTALLED_MAN_PAGES) $(INSTALLED_TOOLS) \
-		$(addprefix $(DESTDIR)$(LIBDIR)/,libmapcache.a $(CONFIGURED)) \
+		$(addprefix $(DESTDIR)$(LIBDIR)/,libmapcache.a libmapcache-grants.a $(CONFIGURED)) \
 		$(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) libmapcache.wrap)
 	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/cmake/mapcache \
 		$(addprefix $(DESTDIR)$(DOCDIR)/,docs/bpftrace docs/diagrams docs/plots docs \

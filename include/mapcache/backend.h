@@ -13,8 +13,14 @@
 extern "C" {
 #endif
 
-/* The backend can map at an address it is given, over whatever is there. */
+/*
+ * The backend can map at an address it is given, over whatever is there. Without it one call maps
+ * a bucket, which is a page unless options->bucket_shift says otherwise, wherever the backend
+ * likes; mapcache_replace() and mapcache_placeholder() are -EOPNOTSUPP.
+ */
 #define MAPCACHE_BACKEND_FIXED 0x1u
+/* It is only ever asked for PROT_READ: look-ups for writing are -EACCES. */
+#define MAPCACHE_BACKEND_READ_ONLY 0x2u
 
 /* Guest frames [gfn, gfn + pages). */
 struct mapcache_extent {
@@ -46,7 +52,7 @@ struct mapcache_backend {
 	 *
 	 * address: NULL (anywhere), or with MAPCACHE_BACKEND_FIXED the place, which is
 	 *          replaced. The cache only ever names a range that covers earlier mappings
-	 *          whole (Linux refuses to split a foreign mapping).
+	 *          whole (Linux refuses to split a foreign mapping). Always NULL without it.
 	 * prot:    PROT_READ, or PROT_READ | PROT_WRITE.
 	 * error:   pages entries, filled with 0 or -errno each: -EFAULT for "no memory behind
 	 *          this frame", anything else as Xen says it.
@@ -58,8 +64,9 @@ struct mapcache_backend {
 	void *(*map)(void *state, void *address, uint64_t gfn, size_t pages, int prot, int *error);
 
 	/*
-	 * Release [address, address + pages * 4096), which covers mappings whole. With keep
-	 * non-zero the range stays reserved (PROT_NONE), else it is given back to the system.
+	 * Release [address, address + pages * 4096), which covers mappings whole; without
+	 * MAPCACHE_BACKEND_FIXED, what one call of map() made. With keep non-zero the range stays
+	 * reserved (PROT_NONE), else it is given back to the system.
 	 * Returns 0 or -errno; on an error the mappings are as before.
 	 */
 	int (*unmap)(void *state, void *address, size_t pages, int keep);
@@ -74,6 +81,25 @@ struct mapcache_backend {
 
 /* libxenforeignmemory and libxendevicemodel. backend_data is not used. */
 extern const struct mapcache_backend mapcache_backend_xen;
+
+/*
+ * Pages that the domain has granted, by libxengnttab; link with libmapcache-grants. backend_data is
+ * not used. Where others have a frame number these have a grant reference: the address of a byte
+ * is mapcache_grant_address(). A cache of its own for what may only be read, and one for the
+ * rest; neither is to be told of INVALIDATE, which is not about granted pages. The domain waits
+ * to have its pages back: mapcache_unmap() before it is told that its request is done.
+ * References that were not granted, or only for reading, are -EFAULT. Neighbouring references
+ * can be one bucket, or one contiguous pin: all of them are mapped, or none. Modified pages are
+ * Xen's own business here.
+ */
+extern const struct mapcache_backend mapcache_backend_grants;
+extern const struct mapcache_backend mapcache_backend_grants_read_only;
+
+/* The address under which a cache of grants has a byte of a granted page. */
+static inline uint64_t mapcache_grant_address(uint32_t reference, uint32_t offset)
+{
+	return (uint64_t)reference << 12 | (offset & 0xfffu);
+}
 
 #ifdef __cplusplus
 }

@@ -308,6 +308,7 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
  *   -EBUSY      such a pin lies in the old range partly, or a placeholder does
  *   -EFAULT     there is no memory behind a page of new_gpa
  *   -EDEADLK    the caller is in a section
+ *   -EOPNOTSUPP the backend cannot map at an address
  *   others      as mapcache_pin(); nothing was changed
  */
 int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa, uint64_t len);
@@ -319,6 +320,7 @@ int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa,
  *   -EINVAL     NULL, or numbers that are not as above
  *   -ERANGE     the range overflows or lies past guest_limit
  *   -EEXIST     a part of it is a placeholder already
+ *   -EOPNOTSUPP the backend cannot map at an address
  *   -ENOMEM     no memory
  */
 int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len);
@@ -348,6 +350,21 @@ int mapcache_dirty_log(struct mapcache *cache, bool enable);
  *   -EDEADLK    the caller itself is in a section
  */
 int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsigned int flags);
+
+/*
+ * Unmap the buckets that [gpa, gpa + len) touches, and wait for it: 0 says that since the call
+ * there has been a moment when nothing in this process showed them. For memory that somebody
+ * waits to have back, as granted pages are before a request is completed; so only for caches
+ * whose backend maps where it likes. timeout_ms: 0 = try once, -1 = for ever. Any thread that is
+ * not inside a section; sleeps.
+ *   -EINVAL     cache is NULL or len is 0
+ *   -ERANGE     gpa + len overflows
+ *   -EOPNOTSUPP the backend has MAPCACHE_BACKEND_FIXED
+ *   -EDEADLK    the caller is in a section
+ *   -ETIMEDOUT  a pin or another thread's section still holds a part of it, or the backend
+ *               cannot unmap it; what is found there from now on is mapped afresh
+ */
+int mapcache_unmap(struct mapcache *cache, uint64_t gpa, uint64_t len, int timeout_ms);
 
 /*
  * Do the reclaim thread's work now: retire what is stale and unmap up to budget_bytes of it.

@@ -25,6 +25,7 @@ configure() # build folder, options...
 configure peek || fail "cmake failed:" "$(cat "$work/cmake.log")"
 cmake --build "$work/peek" >"$work/cmake.log" 2>&1 || fail "$(cat "$work/cmake.log")"
 runs "$work/peek/peek"
+runs "$work/peek/granted"
 
 # Asked for: too new, and another of those minor versions that promise nothing to each other.
 for version in 0.999 99.0 0.0; do

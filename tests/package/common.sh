@@ -51,12 +51,21 @@ readme_program() # output
 	grep -q 'int main' "$1" || fail "there is no program in README.md"
 }
 
+# The same program with granted pages instead of the guest's memory.
+grants_program() # output
+{
+	readme_program "$1"
+	sed -i 's/struct mapcache_options options = {/&\n\t\t.backend = \&mapcache_backend_grants,/' "$1"
+	grep -q mapcache_backend_grants "$1" || fail "the README's program has no options"
+}
+
 # A folder with that program and what other build systems need to build it.
 install_consumer() # folder
 {
 	mkdir -p "$1"
 	cp tests/package/consumer/* "$1/"
 	readme_program "$1/peek.c"
+	grants_program "$1/granted.c"
 }
 
 # No domain has this number: the program says what is wrong, returns 1, and has run.

@@ -26,6 +26,16 @@ for cc in $(c_compilers); do
 		fail "the README's program does not build ($cc)"
 done
 
+# ---- who maps no grants needs no libxengnttab, who does gets it
+
+case " $flags " in *gnttab*) fail "libmapcache.pc names libxengnttab" ;; esac
+grants_program "$outside/granted.c"
+# shellcheck disable=SC2046
+${CC:-gcc} -Wall -Wextra -Werror -o "$outside/granted" "$outside/granted.c" \
+	$(pkg-config --cflags --libs --static libmapcache-grants) ||
+	fail "a program that maps grants does not build"
+runs "$outside/granted"
+
 # ---- an example, built from where it was installed
 
 (cd "$outside/prefix/share/doc/libmapcache/examples/mmio" &&
@@ -47,7 +57,8 @@ folders="PREFIX=/opt/x LIBDIR=/opt/x/lib/here INCLUDEDIR=/opt/x/inc MANDIR=/opt/
 build_with B="$build" install DESTDIR="$outside/stage" $folders
 build_with B="$build" install-tools DESTDIR="$outside/stage" PREFIX=/opt/x MANDIR=/opt/x/manual
 files "$outside/stage" >"$work/staged"
-for file in lib/here/libmapcache.a lib/here/pkgconfig/libmapcache.pc inc/mapcache/mapcache.h \
+for file in lib/here/libmapcache.a lib/here/libmapcache-grants.a lib/here/pkgconfig/libmapcache.pc \
+	lib/here/pkgconfig/libmapcache-grants.pc inc/mapcache/mapcache.h \
 	lib/here/cmake/mapcache/mapcacheConfig.cmake \
 	lib/here/cmake/mapcache/mapcacheConfigVersion.cmake share/doc/libmapcache/libmapcache.wrap \
 	bin/mapcache-bench bin/mapcache-bench-xen manual/man1/mapcache-bench.1 \

@@ -18,6 +18,7 @@ build_peek() # build folder
 		meson compile -C "$work/$1" >>"$work/meson.log" 2>&1 ||
 		fail "meson failed:" "$(cat "$work/meson.log")"
 	runs "$work/$1/peek"
+	runs "$work/$1/granted"
 }
 
 build_with B="$build" install PREFIX="$work/prefix"

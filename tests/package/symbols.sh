@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: MIT
 #
 # The library defines what the headers declare and nothing else, and calls nothing that ends
-# the process (H). _.stapsdt.base belongs to the static probes of all objects together.
+# the process (H); the same for what it has in a library of its own. _.stapsdt.base belongs to the static probes of all objects together.
 
 . "$(dirname "$0")/common.sh"
 
 library=$build/libmapcache.a
+grants=$build/libmapcache-grants.a
 nm=${NM:-nm}
 
-$nm -g --defined-only "$library" | awk 'NF == 3 { print $3 }' | sort -u >"$work/defined"
+$nm -g --defined-only "$library" "$grants" | awk 'NF == 3 { print $3 }' | sort -u >"$work/defined"
 sed -i '/^_\.stapsdt\.base$/d' "$work/defined"
 ! grep -v '^mapcache_' "$work/defined" || fail "$library defines names that are not ours"
 
@@ -28,11 +29,15 @@ comm -13 "$work/defined" "$work/declared" >"$work/undefined"
 comm -23 "$work/defined" "$work/declared" >"$work/hidden"
 [ ! -s "$work/hidden" ] || fail "defined but not declared:" $(cat "$work/hidden")
 
-$nm -u "$library" | awk '{ print $NF }' |
+$nm -u "$library" "$grants" | awk '{ print $NF }' |
 	grep -Ex 'abort|exit|_exit|quick_exit|__assert_fail|__assert_perror_fail|raise|kill' \
 	>"$work/deadly" || true
 [ ! -s "$work/deadly" ] || fail "the library calls" $(cat "$work/deadly")
 
+# Who maps no grants needs no libxengnttab.
+! $nm -u "$library" | grep xengnttab_ || fail "$library needs libxengnttab"
+$nm -u "$grants" | grep -q xengnttab_ || fail "$grants does not use libxengnttab"
+
 # No global state: no object that can be written outside of a handle.
-${OBJDUMP:-objdump} -t "$library" | awk '/ O \.(data|bss|tdata|tbss)\t/ { print $NF }' >"$work/state"
+${OBJDUMP:-objdump} -t "$library" "$grants" | awk '/ O \.(data|bss|tdata|tbss)\t/ { print $NF }' >"$work/state"
 [ ! -s "$work/state" ] || fail "global state:" $(cat "$work/state")

@@ -33,5 +33,7 @@ struct spy {
 };
 
 extern const struct mapcache_backend spy_backend;
+/* The same, mapping where it likes. */
+extern const struct mapcache_backend spy_backend_anywhere;
 
 #endif

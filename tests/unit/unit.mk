@@ -25,13 +25,17 @@ test_dropin_demu_SOURCES := examples/dropin/transient.c examples/demu/mapcache.c
 $(call objects,$(wildcard tests/unit/*dropin_*.c tests/unit/qemu_*.c)): \
 	EXTRA_CFLAGS = -Iexamples/dropin -Iexamples/qemu -Iexamples/qemu/headers -Iexamples/demu
 
+# Static libraries of one test besides the library: <name>_LIBRARIES.
+test_grants_LIBRARIES := $(LIBMAPCACHE_GRANTS)
+
 # Linker flags of one test: <name>_LDFLAGS.
 test_barrier_LDFLAGS := -Wl,--wrap=syscall
 test_storm_LDFLAGS := -Wl,--wrap=clock_ns
 test_ioreq_enable_LDFLAGS := -Wl,--wrap=xendevicemodel_set_ioreq_server_state
 
 $(foreach test,$(UNIT_TESTS),$(eval $(call program,$(B)/$(basename $(test)),\
-	$(test) $(UNIT_SUPPORT) $($(notdir $(basename $(test)))_SOURCES),$(LIBMAPCACHE_INTERNAL) $(LIBXENSIM),\
+	$(test) $(UNIT_SUPPORT) $($(notdir $(basename $(test)))_SOURCES),\
+	$($(notdir $(basename $(test)))_LIBRARIES) $(LIBMAPCACHE_INTERNAL) $(LIBXENSIM),\
 	$(XENSIM_LDFLAGS) $($(notdir $(basename $(test)))_LDFLAGS) $(CMOCKA_LIBS) -lpthread)))
 
 CHECKS_UNIT := $(addprefix $(B)/,$(basename $(UNIT_TESTS)))

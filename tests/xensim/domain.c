@@ -108,16 +108,23 @@ static struct xensim_domain *domain_new(uint32_t vcpus)
 	domain->p2m =
 		calloc(1, sizeof(struct p2m_table) + P2M_ENTRIES * sizeof(struct p2m_table *));
 	domain->dirty = dirty_new();
-	if (!domain->p2m || !domain->dirty || vcpu_init(domain)) {
+	domain->grants = grants_new();
+	if (!domain->p2m || !domain->dirty || !domain->grants || vcpu_init(domain)) {
 		domain_free(domain);
 		return NULL;
 	}
 	return domain;
 }
 
+struct xensim_domain *domain_any(uint32_t domid)
+{
+	return domid < DOMID_LIMIT ? load_acquire(&host.domains[domid]) : NULL;
+}
+
 void domain_free(struct xensim_domain *domain)
 {
 	vcpu_exit(domain);
+	grants_free(domain->grants);
 	dirty_free(domain->dirty);
 	free(domain->p2m);
 	pthread_mutex_destroy(&domain->vcpu_lock);

@@ -64,7 +64,9 @@ int handle_restrict(struct handle *handle, uint32_t domid)
 {
 	int ret = handle_check(handle, domid);
 
-	if (!ret)
+	if (!ret && handle->unrestricted)
+		store_relaxed(&handle->dead, true);
+	else if (!ret)
 		store_relaxed(&handle->restricted, (int32_t)domid);
 	return ret;
 }

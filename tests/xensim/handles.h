@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The handles of the three libraries: what they have in common. */
+/* The handles of the libraries: what they have in common. */
 #ifndef XENSIM_HANDLES_H
 #define XENSIM_HANDLES_H
 
@@ -10,7 +10,8 @@
 struct handle {
 	LIST_ENTRY(handle) link;
 	int32_t restricted; /* atomic: to this domain; -1: not */
-	bool dead;          /* atomic: its process has died */
+	bool dead;          /* atomic: its process has died, or it cannot be restricted and was */
+	bool unrestricted;  /* there is no way to restrict it but to shut it */
 };
 
 struct xenforeignmemory_handle {

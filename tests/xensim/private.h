@@ -198,6 +198,7 @@ struct xensim_domain {
 	struct xensim_interrupts interrupts;       /* vcpu_lock */
 	uint32_t cf8;                              /* atomic: PCI configuration address register */
 	struct dirty_log *dirty;
+	struct grants *grants;
 };
 
 /* The domain with this id while it lives: its p2m stays until domain_put. NULL: none. */
@@ -366,6 +367,18 @@ int minus_errno(int error); /* error 0: 0; else errno set and -1 */
 struct dirty_log *dirty_new(void);
 void dirty_free(struct dirty_log *log);
 int dirty_add(struct dirty_log *log, uint64_t gfn, uint64_t pages);
+
+/* ---- grants.c ---------------------------------------------------------------------- */
+
+struct grants;
+struct grants *grants_new(void);
+void grants_free(struct grants *grants);
+/* Map one reference: a reference on the page behind it. 0 or -EINVAL, as gntdev says it. */
+int grants_map(struct xensim_domain *domain, uint32_t reference, bool write, uint64_t *mfn);
+/* It is not mapped any more; the page's reference is the caller's business. */
+void grants_unmap(struct xensim_domain *domain, uint32_t reference);
+/* Any domain that there ever was. */
+struct xensim_domain *domain_any(uint32_t domid);
 
 /* ---- guest.c ----------------------------------------------------------------------- */
 

@@ -232,6 +232,7 @@ int main(void)
 	failed += RUN("I/O", io);
 	failed += RUN("guest", guest);
 	failed += RUN("event channels", evtchn);
+	failed += RUN("grants", grants);
 	failed += RUN("oracle", oracle);
 	failed += RUN("storm", storm);
 	return failed ? 1 : 0;

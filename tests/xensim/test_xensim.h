@@ -90,6 +90,8 @@ extern const struct CMUnitTest guest_tests[];
 extern const size_t guest_count;
 extern const struct CMUnitTest evtchn_tests[];
 extern const size_t evtchn_count;
+extern const struct CMUnitTest grants_tests[];
+extern const size_t grants_count;
 extern const struct CMUnitTest oracle_tests[];
 extern const size_t oracle_count;
 extern const struct CMUnitTest storm_tests[];

@@ -117,6 +117,14 @@ int xensim_guest_read(struct xensim_domain *domain, uint64_t gpa, void *buffer, 
 int xensim_guest_write(struct xensim_domain *domain, uint64_t gpa, const void *buffer,
 		       size_t len);
 
+/*
+ * Grants, the guest's side. A reference for a frame of RAM, for reading only or for both; 0: none
+ * left, or no RAM. Taking it back is -EBUSY while anybody has it mapped: a guest then cannot use
+ * the page for anything else.
+ */
+uint32_t xensim_grant(struct xensim_domain *domain, uint64_t gfn, bool read_only);
+int xensim_grant_end(struct xensim_domain *domain, uint32_t reference);
+
 /* What device models have reported by xendevicemodel_modified_memory[_bulk] since the domain was
  * made or the log was cleared: is this frame in it, how many frames are. */
 bool xensim_dirty(struct xensim_domain *domain, uint64_t gfn);
@@ -215,7 +223,8 @@ uint64_t xensim_protocol_errors(void);
 
 enum xensim_call {
 	XENSIM_CALL_MAP, XENSIM_CALL_UNMAP, XENSIM_CALL_MAP_RESOURCE, XENSIM_CALL_DEVICEMODEL,
-	XENSIM_CALL_EVTCHN, XENSIM_CALL_OPEN, XENSIM_CALL_COUNT,
+	XENSIM_CALL_EVTCHN, XENSIM_CALL_OPEN, XENSIM_CALL_GRANT_MAP, XENSIM_CALL_GRANT_UNMAP,
+	XENSIM_CALL_COUNT,
 };
 /* The nth call from now on (1 = the next) of this kind fails with error; 0: none. */
 void xensim_fail(enum xensim_call call, uint64_t nth, int error);
