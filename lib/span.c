@@ -84,7 +84,7 @@ bool span_unpin_locked(struct mapcache *cache, struct mapping *mapping)
 {
 	const struct span *span = mapping->span;
 
-	if (client_pins_locked(cache, span->first) <= 0 && span_sum_locked(cache, span) <= 0)
+	if (span_sum_locked(cache, span) <= 0)
 		return false;
 	pin_count_release_shared(&span->first->shared_pins);
 	return true;
