@@ -164,15 +164,20 @@ static int open_cache(struct scenario *scenario)
 		.size = sizeof(options),
 		.domid = xensim_domid(scenario->domain),
 		.bucket_shift = 16,
-		.granule_shift = 12,
+		.granule_shift = scenario->options->anywhere ? 16 : 12,
 		.stripes = 2,
 		.max_bytes = SLOTS * BUCKET,
 		.refresh_bytes = scenario->options->reclaim_thread ? 4 * BUCKET : 0,
 		.reclaim_ms = 1,
 		.flags = scenario->options->reclaim_thread ? 0 : MAPCACHE_NO_RECLAIM_THREAD,
 	};
-	int error = mapcache_open(&options, &scenario->cache);
+	struct mapcache_backend anywhere = mapcache_backend_xen;
+	int error;
 
+	anywhere.flags &= ~MAPCACHE_BACKEND_FIXED;
+	if (scenario->options->anywhere)
+		options.backend = &anywhere;
+	error = mapcache_open(&options, &scenario->cache);
 	if (error)
 		scenario->cache = NULL;
 	return error;
@@ -245,6 +250,27 @@ static void pin_here_release_there(struct scenario *scenario)
 		assert_int_equal(mapcache_unpin(scenario->cache, iov[count].iov_base, 0), 0);
 	}
 	assert_int_equal(len, 2 * BUCKET + PAGE);
+}
+
+static int pin_contiguous(struct scenario *scenario)
+{
+	size_t len = 2 * BUCKET + PAGE;
+	char *pointer =
+		mapcache_pin(scenario->client, 8 * BUCKET, &len, RW, MAPCACHE_PIN_CONTIGUOUS);
+
+	if (!pointer)
+		return -errno;
+	for (uint64_t offset = 0; offset < len; offset += PAGE)
+		assert_int_equal(*(uint64_t *)(pointer + offset), value_of(8 * BUCKET + offset));
+	return mapcache_unpin(scenario->cache, pointer + BUCKET, 0);
+}
+
+/* For a while, since membarrier(2) may be what fails. */
+static int give_back(struct scenario *scenario)
+{
+	int error = mapcache_unmap(scenario->cache, 8 * BUCKET, 3 * BUCKET, 1000);
+
+	return error == -ETIMEDOUT ? -EAGAIN : error;
 }
 
 /* More buckets than there is room for, sections that hold more than one. */
@@ -358,6 +384,9 @@ unsigned int scenario_run(const struct scenario_options *options)
 	look_at_all_kinds(scenario);
 	refresh(scenario);
 	pin_here_release_there(scenario);
+	DO(pin_contiguous(scenario));
+	if (options->anywhere)
+		DO(give_back(scenario));
 	evict(scenario);
 	DO(drain(scenario));
 	DO(dump(scenario));

@@ -12,6 +12,7 @@
 struct scenario_options {
 	bool reclaim_thread;  /* what it calls when is nobody's to foresee */
 	bool no_map_resource; /* an older Xen */
+	bool anywhere;        /* a backend that maps where it likes */
 };
 
 /* Asserts with cmocka. Returns how many steps were done. */

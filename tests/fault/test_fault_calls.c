@@ -76,12 +76,19 @@ static void the_same_on_an_older_xen(void **state)
 	fail_each(&(struct scenario_options){ .no_map_resource = true });
 }
 
+static void the_same_where_the_backend_chooses(void **state)
+{
+	(void)state;
+	fail_each(&(struct scenario_options){ .anywhere = true });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_failing_call_is_an_error_and_the_next_attempt_works),
 		cmocka_unit_test(the_same_with_a_reclaim_thread),
 		cmocka_unit_test(the_same_on_an_older_xen),
+		cmocka_unit_test(the_same_where_the_backend_chooses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
