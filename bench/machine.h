@@ -3,7 +3,6 @@
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct machine {

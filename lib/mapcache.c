@@ -65,21 +65,15 @@ static void mapcache_destroy_locks(struct mapcache *cache)
 	pthread_mutex_destroy(&cache->sweep_lock);
 }
 
-/* Everything but the struct itself and its log. */
-static int mapcache_init(struct mapcache *cache, const struct mapcache_options *options)
+/* What finds a mapping, and where mappings lie. */
+static int mapcache_init_index(struct mapcache *cache)
 {
 	const struct settings *settings = &cache->settings;
 	int error;
 
-	cache->pid = getpid();
-	cache->shared.stamp = 1;
-	client_barrier_register(cache);
-	error = mapcache_init_locks(cache);
-	if (error)
-		return error;
 	error = table_init(&cache->table, settings->guest_limit >> settings->bucket_shift);
 	if (error)
-		goto destroy_locks;
+		return error;
 	cache->shared.limit = settings->guest_limit;
 	error = arena_init(&cache->arena, settings->slots, settings->bucket_shift,
 			   cache->backend->flags & MAPCACHE_BACKEND_FIXED);
@@ -91,9 +85,41 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	error = stripe_init_all(cache);
 	if (error)
 		goto destroy_places;
+	return 0;
+destroy_places:
+	place_destroy(cache);
+destroy_arena:
+	arena_destroy(&cache->arena);
+destroy_table:
+	table_destroy(&cache->table);
+	return error;
+}
+
+static void mapcache_destroy_index(struct mapcache *cache)
+{
+	stripe_destroy_all(cache);
+	place_destroy(cache);
+	arena_destroy(&cache->arena);
+	table_destroy(&cache->table);
+}
+
+/* Everything but the struct itself and its log. */
+static int mapcache_init(struct mapcache *cache, const struct mapcache_options *options)
+{
+	int error;
+
+	cache->pid = getpid();
+	cache->shared.stamp = 1;
+	client_barrier_register(cache);
+	error = mapcache_init_locks(cache);
+	if (error)
+		return error;
+	error = mapcache_init_index(cache);
+	if (error)
+		goto destroy_locks;
 	error = reclaim_init(cache);
 	if (error)
-		goto destroy_stripes;
+		goto destroy_index;
 	error = span_init(cache);
 	if (error)
 		goto destroy_reclaim;
@@ -103,7 +129,7 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	error = cache->backend->open(options->backend_data, options->domid, &cache->backend_state);
 	if (error)
 		goto destroy_source;
-	if (settings->refresh_bytes) {
+	if (cache->settings.refresh_bytes) {
 		error = mapcache_client_open(cache, &cache->refresher);
 		if (error)
 			goto close_backend;
@@ -124,14 +150,8 @@ destroy_spans:
 	span_destroy(cache);
 destroy_reclaim:
 	reclaim_destroy(cache);
-destroy_stripes:
-	stripe_destroy_all(cache);
-destroy_places:
-	place_destroy(cache);
-destroy_arena:
-	arena_destroy(&cache->arena);
-destroy_table:
-	table_destroy(&cache->table);
+destroy_index:
+	mapcache_destroy_index(cache);
 destroy_locks:
 	mapcache_destroy_locks(cache);
 	return error;
@@ -242,11 +262,8 @@ static void mapcache_free(struct mapcache *cache)
 	source_destroy(cache);
 	span_destroy(cache);
 	reclaim_destroy(cache);
-	stripe_destroy_all(cache);
 	ballast_drop(&cache->ballast);
-	place_destroy(cache);
-	arena_destroy(&cache->arena);
-	table_destroy(&cache->table);
+	mapcache_destroy_index(cache);
 	mapcache_destroy_locks(cache);
 	log_destroy(&cache->log);
 	free(cache);

@@ -10,6 +10,7 @@
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
+#include <linux/virtio_ring.h>
 
 #include "bench/random.h"
 #include "driver_setup.h"

@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include <linux/virtio_blk.h>
-#include <linux/virtio_ring.h>
 #include <tests/xensim/xensim.h>
 
 #include "pool.h"

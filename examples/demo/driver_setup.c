@@ -10,6 +10,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_mmio.h>
+#include <linux/virtio_ring.h>
 
 #define RESET_POLLS 10000
 #define FEATURE(bit) (UINT64_C(1) << (bit))

@@ -3,8 +3,6 @@
 #ifndef DEMO_REPORT_H
 #define DEMO_REPORT_H
 
-#include <stdio.h>
-
 #include "host.h"
 
 struct report {
