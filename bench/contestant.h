@@ -29,10 +29,22 @@ struct contestant_config {
 	const struct mapcache_backend *backend;
 };
 
-/* Addresses to use in turn; a power of two of them. Bit 0 is set for a write. */
+/* Addresses to use in turn; a power of two of them, with these flags. */
+#define WORKLOAD_WRITE UINT64_C(1)
+#define WORKLOAD_PIN UINT64_C(2) /* storms only */
+#define WORKLOAD_FLAGS UINT64_C(3)
+
 struct workload {
 	uint64_t *gpa;
 	uint64_t mask;
+};
+
+/* Requests in flight, each with a pin, of a reader in a storm that pins. */
+#define STORM_PINS 16
+
+struct storm_pin {
+	uint64_t gpa;
+	void *pointer;
 };
 
 /* What a reader sees while somebody else invalidates. */
@@ -41,6 +53,8 @@ struct storm_reader {
 	const bool *stop;
 	struct histogram hits, misses; /* ns each */
 	uint64_t accesses;
+	struct storm_pin pins[STORM_PINS];
+	unsigned int next_pin;
 };
 
 /* The head of each design's thread state. */

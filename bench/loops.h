@@ -52,8 +52,8 @@ static uint64_t LOOP_NAME(mixed_loop)(struct contestant_thread *head,
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t where = gpa[i & mask];
 
-		if (where & 1)
-			LOOP_NAME(write)(thread, where & ~UINT64_C(1), (uint32_t)i);
+		if (where & WORKLOAD_WRITE)
+			LOOP_NAME(write)(thread, where & ~WORKLOAD_FLAGS, (uint32_t)i);
 		else
 			sum += LOOP_NAME(read)(thread, where);
 	}
@@ -69,7 +69,7 @@ static uint64_t LOOP_NAME(pin_loop)(struct contestant_thread *head, const struct
 	uint64_t mask = workload->mask, sum = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
-		uint64_t where = gpa[i & mask] & ~UINT64_C(1);
+		uint64_t where = gpa[i & mask] & ~WORKLOAD_FLAGS;
 		void *pointer = LOOP_NAME(pin)(thread, where);
 
 		sum += (uintptr_t)pointer;
@@ -78,6 +78,43 @@ static uint64_t LOOP_NAME(pin_loop)(struct contestant_thread *head, const struct
 	return sum;
 }
 #endif
+
+#if DESIGN_PINS
+/* A request begins: its memory is pinned and read; the oldest one ends. */
+static void LOOP_NAME(storm_pin)(DESIGN_CONTEXT thread, struct storm_reader *reader, uint64_t gpa)
+{
+	struct storm_pin *pin = &reader->pins[reader->next_pin++ % STORM_PINS];
+
+	if (pin->pointer)
+		LOOP_NAME(unpin)(thread, pin->gpa, pin->pointer);
+	*pin = (struct storm_pin){ gpa, LOOP_NAME(pin)(thread, gpa) };
+	if (pin->pointer)
+		(void)*(const volatile uint32_t *)pin->pointer;
+}
+
+static void LOOP_NAME(storm_end)(DESIGN_CONTEXT thread, struct storm_reader *reader)
+{
+	for (unsigned int i = 0; i < STORM_PINS; i++)
+		if (reader->pins[i].pointer)
+			LOOP_NAME(unpin)(thread, reader->pins[i].gpa, reader->pins[i].pointer);
+}
+#endif
+
+static inline void LOOP_NAME(storm_access)(DESIGN_CONTEXT thread, struct storm_reader *reader,
+					   uint64_t where, uint32_t value)
+{
+	(void)reader;
+#if DESIGN_PINS
+	if (where & WORKLOAD_PIN) {
+		LOOP_NAME(storm_pin)(thread, reader, where & ~WORKLOAD_FLAGS);
+		return;
+	}
+#endif
+	if (where & WORKLOAD_WRITE)
+		LOOP_SAFE(write)(thread, where & ~WORKLOAD_FLAGS, value);
+	else
+		(void)LOOP_SAFE(read)(thread, where);
+}
 
 /* Times each access by itself, so that a stall is seen by the access that had it. */
 static void LOOP_NAME(storm_loop)(struct contestant_thread *head, struct storm_reader *reader)
@@ -90,13 +127,13 @@ static void LOOP_NAME(storm_loop)(struct contestant_thread *head, struct storm_r
 		uint64_t where = gpa[i++ & mask], before = head->misses, begin, end;
 
 		begin = clock_now();
-		if (where & 1)
-			LOOP_SAFE(write)(thread, where & ~UINT64_C(1), (uint32_t)i);
-		else
-			(void)LOOP_SAFE(read)(thread, where);
+		LOOP_NAME(storm_access)(thread, reader, where, (uint32_t)i);
 		end = clock_now();
 		histogram_record(head->misses == before ? &reader->hits : &reader->misses,
 				 end - begin);
 	}
 	reader->accesses = i;
+#if DESIGN_PINS
+	LOOP_NAME(storm_end)(thread, reader);
+#endif
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bench/contestant.h"
+#include "bench/policy.h"
 #include "bench/scenario.h"
 
 enum {
@@ -33,6 +34,7 @@ enum {
 	OPTION_ROUNDS,
 	OPTION_DURATION,
 	OPTION_CONTESTANTS,
+	OPTION_POLICIES,
 	OPTION_DOMID,
 	OPTION_JSON,
 	OPTION_CSV,
@@ -60,6 +62,7 @@ static const struct option long_options[] = {
 	{ "rounds", required_argument, NULL, OPTION_ROUNDS },
 	{ "duration", required_argument, NULL, OPTION_DURATION },
 	{ "contestants", required_argument, NULL, OPTION_CONTESTANTS },
+	{ "policies", required_argument, NULL, OPTION_POLICIES },
 	{ "domid", required_argument, NULL, OPTION_DOMID },
 	{ "json", required_argument, NULL, OPTION_JSON },
 	{ "csv", required_argument, NULL, OPTION_CSV },
@@ -217,17 +220,23 @@ static bool parse_option(struct options *options, int code, const char *name, co
 	}
 }
 
-static bool parse_contestants(struct options *options, const char *text)
+static bool known_contestant(const char *name)
 {
-	char copy[128], *rest = copy, *name;
+	return contestant_find(name) != NULL;
+}
+
+static bool parse_names(const char *option, const char *text, bool (*known)(const char *name),
+			const char **names)
+{
+	char copy[512], *rest = copy, *name;
 
 	if (strlen(text) >= sizeof(copy))
-		return refuse("contestants", text, "too long");
+		return refuse(option, text, "too long");
 	strcpy(copy, text);
 	while ((name = strsep(&rest, ",")))
-		if (!contestant_find(name))
-			return refuse("contestants", name, "no such contestant; see --help");
-	options->contestants = text;
+		if (!known(name))
+			return refuse(option, name, "there is none of that name; see --help");
+	*names = text;
 	return true;
 }
 
@@ -238,7 +247,9 @@ static bool take_option(struct options *options, int code, const char *name)
 		options->no_populate = true;
 		return true;
 	case OPTION_CONTESTANTS:
-		return parse_contestants(options, optarg);
+		return parse_names(name, optarg, known_contestant, &options->contestants);
+	case OPTION_POLICIES:
+		return parse_names(name, optarg, policy_known, &options->policies);
 	case OPTION_JSON:
 		options->json = optarg;
 		return true;

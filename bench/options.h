@@ -50,6 +50,7 @@ struct options {
 	uint32_t rounds;
 	uint32_t duration_ms;    /* of one contestant in one round */
 	const char *contestants; /* comma-separated names */
+	const char *policies;    /* comma-separated names */
 	uint32_t domid;          /* real Xen only */
 	const char *json;
 	const char *csv;

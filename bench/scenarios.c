@@ -6,12 +6,13 @@
 
 #include "bench/clock.h"
 #include "bench/contestant.h"
+#include "bench/policy.h"
 
 static const struct scenario *const scenarios[] = {
 	&scenario_hit,     &scenario_pin,       &scenario_miss,    &scenario_refresh,
 	&scenario_answer,  &scenario_storm,     &scenario_release, &scenario_throughput,
-	&scenario_reverse, &scenario_footprint, &scenario_scale,   &scenario_quick,
-	&scenario_full,
+	&scenario_reverse, &scenario_footprint, &scenario_scale,   &scenario_policies,
+	&scenario_quick,   &scenario_full,
 };
 #define COUNT (sizeof(scenarios) / sizeof(scenarios[0]))
 
@@ -26,15 +27,17 @@ static const char usage[] =
 static const char option_help[] =
 	"\noptions (each scenario has its own defaults)\n"
 	"  --working-set N,...    buckets in use (answer, release, footprint: mapped; reverse: pins)\n"
-	"  --threads N,...        threads (storm: readers)\n"
-	"  --rate HZ,...          INVALIDATE per second (storm)\n"
+	"  --threads N,...        threads (storm, policies: readers)\n"
+	"  --rate HZ,...          INVALIDATE per second (storm, policies)\n"
 	"  --contestants A,...    who takes part\n"
+	"  --policies A,...       which (policies)\n"
 	"  --distribution D       uniform or zipf, over buckets\n"
 	"  --skew S               exponent of zipf, default 0.99\n"
 	"  --pattern P            pages used in a bucket: uniform, rings (4 neighbours, aligned),\n"
 	"                         straddle (4, half a granule on), scattered (4), runs (64 KiB)\n"
-	"  --write PERCENT        share of accesses that write (hit, storm, scale)\n"
-	"  --pinned PERCENT       share of buckets that stay pinned (hit, scale)\n"
+	"  --write PERCENT        share of accesses that write (hit, storm, policies, scale)\n"
+	"  --pinned PERCENT       share of buckets that stay pinned (hit, scale); of accesses that\n"
+	"                         pin, each until 16 more of them (storm, policies)\n"
 	"  --resident PERCENT     byte budget over working set (hit, pin, scale); less than 100\n"
 	"                         makes misses\n"
 	"  --bucket-shift N       log2 of the bucket, 12..30, default 20\n"
@@ -70,6 +73,9 @@ void scenario_help(FILE *file)
 	fputs("\ncontestants\n", file);
 	for (unsigned int i = 0; i < contestants_count; i++)
 		fprintf(file, "  %-22s %s\n", contestants[i]->name, contestants[i]->text);
+	fputs("\npolicies\n", file);
+	for (unsigned int i = 0; i < policies_count; i++)
+		fprintf(file, "  %-22s %s\n", policies[i].name, policies[i].text);
 	fputs(option_help, file);
 }
 

@@ -73,6 +73,7 @@ static int one_run(struct bench *bench, struct storm_case *now, unsigned int whi
 	if (!result)
 		return scenario_error("storm", -ENOMEM);
 	storm.shape.pattern = now->pattern;
+	storm.shape.pin_percent = bench->options.pinned_percent;
 	for (unsigned int tries = 0; tries < TRIES; tries++) {
 		error = storm_run(&now->lineup.entries[which], &storm, result);
 		if (error || !keep || !storm_disturbed(result))

@@ -109,6 +109,8 @@ int storm_run(const struct lineup_entry *entry, const struct storm *storm,
 	int error;
 
 	*result = (struct storm_result){ 0 };
+	if (storm->shape.pin_percent && entry->contestant->keeps_no_pins)
+		return -ENOTSUP;
 	state.readers = calloc(storm->readers, sizeof(*state.readers));
 	if (!state.readers)
 		return -ENOMEM;

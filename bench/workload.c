@@ -91,7 +91,9 @@ int workload_open(struct workload *workload, const struct workload_shape *shape)
 		offset = random_below(&random, 1u << (PAGE_SHIFT - 2)) << 2;
 		workload->gpa[i] = (bucket << shape->bucket_shift) + (page << PAGE_SHIFT) + offset;
 		if (random_below(&random, 100) < shape->write_percent)
-			workload->gpa[i] |= 1;
+			workload->gpa[i] |= WORKLOAD_WRITE;
+		if (shape->pin_percent && random_below(&random, 100) < shape->pin_percent)
+			workload->gpa[i] |= WORKLOAD_PIN;
 	}
 	free(zipf);
 	return 0;

@@ -13,7 +13,8 @@ struct workload_shape {
 	double skew;
 	enum pattern pattern;
 	uint32_t write_percent;
-	uint64_t addresses; /* a power of two */
+	uint32_t pin_percent; /* of accesses in a storm */
+	uint64_t addresses;   /* a power of two */
 	uint64_t seed;
 	uint64_t stream; /* another sequence over the same hot pages */
 };

@@ -72,6 +72,31 @@ free_client:
 	return error;
 }
 
+/*
+ * In the section of that first pin: who has seen the section end, and so must count the pin,
+ * sees the client on the list, too (B).
+ */
+void client_add_pinner(struct mapcache_client *client)
+{
+	struct clients *clients = &client->cache->clients;
+
+	pthread_mutex_lock(&clients->lock);
+	client->next_pinner = clients->pinners;
+	clients->pinners = client;
+	pthread_mutex_unlock(&clients->lock);
+	client->pinner = true;
+}
+
+/* Clients lock held. */
+static void client_remove_pinner(struct mapcache_client *client)
+{
+	struct mapcache_client **link = &client->cache->clients.pinners;
+
+	while (*link != client)
+		link = &(*link)->next_pinner;
+	*link = client->next_pinner;
+}
+
 void client_fold(struct mapcache_client *client, uint64_t slot)
 {
 	pin_count_fold(&client->pins[slot], &mapping_at(client->cache, slot)->shared_pins);
@@ -123,6 +148,8 @@ int mapcache_client_close(struct mapcache_client *client)
 		client->previous->next = client->next;
 	else
 		cache->clients.first = client->next;
+	if (client->pinner)
+		client_remove_pinner(client);
 	cache->clients.count--;
 	pthread_mutex_unlock(&cache->clients.lock);
 
@@ -193,7 +220,7 @@ bool client_quiet(struct mapcache *cache, uint64_t epoch)
 
 int64_t client_pins_locked(struct mapcache *cache, struct mapping *mapping)
 {
-	return pin_count_sum(cache->clients.first, mapping_slot(cache, mapping),
+	return pin_count_sum(cache->clients.pinners, mapping_slot(cache, mapping),
 			     &mapping->shared_pins);
 }
 

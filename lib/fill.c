@@ -8,8 +8,8 @@
  *   - a stale one is replaced in its slot where little is mapped in it, or little enough to be
  *     released at once; else the bucket moves to a fresh slot. Either way only the granules
  *     asked for are mapped;
- *   - a bucket that needed many calls in one epoch is dense: it is mapped whole for the next
- *     few epochs.
+ *   - a bucket that needs many calls in one epoch is dense: as soon as they have cost what
+ *     mapping the whole bucket costs, it is mapped whole, and in the next epochs at once.
  * A kernel mapping is only ever replaced or released whole: Linux refuses to split one.
  */
 #include "fill.h"
@@ -19,12 +19,10 @@
 #include "probe.h"
 #include "stripe.h"
 
-#define FILL_DENSE_CALLS 16 /* map calls in one epoch that make a bucket dense */
-#define FILL_DENSE_EPOCHS 8 /* refreshes for which it stays so */
-#define FILL_SMALL 4        /* stale granules that may stay beside those replaced */
-#define FILL_EMPTY                                                                                 \
-	16 /* granules that are released on the way to a pointer; more of
-			       them are left to reclaim */
+/* Bounds for the number of calls that make a bucket dense, as it is measured. */
+#define FILL_CALLS_MIN 4
+#define FILL_CALLS_MAX 32
+#define FILL_LEVEL_MAX 6
 
 /* A mapping, just taken, becomes this bucket's; it is not in the index yet. */
 static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_only)
@@ -35,6 +33,7 @@ static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_onl
 	mapping_set_state(mapping, MAPPING_LIVE);
 	mapping->doomed = 0;
 	mapping->dense = 0;
+	mapping->level = 0;
 	mapping->busy = 1;
 	mapping->read_only = read_only;
 	fill->mapping = mapping;
@@ -153,6 +152,16 @@ static int fill_spare(struct fill *fill, bool read_only, int error)
 	return fill_map(fill, fill_asked(fill));
 }
 
+/*
+ * Whether what is retired may be mapped over: that saves an unmap, but the caller waits for
+ * what it costs. A mapping of the whole bucket covers it all.
+ */
+static bool fill_maps_over(const struct fill *fill, bool whole)
+{
+	return whole && !fill->cache->notify &&
+	       (fill->cache->settings.fill.map_over || !slot_plenty(fill->cache));
+}
+
 /* The bucket is in no slot. A placeholder goes into the index before the map call. */
 static int fill_cold(struct fill *fill, bool read_only)
 {
@@ -160,7 +169,7 @@ static int fill_cold(struct fill *fill, bool read_only)
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->cache, !read_only && !fill->cache->notify, &error);
+	mapping = slot_get(fill->cache, fill_maps_over(fill, !read_only), &error);
 	if (!mapping)
 		return fill_spare(fill, read_only, error);
 	fill_adopt(fill, mapping, read_only);
@@ -191,11 +200,12 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run, boo
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->cache, whole && !fill->cache->notify, &error);
+	mapping = slot_get(fill->cache, fill_maps_over(fill, whole), &error);
 	if (!mapping)
 		return fill_release(fill, old, fill_spare(fill, read_only, error));
 	fill_adopt(fill, mapping, read_only);
 	mapping->dense = old->dense;
+	mapping->level = old->level;
 	error = fill_map(fill, run);
 	/* One that fails has nothing to offer that an old one of this epoch has not. */
 	fresh = mapcache_load_relaxed(&old->epoch) < mapcache_load_relaxed(&mapping->epoch);
@@ -243,7 +253,8 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	/* What stays must not stand in the way of a later call in this epoch; and what cannot be
 	 * mapped over must not stay at all. */
 	if (mapping->mapped &&
-	    (fill->cache->places.of || (left && (mapping->multiple || left > FILL_SMALL))) &&
+	    (fill->cache->places.of ||
+	     (left && (mapping->multiple || left > fill->cache->settings.fill.small))) &&
 	    slot_empty(fill->cache, mapping))
 		return fill_move(fill, mapping, run, false);
 	mapping_restart(fill->cache, mapping, epoch);
@@ -254,26 +265,71 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	return fill_finish(fill, NULL, fill_map(fill, run));
 }
 
+/* Map calls after which one for the whole bucket would not have cost more. */
+static unsigned int fill_dense_calls(const struct fill *fill)
+{
+	const struct fill_cost *cost = &fill->cache->fill_cost;
+	uint64_t granule = mapcache_load_relaxed(&cost->granule);
+	uint64_t whole = mapcache_load_relaxed(&cost->whole);
+	uint64_t calls = granule ? whole / granule : FILL_CALLS_MAX;
+
+	if (fill->cache->settings.fill.dense_calls)
+		return fill->cache->settings.fill.dense_calls;
+	if (calls < FILL_CALLS_MIN)
+		return FILL_CALLS_MIN;
+	return calls < FILL_CALLS_MAX ? (unsigned int)calls : FILL_CALLS_MAX;
+}
+
+/*
+ * Whether a stale bucket is dense still. One that turned out to be so time after time is looked
+ * at again ever more seldom.
+ */
+static bool fill_stays_dense(const struct fill *fill, struct mapping *mapping)
+{
+	const struct fill_policy *policy = &fill->cache->settings.fill;
+
+	if (!policy->at_once && mapping->calls >= policy->dense_calls)
+		mapping->dense = policy->dense_epochs;
+	else if (mapping->dense)
+		mapping->dense--;
+	else
+		mapping->level = 0;
+	return mapping->dense;
+}
+
 /* Mapped before the last invalidation. */
 static int fill_refresh(struct fill *fill, struct mapping *mapping, uint64_t epoch)
 {
 	const struct settings *settings = &fill->cache->settings;
-	bool little = __builtin_popcountll(mapping->mapped) <= FILL_EMPTY;
+	const struct fill_policy *policy = &settings->fill;
+	bool little = __builtin_popcountll(mapping->mapped) <= policy->empty;
 	bool whole;
 
-	if (mapping->calls >= FILL_DENSE_CALLS)
-		mapping->dense = FILL_DENSE_EPOCHS;
-	else if (mapping->dense)
-		mapping->dense--;
-	whole = mapping->dense || settings->granules == 1 ||
+	whole = fill_stays_dense(fill, mapping) || settings->granules == 1 ||
 		mapcache_load_relaxed(&fill->cache->vmas) + 2 > settings->vmas_max;
 	if (whole)
 		client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
-	if (((little || whole) || !slot_plenty(fill->cache)) &&
+	if ((little || (whole && policy->whole_in_place) || !slot_plenty(fill->cache)) &&
 	    fill_take_over(fill, mapping, epoch))
 		return fill_in_place(fill, mapping, epoch,
 				     whole ? fill_all(fill) : fill_asked(fill));
 	return fill_move(fill, mapping, whole ? fill_all(fill) : fill_asked(fill), false);
+}
+
+/*
+ * Whether to map the whole bucket now, since the calls of this epoch have cost as much as that:
+ * so no epoch costs more than twice what it could.
+ */
+static bool fill_becomes_dense(const struct fill *fill, struct mapping *mapping)
+{
+	if (!fill->cache->settings.fill.at_once || mapping->read_only ||
+	    mapping->calls < fill_dense_calls(fill))
+		return false;
+	if (mapping->level < FILL_LEVEL_MAX)
+		mapping->level++;
+	mapping->dense = (uint8_t)(mapping->level > 1 ? 1u << mapping->level : 1);
+	client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
+	return true;
 }
 
 /* The bucket is in a slot, which is busy now and ours. */
@@ -287,6 +343,8 @@ static int fill_known(struct fill *fill, struct mapping *mapping, bool read_only
 		return fill_refresh(fill, mapping, epoch);
 	if (!fill_extends(fill, mapping))
 		return fill_move(fill, mapping, fill_asked(fill), false);
+	if (fill_becomes_dense(fill, mapping))
+		return fill_move(fill, mapping, fill_all(fill), false);
 	fill->mapping = mapping;
 	fill->valid = mapping_valid(fill->cache, mapping);
 	return fill_finish(fill, NULL, fill_missing(fill, fill_current(fill)));

@@ -8,6 +8,12 @@
 /* fill(): somebody else was faster, look again. */
 #define FILL_AGAIN 1
 
+/* docs/storms.md compares it with others. */
+#define FILL_POLICY                                                                                \
+	{                                                                                          \
+		.dense_calls = 0, .dense_epochs = 8, .small = 4, .empty = 16, .at_once = true      \
+	}
+
 struct fill {
 	struct mapcache *cache;
 	struct mapcache_client *client;

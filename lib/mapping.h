@@ -62,6 +62,7 @@ struct mapping {
 	uint8_t multiple : 1;  /* one kernel mapping covers more than one granule */
 	uint8_t read_only : 1; /* every page is mapped for reading only */
 	uint8_t probation : 1; /* hidden to see whether anybody asks for it (slot.c) */
+	uint8_t level : 3;     /* how often in a row it turned out to be dense, at most 6 */
 	/* Stripe lock held: */
 	uint8_t busy;
 	uint8_t doomed; /* do not show it: invalidated by range while busy, or damaged;

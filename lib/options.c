@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fill.h"
 #include "options.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -194,6 +195,7 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	settings->guest_limit = options->guest_limit;
 	settings->refresh_bytes = options->refresh_bytes;
 	settings->whole_bytes = options->whole_bytes;
+	settings->fill = (struct fill_policy)FILL_POLICY;
 	cache->notify = options->notify;
 	cache->notify_data = options->notify_data;
 	cache->translate = options->translate;

@@ -31,6 +31,8 @@ static inline int pin_take_slot(struct mapcache_client *client, uint64_t slot)
 	mapcache_atomic_u32 *own = &client->pins[slot];
 	int error;
 
+	if (mapcache_unlikely(!client->pinner))
+		client_add_pinner(client);
 	if (mapcache_unlikely(mapcache_load_relaxed(own) >= PIN_FOLD)) {
 		error = pin_fold(client, slot);
 		if (error)

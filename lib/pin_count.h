@@ -4,7 +4,7 @@
  * writes, and a shared one for releases from elsewhere, which may be negative when one thread
  * pins and another releases. Compiled as it is by tests/model.
  *
- * Include it where struct mapcache_client is complete: it has pins and next.
+ * Include it where struct mapcache_client is complete: it has pins and next_pinner.
  */
 #ifndef PIN_COUNT_H
 #define PIN_COUNT_H
@@ -48,7 +48,7 @@ static inline void pin_count_fold(mapcache_atomic_u32 *own, mapcache_atomic_u64 
 }
 
 /*
- * Every client's own count of the slot, then the shared one. Read in this order, for a mapping
+ * Every pinner's own count of the slot, then the shared one. Read in this order, for a mapping
  * that can no longer be pinned anew, the sum is never less than the true count at the end:
  * pins only go away, or from a client's count to the shared one. So 0 means 0 (B).
  */
@@ -57,7 +57,7 @@ static inline int64_t pin_count_sum(const struct mapcache_client *client, uint64
 {
 	int64_t pins = 0;
 
-	for (; client; client = client->next)
+	for (; client; client = client->next_pinner)
 		pins += mapcache_load_acquire(&client->pins[slot]);
 	return pins + (int64_t)mapcache_load_acquire(shared);
 }

@@ -78,19 +78,24 @@ struct dirty {
 
 struct mapcache_client {
 	struct mapcache_client_fast fast; /* first: the inline functions cast to it */
+	/* Beside it, in the line that a scan over all clients has loaded. Clients lock. */
+	struct mapcache_client *next;
+	mapcache_atomic_u32 *pins; /* one for every slot; its thread writes, reclaim reads */
+	bool pinner;               /* on the list of those that have pinned; its thread only */
 	struct mapcache *cache;
 	pthread_t owner;
-	mapcache_atomic_u32 *pins; /* one for every slot; its thread writes, reclaim reads */
-	struct mapping *spare;     /* a slot that only this client uses; may be NULL */
-	int *error;                /* room for a map call's results: the pages of a bucket */
+	struct mapping *spare; /* a slot that only this client uses; may be NULL */
+	int *error;            /* room for a map call's results: the pages of a bucket */
 	mapcache_atomic_u64 counters[COUNTERS];
-	struct dirty dirty;                      /* of the section that is open */
-	struct mapcache_client *next, *previous; /* clients lock */
+	struct dirty dirty;               /* of the section that is open */
+	struct mapcache_client *previous; /* clients lock */
+	struct mapcache_client *next_pinner;
 };
 
 struct clients {
-	pthread_mutex_t lock; /* protects the list and closed[] */
+	pthread_mutex_t lock; /* protects the lists and closed[] */
 	struct mapcache_client *first;
+	struct mapcache_client *pinners; /* the others' counts are all 0 and not looked at */
 	uint64_t count;
 	uint64_t closed[COUNTERS]; /* of clients that are gone */
 	struct grace grace;
@@ -145,6 +150,23 @@ struct reclaim {
 	mapcache_atomic_u32 asleep; /* until something is mapped */
 };
 
+/* How much is mapped after an invalidation, and where (fill.c); benchmarks try others. */
+struct fill_policy {
+	uint8_t dense_calls;  /* map calls in one epoch that make a bucket dense; 0: as many as
+				 cost what one for the whole bucket does */
+	uint8_t dense_epochs; /* refreshes for which it stays so */
+	uint8_t small;        /* stale granules that may stay beside those replaced */
+	uint8_t empty;        /* granules released on the way to a pointer, at most */
+	bool whole_in_place;  /* or whole buckets, which are more than that */
+	bool at_once;         /* a dense bucket is mapped whole in the epoch that shows it */
+	bool map_over;        /* rather over what is retired than in an empty slot */
+};
+
+/* What map calls take, in ns; whoever maps notes it, and a lost update does not matter. */
+struct fill_cost {
+	mapcache_atomic_u64 granule, whole;
+};
+
 /* The options, checked and completed. */
 struct settings {
 	uint32_t bucket_shift, granule_shift, stripes, reclaim_ms, flags;
@@ -157,6 +179,7 @@ struct settings {
 	uint64_t whole_bytes;
 	unsigned int granules; /* of a bucket */
 	unsigned int granule_pages, bucket_pages;
+	struct fill_policy fill;
 };
 
 struct pace;
@@ -185,6 +208,7 @@ struct mapcache {
 	struct spans spans;
 	struct placeholders placeholders;
 	struct places places;
+	struct fill_cost fill_cost;
 	struct mapcache_client *refresher; /* the reclaim thread's own */
 	struct log log;
 
@@ -221,6 +245,8 @@ int64_t client_pins(struct mapcache *cache, struct mapping *mapping);
 int64_t client_pins_locked(struct mapcache *cache, struct mapping *mapping);
 /* Whether this thread is inside a section of any of its clients. */
 bool client_in_section(struct mapcache *cache);
+/* Before the client's first pin: its counts are looked at from now on. */
+void client_add_pinner(struct mapcache_client *client);
 /* Move a client's own pins of a slot to the shared count. */
 void client_fold(struct mapcache_client *client, uint64_t slot);
 

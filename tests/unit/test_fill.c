@@ -137,36 +137,119 @@ static void touch_granules(struct bed *bed, unsigned int granules)
 		assert_int_equal(bed_read(bed->client, i * GRANULE), bed_value(i * 4));
 }
 
-static void a_dense_bucket_is_mapped_whole_for_a_while_and_then_probed_again(void **state)
+/* An epoch in which so many granules are used; returns the map calls, the last one's pages. */
+static struct count dense_epoch(struct bed *bed, unsigned int granules)
 {
-	unsigned int whole;
+	struct count all = { 0 }, last;
+
+	mapcache_invalidate(bed->cache);
+	for (unsigned int i = 0; i < granules; i++) {
+		last = count(bed, i * GRANULE, 8);
+		all.calls += last.calls;
+		all.pages = last.calls ? last.pages : all.pages;
+	}
+	return all;
+}
+
+#define assert_dense_epoch(bed, granules, n_calls, n_pages)                                        \
+	do {                                                                                       \
+		struct count counted = dense_epoch(bed, granules);                                 \
+		assert_int_equal(counted.calls, n_calls);                                          \
+		assert_int_equal(counted.pages, n_pages);                                          \
+	} while (0)
+
+static void a_bucket_is_mapped_whole_when_its_calls_have_cost_as_much(void **state)
+{
 	struct bed bed;
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
+	bed.cache->settings.fill.dense_calls = 8;
 	bed_read(bed.client, 0);
-	mapcache_invalidate(bed.cache);
-	touch_granules(&bed, 15); /* not yet */
-	mapcache_invalidate(bed.cache);
-	assert_maps(&bed, 0, 8, 1, 4);
-	mapcache_invalidate(bed.cache);
-	touch_granules(&bed, 20);
-	for (whole = 0; whole < 100; whole++) {
-		struct count counted;
+	assert_dense_epoch(&bed, 8, 8, 4); /* not yet */
+	assert_dense_epoch(&bed, 9, 9, 256);
+	touch_granules(&bed, 64);
+	assert_int_equal(bed_stats(&bed).mapped_whole, 1);
+	assert_int_equal(bed_totals().splits_refused, 0);
+	bed_stop(&bed);
+}
 
-		mapcache_invalidate(bed.cache);
-		counted = count(&bed, 0, 8);
-		assert_int_equal(counted.calls, 1);
-		if (counted.pages != 256)
-			break;
-		touch_granules(&bed, 64);
-		assert_int_equal(bed_stats(&bed).mapped_whole, whole + 1);
+static void a_dense_bucket_is_mapped_whole_ever_longer_before_it_is_probed_again(void **state)
+{
+	static const unsigned int wholes[] = { 0, 3, 7, 15, 31, 63, 63 };
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed.cache->settings.fill.dense_calls = 8;
+	bed_read(bed.client, 0);
+	for (unsigned int i = 0; i < sizeof(wholes) / sizeof(wholes[0]); i++) {
+		assert_dense_epoch(&bed, 20, 9, 256);
+		for (unsigned int whole = 0; whole < wholes[i]; whole++)
+			assert_dense_epoch(&bed, 20, 1, 256);
 	}
-	assert_in_range(whole, 4, 16);
-	/* It still is: the next epoch finds out. */
-	touch_granules(&bed, 20);
-	mapcache_invalidate(bed.cache);
-	assert_maps(&bed, 0, 8, 1, 256);
+	bed_stop(&bed);
+}
+
+static void a_bucket_that_is_dense_no_more_is_mapped_by_the_granule_again(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed.cache->settings.fill.dense_calls = 8;
+	bed_read(bed.client, 0);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_dense_epoch(&bed, 20, 9, 256);
+	for (unsigned int whole = 0; whole < 3; whole++)
+		assert_dense_epoch(&bed, 1, 1, 256);
+	for (unsigned int i = 0; i < 5; i++)
+		assert_dense_epoch(&bed, 2, 2, 4);
+	/* What it once was does not count. */
+	for (unsigned int i = 0; i < 2; i++)
+		assert_dense_epoch(&bed, 20, 9, 256);
+	assert_dense_epoch(&bed, 1, 1, 256);
+	bed_stop(&bed);
+}
+
+static void how_many_calls_make_a_bucket_dense_follows_what_they_cost(void **state)
+{
+	static const struct {
+		struct xensim_cost cost;
+		unsigned int least, most;
+	} hosts[] = {
+		{ { .map_call = 5000000 }, 4, 8 },  /* pages cost nothing: few */
+		{ { .map_page = 100000 }, 16, 32 }, /* each costs: many */
+	};
+	struct count counted;
+	struct bed bed;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		bed_start(&bed, BED_QUIET);
+		xensim_set_cost(hosts[i].cost);
+		bed_read(bed.client, 0);
+		counted = dense_epoch(&bed, 40);
+		assert_int_equal(counted.pages, 256);
+		assert_in_range(counted.calls, hosts[i].least + 1, hosts[i].most + 1);
+		xensim_set_cost((struct xensim_cost){ 0 });
+		bed_stop(&bed);
+	}
+}
+
+/* One that could only be mapped for reading stays as it is. */
+static void a_bucket_with_read_only_pages_is_not_mapped_whole_for_being_dense(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed.cache->settings.fill.dense_calls = 4;
+	assert_true(xensim_p2m_set_type(bed.domain, 0, 256, XENSIM_RAM_RO) >= 0);
+	bed_read(bed.client, 0);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_true(dense_epoch(&bed, 20).pages == 4);
+	assert_int_equal(bed_stats(&bed).mapped_whole, 0);
 	bed_stop(&bed);
 }
 
@@ -285,7 +368,12 @@ int main(void)
 		cmocka_unit_test(after_an_invalidation_only_what_is_asked_for_is_mapped),
 		cmocka_unit_test(a_slot_with_little_in_it_is_refreshed_in_place),
 		cmocka_unit_test(overlapping_ranges_of_several_epochs_never_split_a_mapping),
-		cmocka_unit_test(a_dense_bucket_is_mapped_whole_for_a_while_and_then_probed_again),
+		cmocka_unit_test(a_bucket_is_mapped_whole_when_its_calls_have_cost_as_much),
+		cmocka_unit_test(
+			a_dense_bucket_is_mapped_whole_ever_longer_before_it_is_probed_again),
+		cmocka_unit_test(a_bucket_that_is_dense_no_more_is_mapped_by_the_granule_again),
+		cmocka_unit_test(how_many_calls_make_a_bucket_dense_follows_what_they_cost),
+		cmocka_unit_test(a_bucket_with_read_only_pages_is_not_mapped_whole_for_being_dense),
 		cmocka_unit_test(a_bucket_of_one_granule_is_always_mapped_whole),
 		cmocka_unit_test(past_the_budget_of_kernel_mappings_buckets_are_mapped_whole),
 		cmocka_unit_test(a_bucket_that_many_want_is_mapped_once),

@@ -18,7 +18,7 @@
 struct mapcache_client {
 	struct mapcache_client_fast fast;
 	mapcache_atomic_u32 *pins;
-	struct mapcache_client *next;
+	struct mapcache_client *next, *next_pinner;
 };
 
 #include <lib/epoch.h>
@@ -115,7 +115,7 @@ struct world : rl::test_suite<MODEL, THREADS>, mapcache {
 		client->pins = own;
 		for (unsigned i = 0; i < WORLD_SLOTS; i++)
 			own[i].store(0, rl::mo_relaxed, RL_INFO);
-		client->next = first;
+		client->next = client->next_pinner = first;
 		first = client;
 	}
 
