@@ -152,16 +152,6 @@ static int fill_spare(struct fill *fill, bool read_only, int error)
 	return fill_map(fill, fill_asked(fill));
 }
 
-/*
- * Whether what is retired may be mapped over: that saves an unmap, but the caller waits for
- * what it costs. A mapping of the whole bucket covers it all.
- */
-static bool fill_maps_over(const struct fill *fill, bool whole)
-{
-	return whole && !fill->cache->notify &&
-	       (fill->cache->settings.fill.map_over || !slot_plenty(fill->cache));
-}
-
 /* The bucket is in no slot. A placeholder goes into the index before the map call. */
 static int fill_cold(struct fill *fill, bool read_only)
 {
@@ -169,7 +159,7 @@ static int fill_cold(struct fill *fill, bool read_only)
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->cache, fill_maps_over(fill, !read_only), &error);
+	mapping = slot_get(fill->cache, !read_only && !fill->cache->notify, &error);
 	if (!mapping)
 		return fill_spare(fill, read_only, error);
 	fill_adopt(fill, mapping, read_only);
@@ -191,6 +181,16 @@ static int fill_cold(struct fill *fill, bool read_only)
 	if (error && !fill_usable(fill))
 		return fill_abandon(fill, error);
 	return fill_finish(fill, NULL, error);
+}
+
+/*
+ * Whether a stale bucket may be mapped over what is retired: that saves an unmap, but its
+ * reader waits for it. A mapping of the whole bucket covers it all.
+ */
+static bool fill_maps_over(const struct fill *fill, bool whole)
+{
+	return whole && !fill->cache->notify &&
+	       (fill->cache->settings.fill.map_over || !slot_plenty(fill->cache));
 }
 
 /* The bucket leaves its slot, to its pinners and to reclaim, for a fresh one. */

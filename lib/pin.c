@@ -15,31 +15,40 @@
 #define PIN_FOLD (UINT32_C(1) << 31)
 #define PIN_SHARED_MAX (INT64_C(1) << 62)
 
-/* Out of line: the client's own count of the slot is full. */
-static __attribute__((noinline, cold)) int pin_fold(struct mapcache_client *client, uint64_t slot)
+/* The client's first pin, or its own count of the slot is full. */
+static int pin_prepare(struct mapcache_client *client, uint64_t slot)
 {
 	struct mapping *mapping = mapping_at(client->cache, slot);
 
+	if (!client->pinner)
+		client_add_pinner(client);
+	if (mapcache_load_relaxed(&client->pins[slot]) < PIN_FOLD)
+		return 0;
 	if ((int64_t)mapcache_load_relaxed(&mapping->shared_pins) >= PIN_SHARED_MAX)
 		return -EOVERFLOW;
 	client_fold(client, slot);
 	return 0;
 }
 
-static inline int pin_take_slot(struct mapcache_client *client, uint64_t slot)
+/* Without a call on the way. False: prepare first. */
+static inline bool pin_try_slot(struct mapcache_client *client, uint64_t slot)
 {
 	mapcache_atomic_u32 *own = &client->pins[slot];
+
+	if (mapcache_unlikely(!client->pinner || mapcache_load_relaxed(own) >= PIN_FOLD))
+		return false;
+	pin_count_take(own);
+	return true;
+}
+
+static int pin_take_slot(struct mapcache_client *client, uint64_t slot)
+{
 	int error;
 
-	if (mapcache_unlikely(!client->pinner))
-		client_add_pinner(client);
-	if (mapcache_unlikely(mapcache_load_relaxed(own) >= PIN_FOLD)) {
-		error = pin_fold(client, slot);
-		if (error)
-			return error;
-	}
-	pin_count_take(own);
-	return 0;
+	if (pin_try_slot(client, slot))
+		return 0;
+	error = pin_prepare(client, slot);
+	return (error || pin_try_slot(client, slot)) ? error : -EOVERFLOW;
 }
 
 /* Where the backend chooses, the slot has to be looked for: that is not a hit. */
@@ -47,7 +56,7 @@ static inline bool pin_take_hit(struct mapcache_client *client, const void *poin
 {
 	const struct arena *arena = &client->cache->arena;
 
-	return arena_holds(arena, pointer) && !pin_take_slot(client, arena_slot(arena, pointer));
+	return arena_holds(arena, pointer) && pin_try_slot(client, arena_slot(arena, pointer));
 }
 
 /* Pin what a section that access_begin() began shows, and end it. */

@@ -50,15 +50,17 @@ static struct mapping *span_room(struct mapcache *cache, uint64_t count, int *er
 
 		if (first)
 			return first;
+		/* Whatever a round frees is looked at before the time is. */
+		if (since && clock_ns() - since > SPAN_WAIT_NS)
+			break;
+		if (since)
+			clock_sleep_ns(SPAN_PAUSE_NS);
+		since = since ? since : clock_ns();
 		span_reclaim(cache, true);
 		span_evict(cache, count);
 		retired_check_pins(cache);
 		retired_advance(cache);
 		release(cache, UINT64_MAX, NULL);
-		since = since ? since : clock_ns();
-		if (clock_ns() - since > SPAN_WAIT_NS)
-			break;
-		clock_sleep_ns(SPAN_PAUSE_NS);
 	}
 	*error = retired_pending(cache) ? -EAGAIN : -ENOMEM;
 	return NULL;

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <lib/private.h>
 #include <tests/support/bed.h>
 #include <tests/support/gate.h>
 #include <tests/support/peer.h>
@@ -57,6 +58,7 @@ static void after_an_invalidation_only_what_is_asked_for_is_mapped(void **state)
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
+	bed.cache->settings.fill.dense_calls = 16;
 	bed_read(bed.client, 0);
 	for (unsigned int i = 0; i < 3; i++) {
 		mapcache_invalidate(bed.cache);
