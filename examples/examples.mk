@@ -15,7 +15,7 @@ ALL += $(B)/examples/mmio $(B)/examples/virtio-blk
 
 $(foreach folder,dropin qemu demu,$(B)/obj/examples/$(folder)/%.o): \
 	EXTRA_CFLAGS = -Iexamples/dropin -Iexamples/qemu -Iexamples/qemu/headers
-ALL += $(call objects,examples/dropin/transient.c examples/qemu/xen-mapcache.c \
+ALL += $(call objects,examples/dropin/ranges.c examples/dropin/transient.c examples/qemu/xen-mapcache.c \
 	examples/demu/mapcache.c)
 
 # ---- the demo ---------------------------------------------------------------------------

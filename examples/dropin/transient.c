@@ -7,7 +7,11 @@
 #include <stdlib.h>
 
 struct transient {
-	struct mapcache_client *client;
+	struct {
+		struct mapcache *cache;
+		struct mapcache_client *client;
+	} of[TRANSIENT_CACHES];
+	struct mapcache *cache; /* of the pins */
 	void *pin[TRANSIENT_POINTERS];
 	unsigned int next;
 };
@@ -22,8 +26,16 @@ static void release(struct transient *transient)
 {
 	for (unsigned int i = 0; i < TRANSIENT_POINTERS; i++) {
 		if (transient->pin[i])
-			mapcache_client_unpin(transient->client, transient->pin[i], 0);
+			mapcache_unpin(transient->cache, transient->pin[i], 0);
 		transient->pin[i] = NULL;
+	}
+}
+
+static void close_clients(struct transient *transient)
+{
+	for (unsigned int i = 0; i < TRANSIENT_CACHES; i++) {
+		if (transient->of[i].client)
+			mapcache_client_close(transient->of[i].client);
 	}
 }
 
@@ -32,7 +44,7 @@ static void destroy(void *data)
 	struct transient *transient = data;
 
 	release(transient);
-	mapcache_client_close(transient->client);
+	close_clients(transient);
 	free(transient);
 	mine = NULL;
 }
@@ -42,7 +54,7 @@ static void make_key(void)
 	key_error = pthread_key_create(&key, destroy);
 }
 
-static struct transient *get(struct mapcache *cache)
+static struct transient *get(void)
 {
 	struct transient *transient = mine;
 	int error;
@@ -55,16 +67,11 @@ static struct transient *get(struct mapcache *cache)
 		error = transient ? key_error : ENOMEM;
 		goto free;
 	}
-	error = -mapcache_client_open(cache, &transient->client);
-	if (error)
-		goto free;
 	error = pthread_setspecific(key, transient);
 	if (error)
-		goto close;
+		goto free;
 	mine = transient;
 	return transient;
-close:
-	mapcache_client_close(transient->client);
 free:
 	free(transient);
 	errno = error;
@@ -73,23 +80,44 @@ free:
 
 struct mapcache_client *transient_client(struct mapcache *cache)
 {
-	struct transient *transient = get(cache);
+	struct transient *transient = get();
+	unsigned int i = 0;
+	int error;
 
-	return transient ? transient->client : NULL;
+	if (!transient)
+		return NULL;
+	while (i < TRANSIENT_CACHES && transient->of[i].client && transient->of[i].cache != cache)
+		i++;
+	if (i == TRANSIENT_CACHES) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (transient->of[i].client)
+		return transient->of[i].client;
+	error = mapcache_client_open(cache, &transient->of[i].client);
+	if (error) {
+		transient->of[i].client = NULL;
+		errno = -error;
+		return NULL;
+	}
+	transient->of[i].cache = cache;
+	return transient->of[i].client;
 }
 
 void *transient_lookup(struct mapcache *cache, uint64_t gpa, size_t len, int prot)
 {
-	struct transient *transient = get(cache);
+	struct mapcache_client *client = transient_client(cache);
+	struct transient *transient = mine;
 	void *pointer;
 
-	if (!transient)
+	if (!client)
 		return NULL;
-	pointer = mapcache_pin(transient->client, gpa, &len, prot, MAPCACHE_PIN_CONTIGUOUS);
+	pointer = mapcache_pin(client, gpa, &len, prot, MAPCACHE_PIN_CONTIGUOUS);
 	if (!pointer)
 		return NULL;
+	transient->cache = cache;
 	if (transient->pin[transient->next])
-		mapcache_client_unpin(transient->client, transient->pin[transient->next], 0);
+		mapcache_client_unpin(client, transient->pin[transient->next], 0);
 	transient->pin[transient->next] = pointer;
 	transient->next = (transient->next + 1) % TRANSIENT_POINTERS;
 	return pointer;

@@ -13,12 +13,14 @@
 #include <mapcache/mapcache.h>
 
 #define TRANSIENT_POINTERS 16u
+#define TRANSIENT_CACHES 3u /* that a thread can have clients of */
 
-/* This thread's client, opened at its first call and closed when it ends; NULL with errno. One
- * cache in a process. */
+/* This thread's client of a cache, opened at its first call and closed when it ends; NULL with
+ * errno. */
 struct mapcache_client *transient_client(struct mapcache *cache);
 
-/* A pointer good until this thread's TRANSIENT_POINTERS-th next call of this; NULL with errno. */
+/* A pointer good until this thread's TRANSIENT_POINTERS-th next call of this; NULL with errno. One
+ * cache in a process. */
 void *transient_lookup(struct mapcache *cache, uint64_t gpa, size_t len, int prot);
 
 /* This thread is done with all of its pointers. Also before the cache is closed, on each thread

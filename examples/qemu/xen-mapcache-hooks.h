@@ -9,6 +9,9 @@
 typedef void (*xen_map_cache_failure)(void *data, uint64_t address, uint64_t size, int error);
 void xen_map_cache_on_failure(xen_map_cache_failure hook, void *data);
 
+/* The calling thread uses none of its unlocked pointers any more. */
+void xen_map_cache_thread_idle(void);
+
 /* Release everything; -EBUSY while something is locked. */
 int xen_map_cache_close(void);
 

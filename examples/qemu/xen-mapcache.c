@@ -4,9 +4,11 @@
  * where the old file is; README.md beside this has the steps.
  *
  *   lock            a pin: good until xen_invalidate_map_cache_entry(), across INVALIDATE
- *   no lock         good until the calling thread's TRANSIENT_POINTERS-th next unlocked look-up.
+ *   no lock         good until the calling thread's TRANSIENT_POINTERS-th next unlocked look-up,
+ *                   or until it says that it is idle.
  *                   QEMU's callers are done before the first: they copy, and return
  *   size 0          to the end of the page, which is as far as QEMU's callers go
+ *   grants          locked only; one cache for reading, one for writing; unmapped at the unlock
  *   failure         NULL, and the hook is told; the process goes on
  *
  * Nothing here waits for block I/O or needs the main loop, so that coroutines may call it, and
@@ -17,11 +19,16 @@
 
 #include "exec/ramlist.h"
 #include "hw/xen/xen.h"
-#ifdef XEN_MAPCACHE_QEMU_7
+#if defined(XEN_MAPCACHE_QEMU_7)
 #include "sysemu/runstate.h"
+#include "sysemu/xen-mapcache.h"
+#elif !__has_include("system/xen-mapcache.h")
+#include "sysemu/runstate.h"
+#include "sysemu/xen.h"
 #include "sysemu/xen-mapcache.h"
 #else
 #include "system/runstate.h"
+#include "system/xen.h"
 #include "system/xen-mapcache.h"
 #endif
 
@@ -32,15 +39,19 @@
 
 #include <mapcache/mapcache.h>
 
+#include "ranges.h"
 #include "transient.h"
 #include "xen-mapcache-hooks.h"
 
 #define PAGE_BYTES UINT64_C(4096)
+#define GRANTS_UNMAP_MS 10 /* for sections of other threads, and for a page locked twice */
 #define TO_PAGE(address) ((address) & ~(PAGE_BYTES - 1))
 
 /* One guest, one process: as the interface has it. */
 static struct {
 	struct mapcache *cache;
+	struct mapcache *grants[2]; /* for reading, for writing; NULL: not in this process */
+	ram_addr_t grants_offset;   /* of their RAM block; atomic */
 	phys_offset_to_gaddr_t translate;
 	xen_map_cache_failure failed;
 	void *failed_data;
@@ -80,6 +91,26 @@ static void notify(void *data, enum mapcache_event event, uint64_t gpa, void *ad
 	pthread_mutex_unlock(&state.notify_lock);
 }
 
+/* Without /dev/xen/gntdev there are no grants; the rest works. */
+static void open_grants(void)
+{
+#ifndef XEN_MAPCACHE_QEMU_7
+	struct mapcache_options options = { .size = sizeof(options),
+					    .domid = xen_domid,
+					    .max_bytes = UINT64_C(64) << 20,
+					    .log = log_line };
+	static const struct mapcache_backend *const backends[] = {
+		&mapcache_backend_grants_read_only, &mapcache_backend_grants
+	};
+
+	for (int i = 0; i < 2; i++) {
+		options.backend = backends[i];
+		if (mapcache_open(&options, &state.grants[i]))
+			state.grants[i] = NULL;
+	}
+#endif
+}
+
 /*
  * QEMU calls this after it has enabled its ioreq server. That is not too late: the cache starts
  * empty, and what is mapped from now on is followed by every INVALIDATE.
@@ -103,7 +134,14 @@ void xen_map_cache_init(phys_offset_to_gaddr_t f, void *opaque)
 		state.cache = NULL;
 		error_report("mapcache: cannot open: %s", strerror(-error));
 		failed(0, 0, error);
+		return;
 	}
+	open_grants();
+}
+
+void xen_map_cache_thread_idle(void)
+{
+	transient_done();
 }
 
 int xen_map_cache_close(void)
@@ -112,8 +150,14 @@ int xen_map_cache_close(void)
 
 	transient_close();
 	error = state.cache ? mapcache_close(state.cache) : 0;
-	if (!error)
-		state.cache = NULL;
+	if (error)
+		return error;
+	state.cache = NULL;
+	for (int i = 0; i < 2 && !error; i++) {
+		error = state.grants[i] ? mapcache_close(state.grants[i]) : 0;
+		if (!error)
+			state.grants[i] = NULL;
+	}
 	return error;
 }
 
@@ -132,14 +176,18 @@ static void *map(hwaddr address, hwaddr size, bool lock, bool dma, int prot)
 {
 	struct mapcache_client *client;
 	size_t len = (size_t)size;
+	void *pointer;
 
 	if (!lock)
 		return transient_lookup(state.cache, address, len, prot);
 	client = transient_client(state.cache);
 	if (!client)
 		return NULL;
-	return mapcache_pin(client, address, &len, prot,
-			    dma ? MAPCACHE_PIN_CONTIGUOUS : MAPCACHE_PIN_OWN);
+	pointer = mapcache_pin(client, address, &len, prot,
+			       dma ? MAPCACHE_PIN_CONTIGUOUS : MAPCACHE_PIN_OWN);
+	if (pointer)
+		ranges_add(pointer, prot & PROT_WRITE ? len : 0);
+	return pointer;
 }
 
 /* As QEMU's own: first as given, then where the block has moved to, then, before an incoming
@@ -187,33 +235,82 @@ uint8_t *xen_map_cache(hwaddr phys_addr, hwaddr size, uint8_t lock, bool dma)
 	return look_up(phys_addr, size, lock, dma, PROT_READ | PROT_WRITE);
 }
 #else
+/* The block's offset in QEMU's space of RAM is not part of the reference. */
+static uint8_t *look_up_grants(hwaddr address, hwaddr size, ram_addr_t offset, bool lock,
+			       bool write)
+{
+	struct mapcache *cache = state.grants[write];
+	struct mapcache_client *client = cache ? transient_client(cache) : NULL;
+	size_t len = size ? (size_t)size : PAGE_BYTES - (address & (PAGE_BYTES - 1));
+	void *pointer;
+
+	if (!lock || size > SIZE_MAX)
+		return failed(address, size, -EINVAL);
+	if (!client)
+		return failed(address, size, cache ? -errno : -ENODEV);
+	__atomic_store_n(&state.grants_offset, offset, __ATOMIC_RELAXED);
+	pointer = mapcache_pin(client, address - offset, &len,
+			       write ? PROT_READ | PROT_WRITE : PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+	return pointer ? pointer : failed(address, size, -errno);
+}
+
 uint8_t *xen_map_cache(MemoryRegion *mr, hwaddr phys_addr, hwaddr size, ram_addr_t ram_addr_offset,
 		       uint8_t lock, bool dma, bool is_write)
 {
-	(void)mr;
-	(void)ram_addr_offset;
+	if (mr && xen_mr_is_grants(mr))
+		return look_up_grants(phys_addr, size, ram_addr_offset, lock, is_write);
 	return look_up(phys_addr, size, lock, dma, is_write ? PROT_READ | PROT_WRITE : PROT_READ);
 }
 #endif
+
+/* Which cache of grants a pointer points into, and its address there; NULL: none. */
+static struct mapcache *grants_of(const void *pointer, uint64_t *address)
+{
+	for (int i = 0; i < 2; i++) {
+		if (state.grants[i] && !mapcache_gpa(state.grants[i], pointer, address))
+			return state.grants[i];
+	}
+	return NULL;
+}
 
 ram_addr_t xen_ram_addr_from_mapcache(void *ptr)
 {
 	uint64_t gpa;
 
-	if (!state.cache || mapcache_gpa(state.cache, ptr, &gpa))
+	if (!state.cache)
 		return RAM_ADDR_INVALID;
-	return (ram_addr_t)gpa;
+	if (!mapcache_gpa(state.cache, ptr, &gpa))
+		return (ram_addr_t)gpa;
+	if (!grants_of(ptr, &gpa))
+		return RAM_ADDR_INVALID;
+	return (ram_addr_t)gpa + __atomic_load_n(&state.grants_offset, __ATOMIC_RELAXED);
 }
 
-/* Never blocks: no bottom half and no yield for callers in coroutines. */
+/*
+ * The guest takes a granted page back as soon as it hears that the request is done, which is
+ * after this. Only here may an unlock sleep, while another thread is looking something up.
+ */
+static void unlock_grants(uint8_t *buffer)
+{
+	uint64_t gpa;
+	struct mapcache *grants = grants_of(buffer, &gpa);
+
+	if (grants && !mapcache_unpin(grants, buffer, 0))
+		mapcache_unmap(grants, gpa, 1, GRANTS_UNMAP_MS);
+}
+
+/* Never blocks for RAM: no bottom half and no yield for callers in coroutines. What was locked for
+ * writing is reported, where the log of modified pages is on, before the caller completes. */
 void xen_invalidate_map_cache_entry(uint8_t *buffer)
 {
-	struct mapcache_client *client = state.cache ? transient_client(state.cache) : NULL;
+	uint64_t gpa;
 
-	if (client)
-		mapcache_client_unpin(client, buffer, 0);
-	else if (state.cache)
-		mapcache_unpin(state.cache, buffer, 0);
+	if (!state.cache)
+		return;
+	if (mapcache_gpa(state.cache, buffer, &gpa))
+		unlock_grants(buffer);
+	else
+		mapcache_unpin(state.cache, buffer, ranges_take(buffer));
 }
 
 /*

@@ -11,6 +11,7 @@
 #include "hw/xen/xen.h"
 #include "qemu/error-report.h"
 #include "system/runstate.h"
+#include "system/xen.h"
 
 #include "qemu_stage.h"
 
@@ -38,6 +39,11 @@ void error_report(const char *format, ...)
 bool runstate_check(RunState state)
 {
 	return (state == RUN_STATE_INMIGRATE) == stage.incoming;
+}
+
+bool xen_mr_is_grants(MemoryRegion *mr)
+{
+	return mr == STAGE_GRANTS;
 }
 
 /* As QEMU's list of notifiers: one caller at a time, which is the layer's to see to. */

@@ -16,6 +16,9 @@
 
 #include <tests/support/bed.h>
 
+/* The region of granted pages; never looked into. */
+#define STAGE_GRANTS ((MemoryRegion *)&stage)
+
 struct stage {
 	struct xensim_domain *domain;
 	struct mapcache *cache;  /* the layer's */

@@ -16,6 +16,8 @@
 
 #include <tests/support/locks.h>
 
+#include <tests/support/flag.h>
+
 #include "qemu_stage.h"
 
 #define LEN (BED_BUCKET + 2 * BED_PAGE)
@@ -290,6 +292,57 @@ static void pages_that_dma_wrote_are_in_the_log_before_it_is_completed(void **st
 	stage_stop();
 }
 
+/* ---- threads that look nothing up any more -------------------------------------------------------- */
+
+struct idler {
+	struct flag looked, invalidated, said, end;
+};
+
+static void *look_and_idle(void *data)
+{
+	struct idler *idler = data;
+	const uint8_t *pointer = stage_map(300 * BED_PAGE, 8, false, false);
+	bool kept = pointer != NULL;
+
+	flag_set(&idler->looked);
+	flag_wait(&idler->invalidated);
+	/* Past the INVALIDATE, as promised. */
+	kept = kept && *(const volatile uint64_t *)pointer == bed_value(300);
+	xen_map_cache_thread_idle();
+	flag_set(&idler->said);
+	flag_wait(&idler->end);
+	return kept ? NULL : data;
+}
+
+static void a_thread_that_is_idle_keeps_nothing_old(void **state)
+{
+	struct idler idler = { .end = { 0 } };
+	pthread_t thread;
+	uint64_t epoch;
+	void *failed;
+
+	(void)state;
+	stage_start(1024, NULL);
+	assert_int_equal(pthread_create(&thread, NULL, look_and_idle, &idler), 0);
+	flag_wait(&idler.looked);
+	stage_exchange(300, 5);
+	xen_invalidate_map_cache();
+	epoch = mapcache_epoch(stage.cache);
+	mapcache_reclaim(stage.cache, UINT64_MAX);
+	assert_int_equal(mapcache_drain(stage.cache, epoch, 0, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
+	flag_set(&idler.invalidated);
+	flag_wait(&idler.said);
+	assert_int_equal(mapcache_drain(stage.cache, epoch, 0, MAPCACHE_DRAIN_PINS), 0);
+	for (int i = 0; i < 3; i++)
+		mapcache_reclaim(stage.cache, UINT64_MAX);
+	assert_int_equal(bed_totals().foreign_mappings, 0);
+	assert_int_equal(stage_word(stage_map(300 * BED_PAGE, 8, false, false)), 5);
+	flag_set(&idler.end);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	stage_stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +362,7 @@ int main(void)
 		cmocka_unit_test(a_range_with_a_hole_is_refused_and_its_pages_are_not),
 		cmocka_unit_test(a_guest_is_mapped_in_chunks),
 		cmocka_unit_test(pages_that_dma_wrote_are_in_the_log_before_it_is_completed),
+		cmocka_unit_test(a_thread_that_is_idle_keeps_nothing_old),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

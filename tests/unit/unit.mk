@@ -15,11 +15,12 @@ test_virtio_mmio_SOURCES := $(VIRTIO_TESTED)
 test_virtio_refused_SOURCES := $(VIRTIO_TESTED)
 test_virtio_rings_SOURCES := $(VIRTIO_TESTED)
 
-DROPIN_QEMU := tests/unit/qemu_stage.c examples/dropin/transient.c
+DROPIN_QEMU := tests/unit/qemu_stage.c examples/dropin/ranges.c examples/dropin/transient.c
 test_dropin_qemu_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
 test_dropin_qemu7_SOURCES := $(DROPIN_QEMU) tests/unit/dropin_qemu7.c
 test_dropin_reports_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
 test_dropin_storms_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
+test_dropin_grants_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
 test_dropin_demu_SOURCES := examples/dropin/transient.c examples/demu/mapcache.c
 
 $(call objects,$(wildcard tests/unit/*dropin_*.c tests/unit/qemu_*.c)): \
@@ -27,6 +28,8 @@ $(call objects,$(wildcard tests/unit/*dropin_*.c tests/unit/qemu_*.c)): \
 
 # Static libraries of one test besides the library: <name>_LIBRARIES.
 test_grants_LIBRARIES := $(LIBMAPCACHE_GRANTS)
+$(foreach test,qemu reports storms grants,\
+	$(eval test_dropin_$(test)_LIBRARIES := $(LIBMAPCACHE_GRANTS)))
 
 # Linker flags of one test: <name>_LDFLAGS.
 test_barrier_LDFLAGS := -Wl,--wrap=syscall
