@@ -62,7 +62,7 @@ fi
 release=$(find tests/package/releases -name '*.txt' 2>/dev/null | sort -V | tail -n 1)
 if [ -n "$release" ]; then
 	keeps_promises "$release" "$work/now" >"$work/differences" ||
-		fail "$(cat "$work/differences")"
+		fail "$(cat "$work/differences")" "(docs/abi.md says what to do)"
 fi
 
 # ---- that it sees what it is for

@@ -81,6 +81,8 @@ struct rig_device_options {
 
 /* What opens a server for the rig's guest, whose requests it answers without a look. */
 struct mapcache_ioreq_options rig_ioreq_options(const struct rig *rig);
+/* Such a server: disabled, without ranges. */
+struct mapcache_ioreq *rig_server_open(struct rig *rig);
 
 /* Open a server, add its ranges. It is disabled. */
 void rig_device_open(struct rig_device *device, struct rig *rig,

@@ -33,6 +33,15 @@ struct mapcache_ioreq_options rig_ioreq_options(const struct rig *rig)
 	};
 }
 
+struct mapcache_ioreq *rig_server_open(struct rig *rig)
+{
+	struct mapcache_ioreq_options options = rig_ioreq_options(rig);
+	struct mapcache_ioreq *server;
+
+	assert_int_equal(mapcache_ioreq_open(rig->cache, &options, &server), 0);
+	return server;
+}
+
 void rig_device_open(struct rig_device *device, struct rig *rig,
 		     const struct rig_device_options *options)
 {

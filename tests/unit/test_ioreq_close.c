@@ -31,14 +31,12 @@ static void read_register(struct xensim_vcpu *vcpu, void *data)
 
 static void close_works_when_the_domain_is_gone(void **state)
 {
-	struct mapcache_ioreq_options options;
 	struct mapcache_ioreq *server;
 	struct rig rig;
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = rig_ioreq_options(&rig);
-	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
+	server = rig_server_open(&rig);
 	assert_int_equal(mapcache_ioreq_enable(server, true), 0);
 	assert_int_equal(xensim_domain_destroy(rig.domain), 0);
 	rig.domain = NULL;
@@ -48,16 +46,14 @@ static void close_works_when_the_domain_is_gone(void **state)
 
 static void every_call_of_close_is_made_although_one_fails(void **state)
 {
-	struct mapcache_ioreq_options options;
 	struct mapcache_ioreq *server;
 	uint64_t handles;
 	struct rig rig;
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = rig_ioreq_options(&rig);
 	handles = bed_totals().handles_open;
-	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
+	server = rig_server_open(&rig);
 	xensim_fail(XENSIM_CALL_DEVICEMODEL, 1, EPERM); /* the state; not the destruction */
 	assert_int_equal(mapcache_ioreq_close(server), 0);
 	assert_int_equal(bed_totals().handles_open, handles);
@@ -95,7 +91,6 @@ static bool is_pending(uint32_t domid)
 static void a_child_closes_its_handles_and_asks_xen_for_nothing(void **state)
 {
 	struct rig_options rig_options = { .cache.flags = MAPCACHE_NO_RECLAIM_THREAD };
-	struct mapcache_ioreq_options options;
 	struct mapcache_ioreq *server;
 	struct rig rig;
 	int status;
@@ -103,8 +98,7 @@ static void a_child_closes_its_handles_and_asks_xen_for_nothing(void **state)
 
 	(void)state;
 	rig_start(&rig, &rig_options);
-	options = rig_ioreq_options(&rig);
-	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
+	server = rig_server_open(&rig);
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {

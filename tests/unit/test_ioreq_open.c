@@ -215,15 +215,13 @@ static void a_port_is_known_once_the_server_was_enabled(void **state)
 
 static void a_failed_enable_changes_nothing(void **state)
 {
-	struct mapcache_ioreq_options options;
 	struct mapcache_ioreq *server;
 	uint64_t epoch;
 	struct rig rig;
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = rig_ioreq_options(&rig);
-	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
+	server = rig_server_open(&rig);
 	epoch = mapcache_epoch(rig.cache);
 	xensim_fail(XENSIM_CALL_DEVICEMODEL, 1, EPERM);
 	assert_int_equal(mapcache_ioreq_enable(server, true), -EPERM);
@@ -237,15 +235,13 @@ static void a_failed_enable_changes_nothing(void **state)
 
 static void wrong_ranges_are_refused(void **state)
 {
-	struct mapcache_ioreq_options options;
 	struct mapcache_ioreq *server;
 	uint64_t function = UINT64_C(0x18) << 32;
 	struct rig rig;
 
 	(void)state;
 	rig_start(&rig, NULL);
-	options = rig_ioreq_options(&rig);
-	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), 0);
+	server = rig_server_open(&rig);
 	assert_int_equal(mapcache_ioreq_add_range(server, MAPCACHE_IOREQ_MEMORY, 1, 0), -EINVAL);
 	assert_int_equal(mapcache_ioreq_add_range(server, MAPCACHE_IOREQ_PORT, 0, 0x10000),
 			 -EINVAL);
