@@ -35,6 +35,13 @@ void bed_start(struct bed *bed, const struct rig_options *options)
 	}
 }
 
+void bed_start_anywhere(struct bed *bed, struct spy *spy, struct mapcache_options cache)
+{
+	cache.backend = &spy_backend_anywhere;
+	cache.backend_data = spy;
+	bed_start(bed, &(struct rig_options){ .cache = cache });
+}
+
 void bed_stop(struct bed *bed)
 {
 	if (bed->client != NULL)

@@ -7,6 +7,7 @@
 #define TESTS_SUPPORT_BED_H
 
 #include <tests/support/rig.h>
+#include <tests/support/spy.h>
 
 #define BED_PAGE UINT64_C(4096)
 #define BED_BUCKET (UINT64_C(1) << 20) /* the default one */
@@ -28,6 +29,8 @@ struct bed {
 /* The first word of every page of RAM holds bed_value() of its frame. A test that stands still
  * for two minutes is ended by a signal. options may be NULL. */
 void bed_start(struct bed *bed, const struct rig_options *options);
+/* The same on a backend that maps where it likes, which the spy sees. */
+void bed_start_anywhere(struct bed *bed, struct spy *spy, struct mapcache_options cache);
 /* Fails the test on anything leaked, and on any attempt to split a foreign mapping. A client
  * that the test has closed itself is NULL. */
 void bed_stop(struct bed *bed);

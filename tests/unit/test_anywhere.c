@@ -12,15 +12,7 @@
 
 #include <bench/random.h>
 #include <tests/support/bed.h>
-#include <tests/support/flag.h>
 #include <tests/support/spy.h>
-
-static void anywhere_start(struct bed *bed, struct spy *spy, struct mapcache_options cache)
-{
-	cache.backend = &spy_backend_anywhere;
-	cache.backend_data = spy;
-	bed_start(bed, &(struct rig_options){ .cache = cache });
-}
 
 #define QUIET ((struct mapcache_options){ .flags = MAPCACHE_NO_RECLAIM_THREAD })
 
@@ -46,7 +38,8 @@ static void a_bucket_is_one_map_call_wherever_the_backend_likes(void **state)
 		struct spy spy = { .before = only_whole_buckets, .data = &pages };
 		struct bed bed;
 
-		anywhere_start(&bed, &spy, (struct mapcache_options){ .bucket_shift = shifts[i] });
+		bed_start_anywhere(&bed, &spy,
+				   (struct mapcache_options){ .bucket_shift = shifts[i] });
 		for (int round = 0; round < 3; round++) {
 			for (uint64_t gfn = 0; gfn < 1024; gfn += 7)
 				assert_int_equal(bed_read(bed.client, gfn * BED_PAGE),
@@ -67,7 +60,7 @@ static void a_hit_maps_nothing_and_an_invalidation_makes_the_next_look_up_fresh(
 	uint64_t maps;
 
 	(void)state;
-	anywhere_start(&bed, &spy, QUIET);
+	bed_start_anywhere(&bed, &spy, QUIET);
 	assert_int_equal(bed_read(bed.client, 3 * BED_PAGE), bed_value(3));
 	maps = spy.maps;
 	for (int i = 0; i < 100; i++)
@@ -91,7 +84,7 @@ static void a_stale_pin_serves_its_pinner_only(void **state)
 	uint64_t gpa;
 
 	(void)state;
-	anywhere_start(&bed, &spy, QUIET);
+	bed_start_anywhere(&bed, &spy, QUIET);
 	pin = bed_pin(bed.client, 5 * BED_PAGE);
 	bed_exchange(&bed, 5, 4711);
 	mapcache_invalidate(bed.cache);
@@ -120,9 +113,9 @@ static void a_contiguous_pin_is_one_call_and_coherent_with_the_buckets(void **st
 
 	(void)state;
 	for (uint32_t shift = 12; shift <= 16; shift += 2) {
-		anywhere_start(&bed, &spy,
-			       (struct mapcache_options){ .flags = MAPCACHE_NO_RECLAIM_THREAD,
-							  .bucket_shift = shift });
+		bed_start_anywhere(&bed, &spy,
+				   (struct mapcache_options){ .flags = MAPCACHE_NO_RECLAIM_THREAD,
+							      .bucket_shift = shift });
 		spy.maps = 0;
 		pin = mapcache_pin(bed.client, first, &len, PROT_READ | PROT_WRITE,
 				   MAPCACHE_PIN_CONTIGUOUS);
@@ -161,9 +154,9 @@ static void room_is_made_by_unmapping_and_pins_stay(void **state)
 	struct bed bed;
 
 	(void)state;
-	anywhere_start(&bed, &spy,
-		       (struct mapcache_options){ .flags = MAPCACHE_NO_RECLAIM_THREAD,
-						  .max_bytes = 64 * BED_PAGE });
+	bed_start_anywhere(&bed, &spy,
+			   (struct mapcache_options){ .flags = MAPCACHE_NO_RECLAIM_THREAD,
+						      .max_bytes = 64 * BED_PAGE });
 	pin = bed_pin(bed.client, 1000 * BED_PAGE);
 	for (uint64_t i = 0; i < 3000; i++)
 		assert_int_equal(bed_read(bed.client, i * 37 % 1000 * BED_PAGE),
@@ -188,9 +181,9 @@ static void what_cannot_be_unmapped_is_tried_again(void **state)
 	struct bed bed;
 
 	(void)state;
-	anywhere_start(&bed, &spy,
-		       (struct mapcache_options){ .flags = MAPCACHE_NO_RECLAIM_THREAD,
-						  .max_bytes = 64 * BED_PAGE });
+	bed_start_anywhere(&bed, &spy,
+			   (struct mapcache_options){ .flags = MAPCACHE_NO_RECLAIM_THREAD,
+						      .max_bytes = 64 * BED_PAGE });
 	for (uint64_t i = 0; i < 2000; i++) {
 		assert_int_equal(bed_read(bed.client, i * 37 % 1000 * BED_PAGE),
 				 bed_value(i * 37 % 1000));
@@ -212,7 +205,7 @@ static void what_needs_an_address_is_refused(void **state)
 	struct bed bed;
 
 	(void)state;
-	anywhere_start(&bed, &spy, QUIET);
+	bed_start_anywhere(&bed, &spy, QUIET);
 	assert_int_equal(mapcache_placeholder(bed.cache, 0, BED_PAGE), -EOPNOTSUPP);
 	assert_int_equal(mapcache_replace(bed.cache, 0, BED_PAGE, BED_PAGE), -EOPNOTSUPP);
 	assert_int_equal(bed_read(bed.client, 0), bed_value(0));
@@ -251,98 +244,6 @@ static void a_read_only_backend_is_never_asked_for_more(void **state)
 		assert_int_equal(bed_stats(&bed).map_errors, 0);
 		bed_stop(&bed);
 	}
-}
-
-/* ---- giving back at once ------------------------------------------------------------------------ */
-
-static void what_is_unmapped_at_once_is_unmapped_when_the_call_returns(void **state)
-{
-	struct spy spy = { .before = NULL };
-	size_t len = 5 * BED_PAGE;
-	struct bed bed;
-	void *pin;
-
-	(void)state;
-	anywhere_start(&bed, &spy, QUIET);
-	for (uint64_t gfn = 0; gfn < 20; gfn++)
-		(void)bed_read(bed.client, gfn * BED_PAGE);
-	assert_int_equal(bed_totals().foreign_mappings, 20);
-	assert_int_equal(mapcache_unmap(bed.cache, 4 * BED_PAGE + 5, 1, 0), 0);
-	assert_int_equal(bed_totals().foreign_mappings, 19);
-	pin = mapcache_pin(bed.client, 30 * BED_PAGE, &len, PROT_READ, MAPCACHE_PIN_OWN);
-	assert_non_null(pin);
-	assert_int_equal(mapcache_unmap(bed.cache, 34 * BED_PAGE, BED_PAGE, 0), -ETIMEDOUT);
-	assert_int_equal(mapcache_unpin(bed.cache, pin, 0), 0);
-	assert_int_equal(mapcache_unmap(bed.cache, 34 * BED_PAGE, BED_PAGE, 0), 0);
-	assert_int_equal(bed_totals().foreign_mappings, 19);
-	assert_int_equal(mapcache_unmap(bed.cache, 0, 40 * BED_PAGE, 0), 0);
-	assert_int_equal(bed_totals().foreign_mappings, 0);
-	assert_int_equal(bed_read(bed.client, 4 * BED_PAGE), bed_value(4));
-	bed_stop(&bed);
-}
-
-static void unmapping_at_once_does_not_wait_for_itself(void **state)
-{
-	struct spy spy = { .before = NULL };
-	struct bed bed;
-
-	(void)state;
-	anywhere_start(&bed, &spy, QUIET);
-	mapcache_begin(bed.client);
-	assert_int_equal(*bed_ptr(bed.client, 0, PROT_READ), bed_value(0));
-	assert_int_equal(mapcache_unmap(bed.cache, 0, BED_PAGE, -1), -EDEADLK);
-	assert_int_equal(mapcache_end(bed.client), 0);
-	assert_int_equal(mapcache_unmap(NULL, 0, BED_PAGE, 0), -EINVAL);
-	assert_int_equal(mapcache_unmap(bed.cache, 0, 0, 0), -EINVAL);
-	assert_int_equal(mapcache_unmap(bed.cache, BED_PAGE, UINT64_MAX, 0), -ERANGE);
-	bed_stop(&bed);
-	bed_start(&bed, BED_QUIET);
-	assert_int_equal(mapcache_unmap(bed.cache, 0, BED_PAGE, 0), -EOPNOTSUPP);
-	bed_stop(&bed);
-}
-
-struct holder {
-	struct mapcache *cache;
-	struct flag inside, leave;
-};
-
-static void *hold_a_section(void *data)
-{
-	struct holder *holder = data;
-	struct mapcache_client *client;
-
-	if (mapcache_client_open(holder->cache, &client))
-		return data;
-	mapcache_begin(client);
-	if (!mapcache_ptr(client, 0, 8, PROT_READ))
-		return data;
-	flag_set(&holder->inside);
-	flag_wait(&holder->leave);
-	mapcache_end(client);
-	return mapcache_client_close(client) ? data : NULL;
-}
-
-static void unmapping_at_once_waits_for_another_threads_section(void **state)
-{
-	struct spy spy = { .before = NULL };
-	struct holder holder = { .cache = NULL };
-	pthread_t thread;
-	struct bed bed;
-	void *failed;
-
-	(void)state;
-	anywhere_start(&bed, &spy, QUIET);
-	holder.cache = bed.cache;
-	assert_int_equal(pthread_create(&thread, NULL, hold_a_section, &holder), 0);
-	flag_wait(&holder.inside);
-	assert_int_equal(mapcache_unmap(bed.cache, 0, BED_PAGE, 5), -ETIMEDOUT);
-	assert_int_equal(bed_totals().foreign_mappings, 1);
-	flag_set(&holder.leave);
-	assert_int_equal(mapcache_unmap(bed.cache, 0, BED_PAGE, -1), 0);
-	assert_int_equal(bed_totals().foreign_mappings, 0);
-	assert_int_equal(pthread_join(thread, &failed), 0);
-	assert_null(failed);
-	bed_stop(&bed);
 }
 
 /* ---- many threads ------------------------------------------------------------------------------- */
@@ -415,8 +316,9 @@ static void threads_share_a_cache_whose_backend_chooses_where(void **state)
 
 	(void)state;
 	print_message("seed 1..%d\n", THREADS);
-	anywhere_start(&bed, &spy,
-		       (struct mapcache_options){ .max_bytes = 256 * BED_PAGE, .reclaim_ms = 1 });
+	bed_start_anywhere(&bed, &spy,
+			   (struct mapcache_options){ .max_bytes = 256 * BED_PAGE,
+						      .reclaim_ms = 1 });
 	for (uint64_t i = 0; i < THREADS; i++) {
 		walker[i] = (struct walker){ .cache = bed.cache, .seed = i + 1 };
 		assert_int_equal(pthread_create(&thread[i], NULL, walk, &walker[i]), 0);
@@ -440,9 +342,6 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_unmapped_is_tried_again),
 		cmocka_unit_test(what_needs_an_address_is_refused),
 		cmocka_unit_test(a_read_only_backend_is_never_asked_for_more),
-		cmocka_unit_test(what_is_unmapped_at_once_is_unmapped_when_the_call_returns),
-		cmocka_unit_test(unmapping_at_once_does_not_wait_for_itself),
-		cmocka_unit_test(unmapping_at_once_waits_for_another_threads_section),
 		cmocka_unit_test(threads_share_a_cache_whose_backend_chooses_where),
 	};
 
