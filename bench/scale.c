@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scale: hits by the number of threads, more than there are CPUs included; and what idle
- * clients that are only registered cost an INVALIDATE and the refresh after it.
+ * scale: hits by the number of threads, more than there are CPUs included; the system call of
+ * a grace period by the threads that run; and what idle clients that are only registered cost
+ * an INVALIDATE and the refresh after it.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include <mapcache/mapcache.h>
 
+#include "bench/barrier.h"
 #include "bench/clock.h"
 #include "bench/operations.h"
 
@@ -54,15 +56,15 @@ static void close_clients(struct mapcache_client **clients, unsigned int count)
 			mapcache_client_close(clients[i]);
 }
 
-static void report_one(struct bench *bench, unsigned int clients, const char *metric,
-		       const struct series *series)
+static void report_one(struct bench *bench, const char *variant, unsigned int threads,
+		       const char *metric, const struct series *series)
 {
 	struct report_row row = {
 		.scenario = "scale",
 		.contestant = "ours",
-		.variant = "idle",
+		.variant = variant,
 		.buckets = BUCKETS,
-		.threads = clients,
+		.threads = threads,
 		.metric = metric,
 		.unit = "ns",
 		.value = series_median(series),
@@ -110,13 +112,35 @@ static int run_clients(struct bench *bench, struct lineup_entry *ours, unsigned 
 			answer.count = first.count = others.count = 0;
 	}
 	if (!error) {
-		report_one(bench, count, "answer", &answer);
-		report_one(bench, count, "first_refresh", &first);
-		report_one(bench, count, "other_refresh", &others);
+		report_one(bench, "idle", count, "answer", &answer);
+		report_one(bench, "idle", count, "first_refresh", &first);
+		report_one(bench, "idle", count, "other_refresh", &others);
 	}
 	close_clients(clients, count);
 	free(clients);
 	return error;
+}
+
+/* The system call of a grace period, by threads that run meanwhile and itself. */
+static int run_barriers(struct bench *bench)
+{
+	static const unsigned int threads[] = { 1, 2, 4, 16, 64 };
+	unsigned int rounds = scenario_rounds(bench, 9);
+	double ns;
+	int error = 0;
+
+	for (unsigned int i = 0; i < 5 && !error; i++) {
+		struct series series = { 0 };
+
+		for (unsigned int round = 0; round < rounds && !error; round++) {
+			error = barrier_measure(threads[i] - 1, &ns);
+			series_add(&series, ns);
+		}
+		if (error)
+			return scenario_error("membarrier", error);
+		report_one(bench, "running", threads[i], "membarrier", &series);
+	}
+	return 0;
 }
 
 static int scale_run(struct bench *bench)
@@ -127,6 +151,8 @@ static int scale_run(struct bench *bench)
 	struct lineup_entry *ours;
 	int error = run_threads(bench);
 
+	if (!error)
+		error = run_barriers(bench);
 	if (error)
 		return error;
 	error = lineup_open(&lineup, bench, "ours", &config);

@@ -64,6 +64,10 @@ runs "storm, every contestant" 60 --working-set 4 --rate 1000 --pattern scattere
 	--contestants limit,ours,striped,qemu,demu,eager storm
 runs "storm, two readers that write" 10 --working-set 4 --rate 1000 --pattern rings --write 20 \
 	--threads 2 --contestants ours storm
+runs "storm with pins" 10 --working-set 4 --rate 1000 --pattern rings --pinned 10 \
+	--contestants ours storm
+runs "policies" 24 --working-set 4 --rate 1000 --pattern uniform --write 20 --pinned 10 \
+	--policies default,granules,whole policies
 runs "release" 6 --working-set 16 release
 runs "throughput" 6 --threads 1,2 throughput
 runs "reverse" 1 --working-set 16 reverse
@@ -75,6 +79,15 @@ runs "another bucket size" 2 --bucket-shift 16 --working-set 64 --contestants ou
 "$bench" --rounds 1 --duration 1 --working-set 1024 --json "$folder/out.json" reverse \
 	>/dev/null 2>&1 && grep -Eq '^  "reverse_ns": [0-9.]+,$' "$folder/out.json"
 verdict "figures at the top level of the JSON" $?
+for scenario in scale refresh footprint; do
+	"$bench" --rounds 1 --duration 1 --csv "$folder/one.csv" "$scenario" >/dev/null 2>&1
+	cat "$folder/one.csv"
+done >"$folder/all.csv"
+bench/model "$folder/all.csv" | awk '$1 == "256" && $2 > 0 { found = 1 } END { exit !found }'
+verdict "the model of larger machines" $?
+LOADS=one COSTS=none PATTERNS=rings RATES=1000 ROUNDS=1 MS=2 POLICIES=default,whole \
+	bench/storms "$folder" 2>/dev/null | grep -q '^| none | rings | 1000 |'
+verdict "the tables of storms" $?
 "$bench" --help | grep -q "usage: mapcache-bench"
 verdict "help" $?
 
@@ -91,10 +104,12 @@ refuses 2 --pattern squares hit
 refuses 2 --bucket-shift 11 hit
 refuses 2 --granule-shift 12 hit
 refuses 2 --contestants ours,nobody hit
+refuses 2 --policies default,none policies
 refuses 2 --seed hit
 refuses 2 --json /nonexistent/folder/file hit
 refuses 1 --working-set 1048576 hit
 refuses 1 --contestants demu pin
+refuses 1 --contestants demu --pinned 10 --rate 1000 --pattern rings storm
 refuses 1 --contestants qemu reverse
 
 echo "$passed passed, $failed failed"
