@@ -106,8 +106,10 @@ endif
 # $(call objects,<sources>): the objects of C and C++ sources.
 objects = $(addprefix $(B)/obj/,$(addsuffix .o,$(basename $(1))))
 
-# Changes when the compiler or its flags do, so that everything is built again.
-FLAGS_NOW := $(subst ','\'',$(CC) $(CXX) $(ALL_CFLAGS) $(ALL_CXXFLAGS) $(ALL_LDFLAGS))
+# Changes when the compiler or its flags do, or the header for probes is installed, so that
+# everything is built again.
+FLAGS_NOW := $(subst ','\'',$(CC) $(CXX) $(ALL_CFLAGS) $(ALL_CXXFLAGS) $(ALL_LDFLAGS) \
+	$(wildcard /usr/include/sys/sdt.h /usr/include/*/sys/sdt.h))
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(FLAGS_NOW)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_NOW)' >$@

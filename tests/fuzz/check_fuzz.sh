@@ -9,7 +9,7 @@
 # Leaks are what a target finds at its exit: the leak detector cannot see pointers in memory that
 # was mapped, and so cannot look after each input.
 #
-# timeout: 240
+# timeout: 600
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
