@@ -69,7 +69,7 @@ endif
 ifneq ($(CROSS_COMPILE),)
 CROSS_HEADERS := $(B)/headers
 $(shell mkdir -p $(CROSS_HEADERS) && cd $(CROSS_HEADERS) && \
-	ln -sf /usr/include/xen /usr/include/xen*.h /usr/include/ut*.h .)
+	ln -sf /usr/include/xen /usr/include/xen*.h /usr/include/ut*.h /usr/include/cmocka*.h .)
 CROSS_FLAGS := -idirafter $(CROSS_HEADERS)
 endif
 
@@ -135,13 +135,14 @@ endef
 
 # $(eval $(call joined_archive,<output>,<sources>,<patterns>)): a static library of one object,
 # in which only the names that match a pattern are left global: nothing else of it can clash with
-# a name of the program that links it.
+# a name of the program that links it. (Every object of 32-bit code brings the same __x86.* along,
+# of which the linker keeps one for all: they must keep their names.)
 define joined_archive
 $(1:.a=.o): $(call objects,$(2))
 	@mkdir -p $$(@D)
 	$$(call say,JOIN,$$@)
 	$$(Q)$$(CC) $$(filter -m%,$$(CFLAGS)) -r -nostdlib -o $$@ $(call objects,$(2))
-	$$(Q)$$(OBJCOPY) --wildcard $(foreach pattern,$(3),--keep-global-symbol='$(pattern)') $$@
+	$$(Q)$$(OBJCOPY) --wildcard $(foreach pattern,$(3) __x86.*,--keep-global-symbol='$(pattern)') $$@
 
 $(1): $(1:.a=.o)
 	$$(call say,AR,$$@)
@@ -169,7 +170,7 @@ ALL :=         # what `make all` builds besides the library
 
 FRAGMENTS := lib/lib.mk tests/xensim/xensim.mk tests/unit/unit.mk tests/torture/torture.mk \
 	tests/fault/fault.mk tests/fuzz/fuzz.mk tests/model/model.mk tests/mutants/mutants.mk \
-	tests/xen/xen.mk examples/examples.mk bench/bench.mk tests/package/package.mk
+	tests/xen/xen.mk tests/foreign/foreign.mk examples/examples.mk bench/bench.mk tests/package/package.mk
 include $(wildcard $(FRAGMENTS))
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -103,7 +103,7 @@ void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping)
 	if (!mapping->detail)
 		return;
 	mapcache_add_relaxed(&cache->memory_bytes,
-			     -(sizeof(struct mapping_detail) + words * sizeof(uint64_t)));
+			     -(uint64_t)(sizeof(struct mapping_detail) + words * sizeof(uint64_t)));
 	free(mapping->detail);
 	mapping->detail = NULL;
 }

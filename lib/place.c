@@ -145,7 +145,7 @@ static void place_note(struct mapcache *cache, uint64_t slot, uint64_t count, ch
 		uint64_t part = (bucket - offset) >> PAGE_SHIFT;
 
 		place->address = address;
-		place->pages = part < left ? part : left;
+		place->pages = (size_t)(part < left ? part : left);
 		mapcache_store_relaxed(&place->origin, (uintptr_t)address - offset);
 		place_insert(cache, slot);
 		address += place->pages << PAGE_SHIFT;

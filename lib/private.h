@@ -120,7 +120,8 @@ struct spans {
 	pthread_cond_t idle;  /* one is no longer busy */
 	struct span *first;   /* most recently used first */
 	uint64_t count;
-	uint64_t pinned_bytes; /* stale and pinned, at the last reclaim */
+	uint64_t pinned_bytes;     /* stale and pinned, at the last reclaim */
+	mapcache_atomic_u64 slots; /* that all of them take; no lock */
 };
 
 /* Memory that stands in for the guest's (source.c). */

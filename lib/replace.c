@@ -30,7 +30,7 @@ static int replace_claim(struct relocation *relocation)
 	struct spans *spans = &relocation->cache->spans;
 	struct span *span;
 
-	relocation->spans = calloc(spans->count + 1, sizeof(*relocation->spans));
+	relocation->spans = calloc((size_t)spans->count + 1, sizeof(*relocation->spans));
 	if (!relocation->spans)
 		return -ENOMEM;
 	for (span = spans->first; span; span = span->next) {

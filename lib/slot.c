@@ -24,6 +24,7 @@
 #include "place.h"
 #include "probe.h"
 #include "section.h"
+#include "span.h"
 #include "stripe.h"
 
 /* Sections are short, but their threads can be preempted. */
@@ -87,11 +88,13 @@ static unsigned int slot_evict(struct mapcache *cache)
 	return evicted;
 }
 
-/* Whether there are more mappings than leave both reserves. */
+/* Whether there are more mappings, contiguous ones included, than leave both reserves. */
 static bool slot_crowded(struct mapcache *cache)
 {
-	return mapcache_load_relaxed(&cache->buckets) + 2 * cache->settings.reserve >=
-	       cache->settings.slots;
+	uint64_t taken =
+		mapcache_load_relaxed(&cache->buckets) + mapcache_load_relaxed(&cache->spans.slots);
+
+	return taken + 2 * cache->settings.reserve >= cache->settings.slots;
 }
 
 /* A retired slot that can be used again, emptied unless what is in it may be mapped over. */
@@ -163,6 +166,9 @@ struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
 		mapping = slot_find(cache, dirty);
 		if (mapping)
 			return mapping;
+		/* Contiguous mappings that nobody pins are kept only while there is room. */
+		if (span_reclaim(cache, true))
+			continue;
 		retired_check_pins(cache);
 		since = since ? since : clock_ns();
 		if (clock_ns() - since > SLOT_WAIT_NS) {

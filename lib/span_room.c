@@ -8,6 +8,7 @@
 #include "stripe.h"
 
 #define SPAN_WAIT_NS (4 * NS_PER_MS)
+#define SPAN_ROUNDS 16 /* at least, however long the thread was kept from running */
 #define SPAN_PAUSE_NS UINT64_C(50000)
 
 /* Retire what is in a slot, if it is in use by nobody just now. */
@@ -27,13 +28,14 @@ static void span_evict_slot(struct mapcache *cache, struct mapping *mapping)
 	pthread_mutex_unlock(&stripe->lock);
 }
 
-/* Free what can be freed of neighbours, other ones at each call. */
+/* Free what can be freed of neighbours, other ones at each call: every slot has its turn. */
 static void span_evict(struct mapcache *cache, uint64_t count)
 {
 	uint64_t turn = mapcache_add_relaxed(&cache->evict_stripe, 1);
-	uint64_t places = cache->settings.slots - count + 1;
-	uint64_t first = ARENA_SPARES + turn * count % places;
+	uint64_t last = cache->settings.slots - count;
+	uint64_t first = turn % (last / count + 2) * count;
 
+	first = ARENA_SPARES + (first < last ? first : last);
 	for (uint64_t slot = first; slot < first + count; slot++)
 		span_evict_slot(cache, mapping_at(cache, slot));
 }
@@ -45,13 +47,13 @@ static struct mapping *span_room(struct mapcache *cache, uint64_t count, int *er
 	*error = -ENOMEM;
 	if (count + keep > cache->settings.slots)
 		return NULL;
-	for (;;) {
+	for (unsigned int round = 0;; round++) {
 		struct mapping *first = arena_take_run(&cache->arena, count, keep);
 
 		if (first)
 			return first;
 		/* Whatever a round frees is looked at before the time is. */
-		if (since && clock_ns() - since > SPAN_WAIT_NS)
+		if (round >= SPAN_ROUNDS && clock_ns() - since > SPAN_WAIT_NS)
 			break;
 		if (since)
 			clock_sleep_ns(SPAN_PAUSE_NS);
@@ -103,6 +105,7 @@ struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *e
 		mapping_set_state(&span->first[i], MAPPING_SPAN);
 	}
 	pthread_mutex_unlock(&cache->clients.lock);
+	mapcache_add_relaxed(&cache->spans.slots, span->slots);
 	mapcache_add_relaxed(&cache->memory_bytes, sizeof(*span));
 	return span;
 }
@@ -121,6 +124,7 @@ void span_free(struct mapcache *cache, struct span *span)
 	pthread_mutex_unlock(&cache->clients.lock);
 	for (uint64_t i = span->slots; i-- > 0;)
 		arena_give(&cache->arena, &span->first[i]);
-	mapcache_add_relaxed(&cache->memory_bytes, -sizeof(*span));
+	mapcache_add_relaxed(&cache->spans.slots, -span->slots);
+	mapcache_add_relaxed(&cache->memory_bytes, -(uint64_t)sizeof(*span));
 	free(span);
 }

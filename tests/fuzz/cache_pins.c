@@ -56,7 +56,7 @@ void pin(struct world *w, struct input *input, unsigned int c)
 void pin_contiguous(struct world *w, struct input *input, unsigned int c)
 {
 	struct held *held = &w->pinned[take(input, 1) % HELD_MAX];
-	uint64_t gpa = take_gpa(input) % (MODEL_PAGES * MODEL_PAGE), slots;
+	uint64_t gpa = take_gpa(input) % (MODEL_PAGES * MODEL_PAGE), slots, needed;
 	size_t wanted = take_len(input), len = wanted;
 	unsigned int how = (unsigned int)take(input, 1);
 	unsigned int flags = how & 2 ? MAPCACHE_PIN_OWN : MAPCACHE_PIN_CONTIGUOUS;
@@ -66,10 +66,12 @@ void pin_contiguous(struct world *w, struct input *input, unsigned int c)
 	if (held->pointer || wanted == 0)
 		return;
 	slots = ((gpa + len - 1) >> w->shift) - (gpa >> w->shift) + 1;
+	/* What was evicted for it is still held by a section that is open. */
+	needed = w->depth[0] || w->depth[1] ? w->slots : slots;
 	note_looks(w, (unsigned int)slots);
 	pointer = mapcache_pin(w->client[c], gpa, &len, write ? RW : PROT_READ, flags);
 	if (!pointer) {
-		check_refused(w, gpa, len, write, errno, slots);
+		check_refused(w, gpa, len, write, errno, needed);
 		return;
 	}
 	must(len == wanted);

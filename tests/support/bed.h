@@ -10,7 +10,7 @@
 #include <tests/support/spy.h>
 
 #define BED_PAGE UINT64_C(4096)
-#define BED_BUCKET (UINT64_C(1) << 20) /* the default one */
+#define BED_BUCKET (UINT64_C(1) << RIG_BUCKET_SHIFT)
 
 struct bed {
 	struct rig rig;

@@ -22,6 +22,9 @@
 
 /* ---- the guest ----------------------------------------------------------------------- */
 
+/* Buckets, unless a test chooses: the default of 64-bit processes, in others as well. */
+#define RIG_BUCKET_SHIFT 20
+
 struct rig_options {
 	struct xensim_options host;
 	uint32_t vcpus;                /* default 1 */

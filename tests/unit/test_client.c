@@ -220,7 +220,9 @@ static void close_unmaps_everything(void **state)
 
 static void several_caches_of_one_guest_live_beside_each_other(void **state)
 {
-	struct mapcache_options options = { .size = sizeof(options) };
+	struct mapcache_options options = { .size = sizeof(options),
+					    .bucket_shift = RIG_BUCKET_SHIFT,
+					    .max_bytes = 8 * BED_BUCKET };
 	struct mapcache_client *clients[20];
 	struct mapcache *caches[20];
 	struct bed bed;

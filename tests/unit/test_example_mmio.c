@@ -74,7 +74,7 @@ static void guest_program(struct xensim_vcpu *vcpu, void *data)
 	expect(guest, vcpu, 4 * SCRATCH, 0x12345678);
 	for (round = 0; round < 50; round++)
 		sum_up_fresh_memory(guest, vcpu, round);
-	command(guest, vcpu, UINT64_C(1) << 40, 4096, 1);
+	command(guest, vcpu, UINT64_C(1) << 35, 4096, 1);
 	expect(guest, vcpu, 4 * STATUS, EFAULT);
 	command(guest, vcpu, 0, LENGTH_MAX + 1, 1);
 	expect(guest, vcpu, 4 * STATUS, EINVAL);

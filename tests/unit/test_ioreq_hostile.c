@@ -18,17 +18,15 @@ struct fixture {
 	struct rig_recorder recorder;
 };
 
-/* Which requests are sound, said again in wide arithmetic and without cleverness. */
+/* Which requests are sound, said again in the compiler's checked arithmetic. */
 static bool range_is_sound(const struct ioreq *raw, uint64_t first, uint32_t count)
 {
-	__extension__ typedef __int128 wide;
-	wide item = first, lowest = item, end = item + raw->size;
+	uint64_t lowest, end;
 
 	if (raw->df)
-		lowest = item - ((wide)count - 1) * raw->size;
-	else
-		end = item + (wide)count * raw->size;
-	return lowest >= 0 && end <= (wide)UINT64_MAX;
+		return !__builtin_sub_overflow(first, (uint64_t)(count - 1) * raw->size, &lowest) &&
+		       !__builtin_add_overflow(first, raw->size, &end);
+	return !__builtin_add_overflow(first, (uint64_t)count * raw->size, &end);
 }
 
 static bool is_sound(const struct ioreq *raw)
