@@ -8,10 +8,10 @@
 
 #include "private.h"
 
-#define PACE_SHARE 8 /* the pause is at least this part of what the unmap took */
+#define PACE_SHARE 16 /* the pause is at least this part of what the unmap took */
 #define PACE_SPIN_MIN_NS 2000
 #define PACE_SPIN_MAX_NS 20000
-#define PACE_SLEEP_NS 20000 /* until one that sleeps has been woken and has the lock */
+#define PACE_SLEEP_NS 50000 /* until one that sleeps has been woken and has the lock */
 
 /* Where it cannot be known, nobody ever sleeps. */
 static long pace_sleeps(void)
