@@ -75,12 +75,10 @@ static void step(struct world *w, struct input *input)
 	unsigned int c = op >> 7;
 
 	switch (op & 0x1f) {
-	case 0:
-	case 1:
+	case 0 ... 1:
 		section(w, c, true);
 		break;
-	case 2:
-	case 3:
+	case 2 ... 3:
 		section(w, c, false);
 		break;
 	case 4:
@@ -89,25 +87,19 @@ static void step(struct world *w, struct input *input)
 	case 5:
 		invalidate_range(w, input);
 		break;
-	case 6:
-	case 7:
-	case 8:
+	case 6 ... 8:
 		change(w, input);
 		break;
-	case 9:
-	case 10:
-	case 11:
+	case 9 ... 11:
 		pin(w, input, c);
 		break;
 	case 12:
 		pin_segments(w, input, c);
 		break;
-	case 13:
-	case 14:
+	case 13 ... 14:
 		read_bytes(w, input, c);
 		break;
-	case 15:
-	case 16:
+	case 15 ... 16:
 		write_word(w, input, c);
 		break;
 	case 17:
@@ -122,8 +114,7 @@ static void step(struct world *w, struct input *input)
 	case 20:
 		inject(w, input);
 		return;
-	case 21:
-	case 22:
+	case 21 ... 22:
 		pin_contiguous(w, input, c);
 		break;
 	case 23:

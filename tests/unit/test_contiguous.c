@@ -302,82 +302,6 @@ static void bad_requests_for_contiguous_pins_are_refused(void **state)
 	bed_stop(&bed);
 }
 
-/* Buckets that nobody pins make room; those that are pinned do not, and that is an error. */
-static void a_contiguous_pin_gets_room_in_a_full_cache(void **state)
-{
-	struct rig_options options = { .cache = { .max_bytes = 16 * BED_BUCKET,
-						  .flags = MAPCACHE_NO_RECLAIM_THREAD },
-				       .ram_pages = 20 * 256 };
-	volatile uint64_t *pointer, *pins[16];
-	unsigned int got = 0;
-	struct bed bed;
-
-	(void)state;
-	bed_start(&bed, &options);
-	for (uint64_t i = 0; i < 20; i++)
-		assert_int_equal(bed_read(bed.client, i * BED_BUCKET), bed_value(i * 256));
-	pointer = pin(bed.client, EDGE, LEN, PROT_READ);
-	assert_int_equal(*bed_at(pointer, LEN - BED_PAGE), bed_value((EDGE + LEN) / BED_PAGE - 1));
-	assert_int_equal(mapcache_client_unpin(bed.client, (void *)pointer, 0), 0);
-	while (got < 16) {
-		size_t len = 8;
-
-		pins[got] = mapcache_pin(bed.client, got * BED_BUCKET, &len, PROT_READ, 0);
-		if (pins[got] == NULL)
-			break;
-		got++;
-	}
-	assert_int_equal(pin_error(bed.client, EDGE, 8 * BED_BUCKET, PROT_READ,
-				   MAPCACHE_PIN_CONTIGUOUS),
-			 ENOMEM);
-	while (got-- > 0)
-		assert_int_equal(mapcache_client_unpin(bed.client, (void *)pins[got], 0), 0);
-	bed_stop(&bed);
-}
-
-static void a_contiguous_pin_of_most_of_the_budget_gets_room(void **state)
-{
-	struct rig_options options = { .cache = { .max_bytes = 7 * BED_BUCKET,
-						  .flags = MAPCACHE_NO_RECLAIM_THREAD },
-				       .ram_pages = 20 * 256 };
-	struct bed bed;
-
-	(void)state;
-	bed_start(&bed, &options);
-	for (uint64_t buckets = 2; buckets <= 6; buckets++) {
-		volatile uint64_t *pointer;
-
-		for (uint64_t i = 0; i < 20; i++)
-			assert_int_equal(bed_read(bed.client, i * BED_BUCKET), bed_value(i * 256));
-		pointer = pin(bed.client, BED_BUCKET, buckets * BED_BUCKET, PROT_READ);
-		assert_int_equal(mapcache_client_unpin(bed.client, (void *)pointer, 0), 0);
-	}
-	bed_stop(&bed);
-}
-
-static void look_ups_get_room_beside_contiguous_pins_and_from_those_that_nobody_pins(void **state)
-{
-	struct rig_options options = { .cache = { .max_bytes = 5 * BED_BUCKET,
-						  .flags = MAPCACHE_NO_RECLAIM_THREAD },
-				       .ram_pages = 20 * 256 };
-	volatile uint64_t *pointer, *pins[4];
-	struct bed bed;
-
-	(void)state;
-	bed_start(&bed, &options);
-	pointer = pin(bed.client, BED_BUCKET, 3 * BED_BUCKET, PROT_READ);
-	for (uint64_t i = 0; i < 20; i++)
-		assert_int_equal(bed_read(bed.client, i * BED_BUCKET), bed_value(i * 256));
-	assert_int_equal(mapcache_client_unpin(bed.client, (void *)pointer, 0), 0);
-	assert_int_equal(bed_stats(&bed).spans, 1);
-	for (uint64_t i = 0; i < 4; i++)
-		pins[i] = bed_pin(bed.client, i * BED_BUCKET);
-	assert_int_equal(bed_stats(&bed).spans, 0);
-	for (uint64_t i = 0; i < 4; i++)
-		assert_int_equal(mapcache_client_unpin(bed.client, (void *)pins[i], 0), 0);
-	bed_stop(&bed);
-}
-
 #define ROUNDS 300
 
 static int pin_rounds(struct peer *peer, void *data)
@@ -438,10 +362,6 @@ int main(void)
 		cmocka_unit_test(a_hole_in_a_contiguous_pin_is_an_error_and_nothing_stays),
 		cmocka_unit_test(read_only_memory_is_pinned_for_reading_and_refused_for_writing),
 		cmocka_unit_test(bad_requests_for_contiguous_pins_are_refused),
-		cmocka_unit_test(a_contiguous_pin_gets_room_in_a_full_cache),
-		cmocka_unit_test(a_contiguous_pin_of_most_of_the_budget_gets_room),
-		cmocka_unit_test(
-			look_ups_get_room_beside_contiguous_pins_and_from_those_that_nobody_pins),
 		cmocka_unit_test(B_contiguous_pins_of_two_threads_outlive_a_storm),
 	};
 
