@@ -116,4 +116,8 @@ struct grace {
 	mapcache_atomic_u64 quiet_epoch;
 };
 
+struct mapcache;
+/* client.c: the scan of grace.h, over a list that stands still. */
+bool client_sections_passed(struct mapcache *cache, struct epoch_condition condition);
+
 #endif

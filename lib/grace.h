@@ -14,8 +14,6 @@ struct mapcache;
 
 /* client.c: the system call. False: it is refused. */
 bool client_membarrier(struct mapcache *cache);
-/* client.c: the scan below, over a list that stands still. */
-bool client_sections_passed(struct mapcache *cache, struct epoch_condition condition);
 
 /*
  * The heavy half of the asymmetric fence: after it, every section that began before is seen

@@ -120,7 +120,7 @@ static __attribute__((noinline)) void *pin_inside(struct mapcache_client *client
 }
 
 static __attribute__((noinline)) void *pin_unusual(struct mapcache_client *client, uint64_t gpa,
-						   size_t *len, int prot, unsigned int flags)
+						   const size_t *len, int prot, unsigned int flags)
 {
 	if (!client || !len || (flags & ~(MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN))) {
 		errno = EINVAL;

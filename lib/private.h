@@ -239,7 +239,6 @@ int client_barrier_register(struct mapcache *cache);
 /* The heavy half of the asymmetric fence: after it, every section that began before is seen
  * by a scan, and every later one sees what was unpublished before. */
 bool client_barrier(struct mapcache *cache);
-bool client_sections_passed(struct mapcache *cache, struct epoch_condition condition);
 /* Whether no section older than the epoch is left; remembered, at most one barrier an epoch. */
 bool client_quiet(struct mapcache *cache, uint64_t epoch);
 int64_t client_pins(struct mapcache *cache, struct mapping *mapping);

@@ -225,10 +225,12 @@ ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer
 ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void *buffer,
 		       size_t len);
 
-/* mapcache_pin() flags */
-#define MAPCACHE_PIN_CONTIGUOUS 0x1u /* all of *len in one piece, across buckets */
-#define MAPCACHE_PIN_OWN 0x2u        /* the same, in address space of its own in any case:
-					what mapcache_replace() can relocate */
+/*
+ * mapcache_pin() flags: all of *len in one piece, across buckets; the same, in address space of
+ * its own in any case, which is what mapcache_replace() can relocate.
+ */
+#define MAPCACHE_PIN_CONTIGUOUS 0x1u
+#define MAPCACHE_PIN_OWN 0x2u
 
 /*
  * Pin guest memory: the pointer is good until it is unpinned, across sections, threads and
@@ -296,9 +298,9 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 
 /*
  * Relocate: every pin in address space of its own (with MAPCACHE_PIN_OWN, or contiguous across
- * buckets) that lies inside [old_gpa, old_gpa + len) shows [new_gpa, new_gpa + len) from now on, at the same host addresses, and mapcache_gpa() of it
- * says so; a placeholder there is gone with its contents; look-ups of old_gpa that start
- * afterwards map afresh. Other pins stay as they are (C). old_gpa, new_gpa and len are multiples
+ * buckets) that lies inside [old_gpa, old_gpa + len) shows [new_gpa, new_gpa + len) from now on,
+ * at the same host addresses, and mapcache_gpa() of it says so; a placeholder there is gone with
+ * its contents; look-ups of old_gpa that start afterwards map afresh. Other pins stay as they are (C). old_gpa, new_gpa and len are multiples
  * of 4096, and old_gpa and new_gpa lie at the same offset in their buckets. No other thread may
  * be using the pins meanwhile: for a moment there is nothing behind them, though their address
  * space is never free for others. Outside of sections; may block. Returns the number of pinned

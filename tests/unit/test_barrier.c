@@ -56,8 +56,7 @@ static unsigned int barriers_made(void)
 static void start(struct bed *bed, uint32_t flags)
 {
 	refused = false;
-	bed_start(bed, &(struct rig_options){ .cache.flags =
-						      MAPCACHE_NO_RECLAIM_THREAD | flags });
+	bed_start(bed, &(struct rig_options){ .cache.flags = MAPCACHE_NO_RECLAIM_THREAD | flags });
 	if (!flags && bed->cache->clients.grace.fenced) {
 		bed_stop(bed);
 		skip(); /* this kernel has no membarrier */

@@ -36,16 +36,16 @@ struct xensim_cost xensim_cost_pv(uint64_t unit_ns);
 struct xensim_cost xensim_cost_arm(uint64_t unit_ns);
 
 struct xensim_options {
-	uint64_t machine_pages;     /* memory of the host; 0: 1 GiB */
-	enum xensim_arch arch;      /* which p2m rule sends INVALIDATE */
-	bool flag_per_domain;       /* the invalidate flag of the first proposal: one for the
+	uint64_t machine_pages; /* memory of the host; 0: 1 GiB */
+	enum xensim_arch arch;  /* which p2m rule sends INVALIDATE */
+	bool flag_per_domain;   /* the invalidate flag of the first proposal: one for the
 				       whole domain, racy; default one per vCPU, as adopted */
-	bool allow_split;           /* old kernels: parts of a foreign mapping can be unmapped */
-	bool no_map_resource;       /* an older Xen: EOPNOTSUPP, use the frame number */
-	bool no_populate;           /* do not fill page tables at map time (faster tests) */
+	bool allow_split;       /* old kernels: parts of a foreign mapping can be unmapped */
+	bool no_map_resource;   /* an older Xen: EOPNOTSUPP, use the frame number */
+	bool no_populate;       /* do not fill page tables at map time (faster tests) */
 	struct xensim_cost cost;
-	uint64_t seed;              /* of jitter */
-	bool jitter;                /* pause at random where orders matter: before frames are
+	uint64_t seed; /* of jitter */
+	bool jitter;   /* pause at random where orders matter: before frames are
 				       looked at, before pages are released, around requests */
 };
 
@@ -59,14 +59,14 @@ void xensim_set_cost(struct xensim_cost cost);
 
 struct xensim_totals {
 	uint64_t pages_free;
-	uint64_t pages_owned;          /* by living domains */
-	uint64_t pages_held;           /* given back, but held by a foreign mapping */
-	uint64_t foreign_mappings;     /* map calls not yet undone */
-	uint64_t foreign_pages;        /* page references they hold */
+	uint64_t pages_owned;            /* by living domains */
+	uint64_t pages_held;             /* given back, but held by a foreign mapping */
+	uint64_t foreign_mappings;       /* map calls not yet undone */
+	uint64_t foreign_pages;          /* page references they hold */
 	uint64_t map_calls, unmap_calls; /* unmap: ranges released by any call */
 	uint64_t splits_refused;
-	uint64_t invalidates_sent;     /* requests, counted once per server */
-	uint64_t invalidates_changes;  /* p2m changes that asked for one */
+	uint64_t invalidates_sent;    /* requests, counted once per server */
+	uint64_t invalidates_changes; /* p2m changes that asked for one */
 	uint64_t handles_open;
 };
 void xensim_totals(struct xensim_totals *totals);
@@ -90,7 +90,12 @@ int xensim_domain_state(uint32_t domid, uint64_t *pages);
 uint64_t xensim_domain_pages(struct xensim_domain *domain);
 
 enum xensim_p2m_type {
-	XENSIM_HOLE, XENSIM_RAM, XENSIM_RAM_RO, XENSIM_PAGED_OUT, XENSIM_GRANT, XENSIM_MMIO,
+	XENSIM_HOLE,
+	XENSIM_RAM,
+	XENSIM_RAM_RO,
+	XENSIM_PAGED_OUT,
+	XENSIM_GRANT,
+	XENSIM_MMIO,
 };
 /* The p2m as it is. XENSIM_INVALID_MFN where there is no page. *level: 1 = 1 GiB .. 3 = 4 KiB. */
 enum xensim_p2m_type xensim_p2m(struct xensim_domain *domain, uint64_t gfn, uint64_t *mfn,
@@ -114,8 +119,7 @@ int xensim_outside_remove(struct xensim_domain *domain, uint64_t gfn);
 /* What guest memory holds, read and written by the machine page, never by a device model's
  * mapping. -EFAULT at a hole; nothing was copied. */
 int xensim_guest_read(struct xensim_domain *domain, uint64_t gpa, void *buffer, size_t len);
-int xensim_guest_write(struct xensim_domain *domain, uint64_t gpa, const void *buffer,
-		       size_t len);
+int xensim_guest_write(struct xensim_domain *domain, uint64_t gpa, const void *buffer, size_t len);
 
 /*
  * Grants, the guest's side. A reference for a frame of RAM, for reading only or for both; 0: none
@@ -167,8 +171,8 @@ int xensim_port_read(struct xensim_vcpu *vcpu, uint16_t port, uint32_t size, uin
 int xensim_port_write(struct xensim_vcpu *vcpu, uint16_t port, uint32_t size, uint64_t value);
 /* rep ins/outs (type 0) and rep movs (type 1): split at page boundaries of the RAM side, each
  * piece one data_is_ptr request. */
-int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_gpa,
-	       uint32_t size, uint32_t count, bool write, bool backwards);
+int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_gpa, uint32_t size,
+	       uint32_t count, bool write, bool backwards);
 /* A request exactly as given (any field, hostile ones included) in this vCPU's slot of one
  * server; waits for the answer and returns it in *data. */
 struct ioreq;
@@ -202,7 +206,7 @@ int xensim_halt(struct xensim_vcpu *vcpu, uint64_t *seen);
 
 /* How long this vCPU stood still for INVALIDATE so far. */
 struct xensim_wait {
-	uint64_t invalidates;  /* broadcasts it waited for */
+	uint64_t invalidates; /* broadcasts it waited for */
 	uint64_t total_ns, max_ns, last_ns;
 };
 void xensim_vcpu_wait(struct xensim_vcpu *vcpu, struct xensim_wait *wait);
@@ -222,8 +226,14 @@ uint64_t xensim_protocol_errors(void);
 /* ---- injected failures of the libraries -------------------------------------------- */
 
 enum xensim_call {
-	XENSIM_CALL_MAP, XENSIM_CALL_UNMAP, XENSIM_CALL_MAP_RESOURCE, XENSIM_CALL_DEVICEMODEL,
-	XENSIM_CALL_EVTCHN, XENSIM_CALL_OPEN, XENSIM_CALL_GRANT_MAP, XENSIM_CALL_GRANT_UNMAP,
+	XENSIM_CALL_MAP,
+	XENSIM_CALL_UNMAP,
+	XENSIM_CALL_MAP_RESOURCE,
+	XENSIM_CALL_DEVICEMODEL,
+	XENSIM_CALL_EVTCHN,
+	XENSIM_CALL_OPEN,
+	XENSIM_CALL_GRANT_MAP,
+	XENSIM_CALL_GRANT_UNMAP,
 	XENSIM_CALL_COUNT,
 };
 /* The nth call from now on (1 = the next) of this kind fails with error; 0: none. */
@@ -262,7 +272,6 @@ int xensim_is_mapping_of(struct xensim_domain *domain, const void *address, uint
  */
 int xensim_oracle_store(struct xensim_vcpu *vcpu, uint64_t gpa, uint64_t value);
 uint64_t xensim_oracle_now(void);
-int xensim_oracle_check(struct xensim_domain *domain, uint64_t gpa, uint64_t value,
-			uint64_t since);
+int xensim_oracle_check(struct xensim_domain *domain, uint64_t gpa, uint64_t value, uint64_t since);
 
 #endif

@@ -10,19 +10,21 @@
 struct results {
 	unsigned passed, failed;
 
-	results() : passed(0), failed(0) {}
+	results() : passed(0), failed(0)
+	{
+	}
 
 	/* Every interleaving of the model's threads. */
 	template <typename MODEL> void all(const char *name)
 	{
-		both<MODEL, rl::full_search_scheduler<MODEL::params::thread_count> >(name, 0);
+		both<MODEL, rl::full_search_scheduler<MODEL::params::thread_count>>(name, 0);
 	}
 
 	/* So many, chosen by a generator that is seeded with the number of the iteration: the
 	 * same ones in every run. */
 	template <typename MODEL> void some(const char *name, unsigned long iterations)
 	{
-		both<MODEL, rl::random_scheduler<MODEL::params::thread_count> >(name, iterations);
+		both<MODEL, rl::random_scheduler<MODEL::params::thread_count>>(name, iterations);
 	}
 
 	int report()
@@ -31,8 +33,9 @@ struct results {
 		return failed || !passed;
 	}
 
-private:
-	template <typename MODEL, typename SCHEDULER> void both(const char *name, unsigned long iterations)
+      private:
+	template <typename MODEL, typename SCHEDULER>
+	void both(const char *name, unsigned long iterations)
 	{
 		world_fenced = true;
 		explore<MODEL, SCHEDULER>(name, iterations);

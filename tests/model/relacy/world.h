@@ -43,7 +43,9 @@ struct mapcache {
 
 	/* Every other thread of the process passes a full fence. */
 	virtual void fence_others() = 0;
-	virtual ~mapcache() {}
+	virtual ~mapcache()
+	{
+	}
 };
 
 /* See README.md for why this is what membarrier(2) gives. */
@@ -105,7 +107,8 @@ struct world : rl::test_suite<MODEL, THREADS>, mapcache {
 	{
 		struct mapcache_client_fast *fast = &client->fast;
 
-		fast->section.store(world_fenced ? MAPCACHE_SECTION_SPECIAL : 0, rl::mo_relaxed, RL_INFO);
+		fast->section.store(world_fenced ? MAPCACHE_SECTION_SPECIAL : 0, rl::mo_relaxed,
+				    RL_INFO);
 		fast->nested = world_fenced ? MAPCACHE_NESTED_FENCED : 0;
 		fast->entry_shift = WORLD_SHIFT;
 		fast->bucket_mask = (uint64_t(1) << WORLD_SHIFT) - 1;
@@ -121,7 +124,7 @@ struct world : rl::test_suite<MODEL, THREADS>, mapcache {
 
 	void fence_others()
 	{
-		typedef rl::aligned<rl::thread_info<THREADS> > thread;
+		typedef rl::aligned<rl::thread_info<THREADS>> thread;
 		thread *self = static_cast<thread *>(rl::ctx().threadx_);
 		thread *threads = self - self->index_;
 		unsigned start = THREADS > 2 ? rl::rand(THREADS) : 0;
@@ -158,14 +161,16 @@ struct world : rl::test_suite<MODEL, THREADS>, mapcache {
 	void publish(unsigned bucket, unsigned slot, uint64_t epoch, uint64_t valid = 3)
 	{
 		table_publish(&table[bucket],
-			      table_word(epoch, uintptr_t(slot + 1) << WORLD_SHIFT, valid == 3, true),
+			      table_word(epoch, uintptr_t(slot + 1) << WORLD_SHIFT, valid == 3,
+					 true),
 			      valid);
 	}
 
 	/* A hit: which slot the pointer shows. -1: a miss. */
 	int look_up(unsigned thread, unsigned bucket, unsigned granule = 0)
 	{
-		uint64_t gpa = uint64_t(bucket) << WORLD_SHIFT | uint64_t(granule) << (WORLD_SHIFT - 1);
+		uint64_t half = uint64_t(granule) << (WORLD_SHIFT - 1);
+		uint64_t gpa = uint64_t(bucket) << WORLD_SHIFT | half;
 		void *pointer;
 		uint64_t slot;
 
