@@ -10,18 +10,6 @@
 #define SECTION_LOOKS 64u
 #define SECTION_LOOKS_LONG 4096u
 #define SECTION_KEPT 8u
-#define RUN_PAGES 3u
-
-/* Guest memory is shared with others who access it at the same time. */
-static uint64_t read_word(const void *pointer)
-{
-	return __atomic_load_n((const uint64_t *)pointer, __ATOMIC_RELAXED);
-}
-
-static void write_word(void *pointer, uint64_t value)
-{
-	__atomic_store_n((uint64_t *)pointer, value, __ATOMIC_RELAXED);
-}
 
 static uint64_t strict_of(struct worker *worker, uint64_t page)
 {
@@ -51,6 +39,7 @@ static bool look(struct worker *worker, uint64_t page, struct kept *kept)
 	kept->page = page;
 	kept->first = read_word(pointer);
 	judge_value(witness, page, floor, kept->first);
+	judge_told(witness, page, pointer);
 	return true;
 }
 
@@ -110,178 +99,24 @@ void access_write(struct worker *worker)
 {
 	struct witness *witness = &worker->witness;
 	uint64_t page, gpa = mailbox(worker, &page), floor = page_floor(witness->domain, page);
-	uint64_t value = ++worker->written << 16 | worker->number;
+	uint64_t value = worker_word(worker), log;
 	void *pointer;
 	int error;
 
 	witness->doing = "writing in a section";
+	log = log_begin(witness->device);
 	mapcache_begin(worker->client);
 	pointer = mapcache_ptr(worker->client, gpa, 8, RW);
 	error = errno;
 	if (pointer)
 		write_word(pointer, value);
 	must(!mapcache_end(worker->client));
-	if (pointer)
-		judge_write(witness, page, floor, gpa, value);
-	else
+	if (!pointer) {
 		judge_error(witness, page, floor, error, true);
-}
-
-/* ---- pins ---------------------------------------------------------------------------------- */
-
-static void check_parcel(struct worker *worker, const struct parcel *parcel)
-{
-	uint64_t gpa = 0;
-
-	judge_again(&worker->witness, parcel->page, parcel->first, read_word(parcel->pointer), 0,
-		    true);
-	must(!mapcache_gpa(worker->witness.device->cache, parcel->pointer, &gpa));
-	if (gpa != stamp_gpa(parcel->page))
-		fail(&worker->witness, parcel->page, "mapcache_gpa", stamp_gpa(parcel->page), gpa);
-}
-
-static void release_parcel(struct worker *worker, struct parcel *parcel)
-{
-	check_parcel(worker, parcel);
-	if (one_in(&worker->witness.random, 2))
-		must(!mapcache_unpin(worker->witness.device->cache, parcel->pointer, 0));
-	else
-		must(!mapcache_client_unpin(worker->client, parcel->pointer, 0));
-	parcel->pointer = NULL;
-}
-
-void worker_release(struct worker *worker)
-{
-	worker->witness.doing = "releasing a pin";
-	for (unsigned int i = 0; i < sizeof(worker->held) / sizeof(*worker->held); i++)
-		if (worker->held[i].pointer)
-			release_parcel(worker, &worker->held[i]);
-}
-
-/* Puts its parcel where another worker of the cache finds it, and takes what lies there. */
-static struct parcel swap_parcels(struct worker *worker, struct parcel parcel)
-{
-	struct device *device = worker->witness.device;
-	struct parcel *place = &device->parcel[random_below(&worker->witness.random, PARCELS)];
-	struct parcel found;
-
-	pthread_mutex_lock(&device->lock);
-	found = *place;
-	*place = parcel;
-	pthread_mutex_unlock(&device->lock);
-	return found;
-}
-
-static void keep_or_release(struct worker *worker, struct parcel parcel)
-{
-	uint64_t *random = &worker->witness.random;
-	struct parcel *held = &worker->held[random_below(random, 4)], other;
-
-	/* With little room few pins may stay, or nothing else would. */
-	if (worker->witness.device->tight && !one_in(random, 4)) {
-		release_parcel(worker, &parcel);
 		return;
 	}
-	if (one_in(random, 3)) {
-		other = swap_parcels(worker, parcel);
-	} else {
-		other = *held;
-		*held = parcel;
-	}
-	if (other.pointer)
-		release_parcel(worker, &other);
-}
-
-void access_pin(struct worker *worker)
-{
-	struct witness *witness = &worker->witness;
-	struct parcel parcel = { .page = any_page(&witness->random) };
-	uint64_t floor = page_floor(witness->domain, parcel.page), gpa = stamp_gpa(parcel.page);
-	size_t wanted = 8 + random_below(&witness->random, 4 * PAGE) / 8 * 8, len = wanted;
-	bool write = page_use(parcel.page) == PAGE_MAILBOX && one_in(&witness->random, 2);
-
-	witness->doing = "pinning";
-	parcel.pointer = mapcache_pin(worker->client, gpa, &len, write ? RW : PROT_READ, 0);
-	if (!parcel.pointer) {
-		judge_error(witness, parcel.page, floor, errno, write);
-		return;
-	}
-	must(len >= 8 && len <= wanted);
-	parcel.first = read_word(parcel.pointer);
-	judge_value(witness, parcel.page, floor, parcel.first);
-	if (write && len >= 8 * (worker->number + 2)) {
-		uint64_t value = ++worker->written << 16 | worker->number;
-		uint64_t at = 8 * (worker->number + 1);
-
-		write_word((char *)parcel.pointer + at, value);
-		judge_write(witness, parcel.page, floor, gpa + at, value);
-	}
-	keep_or_release(worker, parcel);
-}
-
-static bool run_untouched(struct witness *witness, uint64_t page, const uint64_t *floor,
-			  unsigned int count)
-{
-	for (unsigned int i = 0; i < count; i++)
-		if (!page_untouched(witness->domain, page + i, floor[i]))
-			return false;
-	return true;
-}
-
-/* An error that any page of a run may have caused. */
-static void judge_run_error(struct witness *witness, uint64_t page, const uint64_t *floor,
-			    unsigned int count, int error)
-{
-	/* Judged as the first page's, unless another one excuses it. */
-	if ((error == EFAULT || error == EACCES) && !run_untouched(witness, page, floor, count)) {
-		witness->checked++;
-		witness->refused++;
-		return;
-	}
-	judge_error(witness, page, floor[0], error, false);
-}
-
-static void check_segments(struct worker *worker, uint64_t page, const uint64_t *floor,
-			   const struct iovec *iov, int count)
-{
-	uint64_t gpa = stamp_gpa(page);
-
-	for (int i = 0; i < count; i++) {
-		uint64_t next = (gpa + PAGE - 1 - STAMP_OFFSET) / PAGE * PAGE + STAMP_OFFSET;
-
-		for (; next < gpa + iov[i].iov_len; next += PAGE)
-			judge_value(&worker->witness, next / PAGE, floor[next / PAGE - page],
-				    read_word((char *)iov[i].iov_base + (next - gpa)));
-		gpa += iov[i].iov_len;
-	}
-	must(gpa == stamp_gpa(page) + (RUN_PAGES - 1) * PAGE + 8);
-	for (int i = 0; i < count; i++)
-		must(!mapcache_client_unpin(worker->client, iov[i].iov_base, 0));
-}
-
-/* Three pages, the last of which is the first of its bucket now and then. */
-static uint64_t any_run(struct worker *worker, uint64_t *floor)
-{
-	uint64_t page = any_page(&worker->witness.random) % (RAM_PAGES - RUN_PAGES);
-
-	for (unsigned int i = 0; i < RUN_PAGES; i++)
-		floor[i] = page_floor(worker->witness.domain, page + i);
-	return page;
-}
-
-void access_iov(struct worker *worker)
-{
-	uint64_t floor[RUN_PAGES], page = any_run(worker, floor);
-	struct iovec iov[RUN_PAGES];
-	int room = one_in(&worker->witness.random, 8) ? 1 : (int)RUN_PAGES, count;
-
-	worker->witness.doing = "pinning segments";
-	count = mapcache_pin_iov(worker->client, stamp_gpa(page), (RUN_PAGES - 1) * PAGE + 8,
-				 PROT_READ, iov, room);
-	if (count > 0)
-		check_segments(worker, page, floor, iov, count);
-	else if (count != -EMSGSIZE || room > 1)
-		judge_run_error(&worker->witness, page, floor, RUN_PAGES, -count);
+	judge_reported(witness, log, page, 1);
+	judge_write(witness, page, floor, gpa, value);
 }
 
 /* ---- copies -------------------------------------------------------------------------------- */
@@ -317,13 +152,17 @@ static void copy_across(struct worker *worker, uint64_t page, uint64_t gpa, size
 	uint64_t floor[2] = { page_floor(witness->domain, page),
 			      page_floor(witness->domain, page + 1) };
 	unsigned char out[1024], in[1024], guest[1024];
+	uint64_t log;
 	ssize_t written, got;
 	int error;
 
 	for (size_t i = 0; i < len; i++)
 		out[i] = (unsigned char)(worker->written + i * 7);
 	worker->written++;
+	log = log_begin(witness->device);
 	written = mapcache_write(worker->client, gpa, out, len);
+	if (written > 0)
+		judge_reported(witness, log, page, 1 + (gpa % PAGE + (uint64_t)written > PAGE));
 	got = mapcache_read(worker->client, gpa, in, len);
 	error = xensim_guest_read(witness->domain->guest, gpa, guest, len);
 	if (!run_untouched(witness, page, floor, 2))

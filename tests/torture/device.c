@@ -40,6 +40,10 @@ static void choose_options(struct device *device, uint64_t *random)
 	}
 	if (one_in(random, 4))
 		options->refresh_bytes = options->max_bytes / 4;
+	device->anywhere = one_in(random, 4);
+	if (device->anywhere)
+		options->granule_shift = 0; /* one call maps a bucket */
+	told_options(device);
 }
 
 /* The device's registers: what is written to them by string output must be stamps. */
@@ -61,13 +65,14 @@ static void copy_to_guest(struct witness *witness, struct mapcache_client *clien
 			  struct mapcache_request *request, uint64_t *copied)
 {
 	uint64_t page = request->data / PAGE, floor = page_floor(witness->domain, page);
-	uint64_t value = ~request->data;
+	uint64_t value = ~request->data, log = log_begin(witness->device);
 	int64_t moved = mapcache_ioreq_copy(client, request, 0, request->count, &value);
 
 	if (moved != 1) {
 		judge_error(witness, page, floor, moved < 0 ? (int)-moved : EFAULT, true);
 		return;
 	}
+	judge_reported(witness, log, page, 1);
 	judge_write(witness, page, floor, request->data, value);
 	__atomic_fetch_add(copied, 1, __ATOMIC_RELEASE);
 }
@@ -97,6 +102,7 @@ void device_open(struct device *device, struct domain *domain, unsigned int numb
 	device->number = number;
 	device->visitor = number >= CACHES;
 	must(!pthread_mutex_init(&device->lock, NULL));
+	must(!pthread_mutex_init(&device->log_lock, NULL));
 	for (unsigned int i = 0; i < VCPUS; i++)
 		device->handler[i] = (struct witness){ .device = device,
 						       .domain = domain,
@@ -113,6 +119,13 @@ void device_open(struct device *device, struct domain *domain, unsigned int numb
 					       DEVICE_MMIO(number),
 					       DEVICE_MMIO(number) + PAGE - 1));
 	rig_device_serve(&device->model);
+	/* What is enabled may be enabled again, and ranges come and go. */
+	must(!mapcache_ioreq_enable(device->model.server, true));
+	must(mapcache_ioreq_vcpu_port(device->model.server, 0) > 0);
+	must(!mapcache_ioreq_add_range(device->model.server, MAPCACHE_IOREQ_PORT,
+				       DEVICE_PORT(number), DEVICE_PORT(number)));
+	must(!mapcache_ioreq_remove_range(device->model.server, MAPCACHE_IOREQ_PORT,
+					  DEVICE_PORT(number), DEVICE_PORT(number)));
 	/* From here on silent changes are announced to this cache, too. */
 	pthread_mutex_lock(&domain->devices_lock);
 	device->next = domain->devices;
@@ -161,6 +174,7 @@ void device_close(struct device *device)
 		reclaim_all(device);
 	must(!mapcache_close(device->cache));
 	pthread_mutex_destroy(&device->lock);
+	pthread_mutex_destroy(&device->log_lock);
 	for (unsigned int i = 0; i < VCPUS; i++)
 		__atomic_fetch_add(&round->checked, device->handler[i].checked, __ATOMIC_RELAXED);
 }

@@ -131,7 +131,7 @@ int main(int argc, char **argv)
 	if (accesses)
 		torture.accesses = number(accesses);
 	parse(&torture, &only, argc, argv);
-	printf("seed %" PRIu64 "\n", torture.seed);
+	printf("libmapcache %s, seed %" PRIu64 "\n", mapcache_version(), torture.seed);
 	fflush(stdout);
 	signal(SIGALRM, tell_signal);
 	signal(SIGSEGV, tell_signal);

@@ -59,6 +59,19 @@ static void take_and_give(struct domain *domain, uint64_t page)
 	page_settle(domain, page);
 }
 
+/* Where it can be unmapped at once it is, unless somebody holds it: fresh afterwards either way. */
+static void tell_range(struct device *device, uint64_t page)
+{
+	int error;
+
+	if (!device->anywhere) {
+		must(!mapcache_invalidate_range(device->cache, stamp_gpa(page), 8));
+		return;
+	}
+	error = mapcache_unmap(device->cache, stamp_gpa(page), 8, 1);
+	must(!error || error == -ETIMEDOUT);
+}
+
 /*
  * Not told at all (x86): whoever changes it tells the caches, by range, or by an invalidation
  * after which all sections are waited for.
@@ -72,7 +85,7 @@ static void replace_silently(struct domain *domain, uint64_t page, bool by_range
 	done = xensim_outside_populate(domain->guest, &page, 1, 0) == 1;
 	for (struct device *device = domain->devices; device; device = device->next) {
 		if (by_range)
-			must(!mapcache_invalidate_range(device->cache, stamp_gpa(page), 8));
+			tell_range(device, page);
 		else
 			must(!mapcache_drain(device->cache, mapcache_invalidate(device->cache), -1,
 					     0));

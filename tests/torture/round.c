@@ -134,6 +134,7 @@ static void round_features(struct torture *torture, const struct round *round)
 		had[FEATURE_SHIFT_21] += shift == 21;
 		had[FEATURE_TIGHT] += device->tight;
 		had[FEATURE_DRAIN] += device->domain->drain;
+		had[FEATURE_ANYWHERE] += device->anywhere;
 		had[FEATURE_FENCES] += !!(flags & MAPCACHE_NO_MEMBARRIER);
 		had[FEATURE_EMBEDDER] += !!(flags & MAPCACHE_NO_RECLAIM_THREAD);
 		had[FEATURE_AHEAD] += device->options.refresh_bytes != 0;

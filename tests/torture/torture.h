@@ -123,10 +123,12 @@ struct domain {
 	struct device *devices;
 };
 
+#define SHOWN 65536u
 #define PARCELS 16u
 struct parcel {
 	void *pointer;
 	uint64_t page, first;
+	size_t written; /* bytes from the pointer on */
 };
 
 /* A cache with its server, and what its users share. */
@@ -139,10 +141,15 @@ struct device {
 	struct rig_device model;
 	bool tight; /* budgets so small that look-ups may be refused */
 	bool visitor;
+	bool anywhere;        /* its backend chooses where it maps */
 	pthread_mutex_t lock; /* protects what follows: pins that change hands */
 	struct parcel parcel[PARCELS];
 	struct witness handler[VCPUS];
 	uint64_t copied[VCPUS]; /* requests whose data was copied */
+	struct mapcache_backend backend;
+	pthread_mutex_t log_lock; /* one switches the log at a time */
+	uint64_t log;             /* atomic: count of its switchings << 1 | on */
+	uint64_t shown[SHOWN];    /* atomic; told.c */
 };
 
 struct worker {
@@ -181,6 +188,7 @@ struct round {
 	X(SHIFT_21, "buckets of 2 MiB")                                                            \
 	X(TIGHT, "tiny budgets")                                                                   \
 	X(DRAIN, "answers after a drain")                                                          \
+	X(ANYWHERE, "the backend chooses where")                                                   \
 	X(FENCES, "without membarrier")                                                            \
 	X(EMBEDDER, "without reclaim thread")                                                      \
 	X(AHEAD, "refreshed ahead of use")                                                         \
@@ -211,6 +219,7 @@ void device_open(struct device *device, struct domain *domain, unsigned int numb
 		 uint64_t *random);
 void device_close(struct device *device);
 #define DEVICE_MMIO(number) (RIG_MMIO + (number)*PAGE)
+#define DEVICE_PORT(number) (RIG_PORT + (number))
 
 /* guest.c, outside.c, worker.c, visitor.c: what threads run */
 void guest_program(struct xensim_vcpu *vcpu, void *domain);
@@ -223,7 +232,41 @@ void worker_step(struct worker *worker);
 void worker_release(struct worker *worker);
 void device_release_parcels(struct device *device);
 
-/* access.c */
+/* told.c: what the library tells others. The log of modified pages, and who shows what. */
+void told_options(struct device *device);
+void log_switch(struct device *device, bool on);
+/* Before anything is written that is to be reported; the state of the log. */
+uint64_t log_begin(struct device *device);
+/* All of it has been written and ended: reported by this thread, when the log was on throughout. */
+void judge_reported(struct witness *witness, uint64_t log, uint64_t page, uint64_t pages);
+/* A pointer in use shows the page; the embedder was told so, and of nothing else since. */
+void judge_told(struct witness *witness, uint64_t page, const void *pointer);
+
+/* access.c, pins.c, replace.c */
+#define RUN_PAGES 3u
+/* Guest memory is shared with others who access it at the same time. */
+static inline uint64_t read_word(const void *pointer)
+{
+	return __atomic_load_n((const uint64_t *)pointer, __ATOMIC_RELAXED);
+}
+static inline void write_word(void *pointer, uint64_t value)
+{
+	__atomic_store_n((uint64_t *)pointer, value, __ATOMIC_RELAXED);
+}
+/* One that nobody else writes. */
+static inline uint64_t worker_word(struct worker *worker)
+{
+	return ++worker->written << 16 | worker->number;
+}
+/* RUN_PAGES pages, the last of which is the first of its bucket now and then. */
+uint64_t any_run(struct worker *worker, uint64_t *floor);
+bool run_untouched(struct witness *witness, uint64_t page, const uint64_t *floor,
+		   unsigned int count);
+void judge_run_error(struct witness *witness, uint64_t page, const uint64_t *floor,
+		     unsigned int count, int error);
+void pin_release(struct worker *worker, void *pointer, uint64_t page, size_t written);
+void access_span(struct worker *worker);
+void access_replace(struct worker *worker);
 void access_section(struct worker *worker);
 void access_write(struct worker *worker);
 void access_pin(struct worker *worker);

@@ -22,7 +22,7 @@ static void watch(struct worker *worker)
 	if (one_in(&worker->witness.random, 16)) {
 		FILE *file = fopen("/dev/null", "w");
 
-		must(file && !mapcache_dump(cache, file));
+		must(file && !mapcache_dump(cache, file) && !mapcache_dump_json(cache, file));
 		fclose(file);
 	}
 }
@@ -31,8 +31,8 @@ static void watch(struct worker *worker)
 static void drain(struct worker *worker)
 {
 	struct mapcache *cache = worker->witness.device->cache;
+	uint64_t *random = &worker->witness.random, epoch;
 	size_t len = 8;
-	uint64_t epoch;
 	void *pin;
 	int error;
 
@@ -40,18 +40,47 @@ static void drain(struct worker *worker)
 	mapcache_begin(worker->client);
 	must(mapcache_drain(cache, mapcache_epoch(cache), 0, 0) == -EDEADLK);
 	must(!mapcache_end(worker->client));
-	error = mapcache_drain(cache, mapcache_epoch(cache),
-			       (int)random_below(&worker->witness.random, 3), 0);
+	error = mapcache_drain(cache, mapcache_epoch(cache), (int)random_below(random, 3), 0);
 	must(!error || error == -ETIMEDOUT);
 	must(mapcache_drain(cache, mapcache_epoch(cache) + 1000000, 0, 0) == -EINVAL);
-	pin = mapcache_pin(worker->client, stamp_gpa(any_page(&worker->witness.random)), &len,
-			   PROT_READ, 0);
+	pin = mapcache_pin(worker->client, stamp_gpa(any_page(random)), &len, PROT_READ,
+			   one_in(random, 2) ? MAPCACHE_PIN_OWN : 0);
 	epoch = mapcache_invalidate(cache);
 	must(mapcache_epoch(cache) >= epoch);
 	if (!pin)
 		return;
 	must(mapcache_drain(cache, epoch, 0, MAPCACHE_DRAIN_PINS) == -ETIMEDOUT);
 	must(!mapcache_client_unpin(worker->client, pin, 0));
+	error = mapcache_drain(cache, epoch, (int)random_below(random, 3), MAPCACHE_DRAIN_PINS);
+	must(!error || error == -ETIMEDOUT);
+}
+
+/* Not while anybody holds a part of it, ourselves included. */
+static void unmap(struct worker *worker)
+{
+	struct device *device = worker->witness.device;
+	uint64_t *random = &worker->witness.random, gpa = any_page(random) * PAGE;
+	size_t len = 8;
+	void *pin;
+	int error;
+
+	worker->witness.doing = "unmapping at once";
+	if (!device->anywhere) {
+		must(mapcache_unmap(device->cache, gpa, PAGE, 0) == -EOPNOTSUPP);
+		return;
+	}
+	pin = mapcache_pin(worker->client, gpa, &len, PROT_READ,
+			   one_in(random, 2) ? MAPCACHE_PIN_OWN : 0);
+	if (pin) {
+		must(mapcache_unmap(device->cache, gpa, 8, 0) == -ETIMEDOUT);
+		must(!mapcache_client_unpin(worker->client, pin, 0));
+	}
+	error = mapcache_unmap(device->cache, gpa, 1 + random_below(random, 8 * PAGE),
+			       (int)random_below(random, 3));
+	must(!error || error == -ETIMEDOUT);
+	mapcache_begin(worker->client);
+	must(mapcache_unmap(device->cache, gpa, 8, -1) == -EDEADLK);
+	must(!mapcache_end(worker->client));
 }
 
 static void invalidate_something(struct worker *worker)
@@ -80,7 +109,7 @@ static void open_anew(struct worker *worker)
 
 static void rarely(struct worker *worker)
 {
-	switch (random_below(&worker->witness.random, 8)) {
+	switch (random_below(&worker->witness.random, 11)) {
 	case 0:
 		access_nonsense(worker);
 		break;
@@ -100,6 +129,13 @@ static void rarely(struct worker *worker)
 		break;
 	case 6:
 		worker_release(worker);
+		break;
+	case 7:
+		unmap(worker);
+		break;
+	case 8:
+	case 9:
+		log_switch(worker->witness.device, one_in(&worker->witness.random, 2));
 		break;
 	default:
 		open_anew(worker);
@@ -134,6 +170,13 @@ void worker_step(struct worker *worker)
 		access_copy(worker);
 		break;
 	case 14:
+		access_span(worker);
+		break;
+	case 15:
+		if (one_in(&worker->witness.random, 4))
+			access_replace(worker);
+		break;
+	case 16:
 		if (one_in(&worker->witness.random, 4))
 			rarely(worker);
 		break;
