@@ -79,7 +79,7 @@ void read_bytes(struct world *w, struct input *input, unsigned int c)
 	ssize_t got;
 
 	note_looks(w, 1);
-	w->looks += 3 * (unsigned int)(len / MODEL_PAGE);
+	w->looks += 4 * (unsigned int)(len / MODEL_PAGE);
 	got = mapcache_read(w->client[c], gpa, buffer, len);
 	if (len == 0) {
 		must(got == -EINVAL);

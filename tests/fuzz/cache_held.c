@@ -126,9 +126,10 @@ void check_served(const struct world *w, uint64_t gpa, size_t len, bool write)
 
 void note_looks(struct world *w, unsigned int slots)
 {
-	/* One look-up may take a slot to map it, one for reading only, and a spare one. */
+	/* One look-up may take a slot to map it, one for all of a dense bucket, one for reading
+	 * only, and a spare one. */
 	if (w->depth[0] || w->depth[1])
-		w->looks += 3 * slots;
+		w->looks += 4 * slots;
 }
 
 void looked(struct world *w)
