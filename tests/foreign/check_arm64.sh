@@ -5,6 +5,7 @@
 # some of them, or all with MAPCACHE_FOREIGN=all.
 #
 # timeout: 1800
+# beside the others
 
 . "$(dirname "$0")/common.sh"
 
@@ -15,13 +16,13 @@ mkdir -p "$folder" build/foreign
 need_cmocka arm64
 launcher=(qemu-aarch64-static -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$cmocka")
 arguments=(CROSS_COMPILE=aarch64-linux-gnu-)
-chosen="test_barrier test_client test_guarantee_c test_guarantee_d test_guarantee_f test_invalidate"
-chosen="$chosen test_lookup test_pin test_retry test_slot"
+chosen="test_barrier test_guarantee_c test_guarantee_d test_invalidate test_lookup test_pin"
 build
 
 declare -A why=(
 	[test_seccomp]="the emulator makes system calls of its own that the filter forbids"
 )
 run_tests why
+flavour
 torture --accesses 10000
 finish

@@ -64,6 +64,17 @@ run_tests() # name of an array: why a test is left out
 		echo $? >"$2/NAME.status"' - "$folder" "$results" "${launcher[@]}"
 }
 
+# Which half of the asymmetric fence those tests ran with: the kernel, or its emulation, decides.
+flavour()
+{
+	[[ -e $results/test_barrier.log ]] || return
+	if grep -q '\[  SKIPPED \]' "$results/test_barrier.log"; then
+		echo 'membarrier(2) is refused here: sections with full fences were tested'
+	else
+		echo 'membarrier(2) works here: both flavours were tested'
+	fi
+}
+
 torture() # arguments of the program
 {
 	timeout 120 "${launcher[@]}" "$folder/tests/torture/torture" "$@" \

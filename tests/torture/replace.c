@@ -11,7 +11,7 @@
 #include "torture.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#define PLACES (UINT64_C(1) << 32)
+#define PLACES (UINT64_C(1) << 28)
 #define PLACE_BYTES (UINT64_C(64) << 20)
 
 struct place {

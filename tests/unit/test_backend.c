@@ -137,6 +137,7 @@ static void a_backend_is_only_asked_for_what_its_header_says(void **state)
 	(void)state;
 	bed_start(&bed, &(struct rig_options){ .cache = { .backend = &spy_backend,
 							  .backend_data = &spy,
+							  .bucket_shift = RIG_BUCKET_SHIFT,
 							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
 	spy.data = &asked;
 	assert_true(xensim_p2m_set_type(bed.domain, 700, 9, XENSIM_RAM_RO) >= 0);

@@ -177,7 +177,7 @@ static void every_way_to_map_and_to_unmap_is_told(void **state)
 
 /* ---- translation ------------------------------------------------------------------------ */
 
-#define FAR (UINT64_C(1) << 40)
+#define FAR (UINT64_C(1) << (sizeof(void *) == 4 ? 34 : 40))
 
 /* What the embedder calls FAR + 1 MiB is the guest's first bucket; all else is as it is, and
  * FAR itself is nothing. */

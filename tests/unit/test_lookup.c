@@ -239,6 +239,8 @@ static void a_hit_survives_other_epochs_of_the_grace_clock(void **state)
 	bed_stop(&bed);
 }
 
+#define MAX_BUCKET (UINT64_C(1) << 24)
+
 static void a_bucket_is_any_power_of_two_from_one_page_up(void **state)
 {
 	static const uint32_t shifts[] = { 12, 13, 16, 19, 22, 24 };
@@ -246,7 +248,10 @@ static void a_bucket_is_any_power_of_two_from_one_page_up(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < sizeof(shifts) / sizeof(*shifts); i++) {
+		/* Little room, so that 32-bit processes can reserve it. */
 		struct rig_options options = { .cache = { .bucket_shift = shifts[i],
+							  .max_bytes = 16 * MAX_BUCKET,
+							  .guest_limit = UINT64_C(1) << 32,
 							  .flags = MAPCACHE_NO_RECLAIM_THREAD } };
 		volatile uint64_t *pointer;
 		struct bed bed;
