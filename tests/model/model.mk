@@ -2,7 +2,7 @@
 #
 # Models of the protocols: tests/model/README.md.
 
-CHECKS += tests/model/check_spin.sh
+CHECKS_MODEL := tests/model/check_spin.sh
 
 # The shipped protocol code under a relaxed-memory checker. It runs threads of its own kind,
 # which sanitizers do not know, and cares for no processor.
@@ -13,5 +13,11 @@ $(B)/obj/tests/model/relacy/%.o: EXTRA_CFLAGS = -std=gnu++11 -O1
 
 $(foreach model,$(RELACY_MODELS),$(eval $(call program,$(B)/$(basename $(model)),$(model),,-lstdc++)))
 
-CHECKS += $(addprefix $(B)/,$(basename $(RELACY_MODELS)))
+CHECKS_MODEL += $(addprefix $(B)/,$(basename $(RELACY_MODELS)))
 endif
+
+CHECKS += $(CHECKS_MODEL)
+
+.PHONY: check-model
+check-model: $(CHECKS_MODEL)
+	$(Q)tests/run $(CHECKS_MODEL)
