@@ -201,6 +201,18 @@ static size_t check_run(struct worker *worker, char *pointer, uint64_t page, con
 	return written;
 }
 
+/* The same again and again, so that areas that are kept are found, and are stale when they are. */
+static uint64_t favourite_run(struct worker *worker, uint64_t *floor)
+{
+	uint64_t page = worker->favourite;
+
+	if (!page || one_in(&worker->witness.random, 32))
+		page = worker->favourite = any_run(worker, floor);
+	for (unsigned int i = 0; i < RUN_PAGES; i++)
+		floor[i] = page_floor(worker->witness.domain, page + i);
+	return page;
+}
+
 /* A run of pages, most of them in one bucket, some across two or three. */
 void access_span(struct worker *worker)
 {
@@ -208,7 +220,7 @@ void access_span(struct worker *worker)
 					      MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN };
 	struct witness *witness = &worker->witness;
 	uint64_t *random = &witness->random, floor[RUN_PAGES];
-	struct parcel parcel = { .page = any_run(worker, floor) };
+	struct parcel parcel = { .page = favourite_run(worker, floor) };
 	unsigned int pages = 1 + (unsigned int)random_below(random, RUN_PAGES);
 	size_t wanted = (pages - 1) * PAGE + 8, len = wanted;
 	bool write = one_in(random, 2);

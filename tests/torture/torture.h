@@ -159,8 +159,9 @@ struct worker {
 	unsigned int number; /* in its domain: which words are its own */
 	uint64_t written;
 	struct parcel held[4];
-	uint64_t least; /* accesses that it checks, however many the others do */
-	uint64_t told;  /* of those checked, what the round knows of */
+	uint64_t favourite; /* first page of the run that it pins in one piece; 0: none yet */
+	uint64_t least;     /* accesses that it checks, however many the others do */
+	uint64_t told;      /* of those checked, what the round knows of */
 };
 
 struct round {
