@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -20,7 +21,7 @@ struct storm {
 	bool heed;
 	volatile uint64_t *cached[PAGES];
 	uint64_t fresh, stale, unknown;
-	uint32_t running;
+	uint32_t running, asked;
 };
 
 static uint64_t gpa_of(uint64_t page)
@@ -33,6 +34,9 @@ static void balloon_and_store(struct xensim_vcpu *vcpu, void *data)
 	struct storm *storm = data;
 	uint64_t i;
 
+	/* However busy the machine is, the device has every page before it changes. */
+	while (__atomic_load_n(&storm->asked, __ATOMIC_ACQUIRE) < PAGES)
+		sched_yield();
 	for (i = 0; i < STEPS; i++) {
 		uint64_t page = xensim_vcpu_id(vcpu) * 16u + i * 7 % 16;
 		uint64_t gfn = FIRST + page;
@@ -53,8 +57,13 @@ static void ask_device(struct xensim_vcpu *vcpu, void *data)
 	struct storm *storm = data;
 	uint64_t i;
 
-	for (i = 0; __atomic_load_n(&storm->running, __ATOMIC_ACQUIRE) > 1; i++)
+	for (i = 0; __atomic_load_n(&storm->running, __ATOMIC_ACQUIRE) > 1; i++) {
 		xensim_mmio_write(vcpu, MMIO, 8, i % PAGES);
+		__atomic_fetch_add(&storm->asked, 1, __ATOMIC_RELEASE);
+	}
+	/* And it looks at every page when they have. */
+	for (i = 0; i < PAGES; i++)
+		xensim_mmio_write(vcpu, MMIO, 8, i);
 	__atomic_fetch_sub(&storm->running, 1, __ATOMIC_RELEASE);
 }
 
@@ -128,7 +137,6 @@ static void run_storm(struct storm *storm)
 	model_close(&storm->model);
 	print_message("%lu fresh, %lu stale, %lu unknown\n", (unsigned long)storm->fresh,
 		      (unsigned long)storm->stale, (unsigned long)storm->unknown);
-	assert_true(storm->fresh > 0);
 	assert_int_equal(xensim_protocol_errors(), 0);
 	assert_int_equal(totals_now().pages_held, 0);
 }
@@ -139,6 +147,7 @@ static void a_heeded_invalidate_leaves_nothing_stale(void **state)
 
 	(void)state;
 	run_storm(&storm);
+	assert_true(storm.fresh > 0);
 	assert_int_equal(storm.stale, 0);
 	/* Two of three steps take a page that was there. */
 	assert_true(totals_now().invalidates_sent >= 2 * 2 * STEPS / 3 - 2);
