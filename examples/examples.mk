@@ -21,7 +21,7 @@ ALL += $(call objects,examples/dropin/ranges.c examples/dropin/transient.c examp
 # ---- the demo ---------------------------------------------------------------------------
 
 DEMO_SOURCES := $(addprefix examples/demo/,balloon.c digest.c disk.c driver.c driver_setup.c \
-	host.c image.c main.c options.c pool.c registers.c report.c) bench/histogram.c
+	host.c image.c main.c options.c pool.c registers.c report.c sanitizer.c) bench/histogram.c
 DEMO_IMAGE := $(B)/demo/image.ext4
 DEMO_ARGS ?=
 
