@@ -7,7 +7,6 @@
 
 #include "lookup.h"
 #include "options.h"
-#include "pace.h"
 #include "place.h"
 #include "stripe.h"
 
@@ -288,8 +287,6 @@ static void mapcache_close_in_a_child(struct mapcache *cache)
 
 int mapcache_close(struct mapcache *cache)
 {
-	struct pace pace;
-
 	if (!cache)
 		return -EINVAL;
 	if (cache->pid != getpid()) {
@@ -309,8 +306,7 @@ int mapcache_close(struct mapcache *cache)
 	reclaim_sweep(cache, UINT64_MAX);
 	retired_check_pins(cache);
 	retired_advance(cache);
-	pace_begin(&pace);
-	release(cache, UINT64_MAX, &pace);
+	release(cache, UINT64_MAX, true);
 	mapcache_free(cache);
 	return 0;
 }

@@ -183,8 +183,6 @@ struct settings {
 	struct fill_policy fill;
 };
 
-struct pace;
-
 struct mapcache {
 	struct mapcache_shared shared __attribute__((aligned(CACHE_LINE)));
 	/* From here on nothing that changes often: clients read it on their slow path. */
@@ -287,7 +285,8 @@ uint64_t retired_pending(struct mapcache *cache);
 
 /* release.c: unmapping */
 /* Unmap up to so many bytes of what is ready; returns the bytes unmapped. */
-uint64_t release(struct mapcache *cache, uint64_t budget, struct pace *pace);
+/* Paced: others who want the kernel's mmap_lock get it in between (pace.h). */
+uint64_t release(struct mapcache *cache, uint64_t budget, bool paced);
 /* As backend->unmap(), counted, and with the ballast dropped if need be. */
 int release_unmap(struct mapcache *cache, char *base, size_t pages, int keep);
 

@@ -87,7 +87,7 @@ void reclaim_help(struct mapcache *cache)
 		return;
 	retired_check_pins(cache);
 	retired_advance(cache);
-	release(cache, bytes, NULL);
+	release(cache, bytes, false);
 	span_reclaim(cache, false);
 	/* Of the rest, what is retired only waits for sections or pins to end. */
 	known = mapcache_load_relaxed(&cache->retired.pinned_bytes) +
@@ -107,12 +107,10 @@ void reclaim_help(struct mapcache *cache)
 static uint64_t reclaim_release(struct mapcache *cache, uint64_t budget)
 {
 	uint64_t released, stale;
-	struct pace pace;
 
 	retired_check_pins(cache);
 	retired_advance(cache);
-	pace_begin(&pace);
-	released = release(cache, budget, &pace);
+	released = release(cache, budget, true);
 	released += span_reclaim(cache, false);
 	stale = account_stale(cache);
 	PROBE3(reclaim, cache, released, stale);

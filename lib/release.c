@@ -96,22 +96,25 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 	return error;
 }
 
-uint64_t release(struct mapcache *cache, uint64_t budget, struct pace *pace)
+uint64_t release(struct mapcache *cache, uint64_t budget, bool paced)
 {
 	struct mapping *batch[RELEASE_BATCH];
 	uint64_t released = 0;
 	unsigned int count, done, n;
+	struct pace pace;
 	int error = 0;
 
 	while (released < budget && !error) {
 		count = release_collect(cache, batch);
 		if (!count)
 			break;
+		if (paced)
+			pace_begin(&pace);
 		for (done = 0; done < count && released < budget && !error; done += n) {
 			n = release_neighbours(cache, batch + done, count - done);
 			error = release_run(cache, batch + done, n, &released);
-			if (pace)
-				pace_pause(pace);
+			if (paced)
+				pace_pause(&pace);
 		}
 		for (; done < count; done++)
 			retired_add_ready(cache, batch[done]);

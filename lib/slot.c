@@ -132,7 +132,7 @@ static void slot_trim_vmas(struct mapcache *cache)
 	     i++) {
 		slot_evict(cache);
 		retired_advance(cache);
-		release(cache, UINT64_MAX, NULL);
+		release(cache, UINT64_MAX, false);
 	}
 }
 

@@ -62,7 +62,7 @@ static struct mapping *span_room(struct mapcache *cache, uint64_t count, int *er
 		span_evict(cache, count);
 		retired_check_pins(cache);
 		retired_advance(cache);
-		release(cache, UINT64_MAX, NULL);
+		release(cache, UINT64_MAX, false);
 	}
 	*error = retired_pending(cache) ? -EAGAIN : -ENOMEM;
 	return NULL;

@@ -34,7 +34,7 @@ static int unmap_try(struct mapcache *cache, uint64_t gpa, uint64_t len)
 	span_reclaim(cache, false);
 	retired_check_pins(cache);
 	retired_advance(cache);
-	release(cache, UINT64_MAX, NULL);
+	release(cache, UINT64_MAX, false);
 	return 0;
 }
 
