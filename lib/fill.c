@@ -149,7 +149,11 @@ static int fill_spare(struct fill *fill, bool read_only, int error)
 		return error;
 	fill_adopt(fill, mapping, read_only);
 	mapping->busy = 0;
-	return fill_map(fill, fill_asked(fill));
+	error = fill_map(fill, fill_asked(fill));
+	/* Nobody has a pointer into it: the next attempt, for reading only, may use it. */
+	if (error)
+		slot_spare_back(fill->client);
+	return error;
 }
 
 /* The bucket is in no slot. A placeholder goes into the index before the map call. */

@@ -261,6 +261,8 @@ uint64_t account_stale(struct mapcache *cache);
 struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error);
 /* The client's own, empty, once in a section; or NULL. */
 struct mapping *slot_spare(struct mapcache_client *client);
+/* It came to nothing: its slot may serve the same section again. */
+void slot_spare_back(struct mapcache_client *client);
 void slot_put(struct mapcache *cache, struct mapping *mapping);
 /* Release what is mapped in it. -errno: unchanged. */
 int slot_empty(struct mapcache *cache, struct mapping *mapping);

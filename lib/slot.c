@@ -198,6 +198,12 @@ struct mapping *slot_spare(struct mapcache_client *client)
 	return client->spare;
 }
 
+void slot_spare_back(struct mapcache_client *client)
+{
+	client->fast.nested &= ~MAPCACHE_NESTED_SPARE;
+	client_give_spare(client);
+}
+
 void slot_put(struct mapcache *cache, struct mapping *mapping)
 {
 	mapping_restart(cache, mapping, 0);

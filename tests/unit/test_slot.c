@@ -247,6 +247,31 @@ static void a_spare_slot_serves_its_own_client_only(void **state)
 	bed_stop(&bed);
 }
 
+/* A page that can only be read: the attempt to map it for writing fails, and does not use it up. */
+static void a_spare_slot_serves_what_can_only_be_read(void **state)
+{
+	volatile uint64_t *spare;
+	struct bed bed;
+
+	(void)state;
+	start(&bed, 4, NULL);
+	assert_true(xensim_p2m_set_type(bed.domain, 40 * 16, 1, XENSIM_RAM_RO) >= 0);
+	mapcache_begin(bed.other);
+	for (uint64_t bucket = 0; bucket < 16; bucket++)
+		(void)mapcache_ptr(bed.other, bucket << SHIFT, 8, PROT_READ);
+	mapcache_begin(bed.client);
+	assert_null(mapcache_ptr(bed.client, 40 << SHIFT, 8, PROT_READ | PROT_WRITE));
+	spare = bed_ptr(bed.client, 40 << SHIFT, PROT_READ);
+	assert_int_equal(*spare, value_of(40));
+	assert_in_range(arena_slot(&bed.cache->arena, (const void *)spare), 0, ARENA_SPARES - 1);
+	assert_int_equal(mapcache_end(bed.client), 0);
+	assert_int_equal(mapcache_end(bed.other), 0);
+	mapcache_invalidate(bed.cache);
+	bed_reclaim(&bed);
+	assert_int_equal(bed_totals().pages_held, 0);
+	bed_stop(&bed);
+}
+
 static void a_pin_of_a_spare_slot_is_a_pin_like_any_other(void **state)
 {
 	volatile uint64_t *pin;
@@ -358,6 +383,7 @@ int main(void)
 		cmocka_unit_test(what_is_being_mapped_is_not_evicted),
 		cmocka_unit_test(a_budget_all_pinned_is_used_again_after_the_unpins),
 		cmocka_unit_test(a_spare_slot_serves_its_own_client_only),
+		cmocka_unit_test(a_spare_slot_serves_what_can_only_be_read),
 		cmocka_unit_test(a_pin_of_a_spare_slot_is_a_pin_like_any_other),
 		cmocka_unit_test(past_the_budget_of_kernel_mappings_others_go_first),
 		cmocka_unit_test(slots_that_cannot_be_emptied_are_kept_for_later),
