@@ -98,10 +98,7 @@ static int fill_finish(struct fill *fill, struct mapping *old, int error)
 static int fill_release(struct fill *fill, struct mapping *mapping, int error)
 {
 	pthread_mutex_lock(&fill->stripe->lock);
-	mapping->busy = 0;
-	if (mapping_doomed(mapping))
-		retired_add(fill->cache, fill->stripe, mapping);
-	pthread_cond_broadcast(&fill->stripe->filled);
+	stripe_settle(fill->cache, fill->stripe, mapping);
 	pthread_mutex_unlock(&fill->stripe->lock);
 	return error;
 }
@@ -261,7 +258,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	     (left && (mapping->multiple || left > fill->cache->settings.fill.small))) &&
 	    slot_empty(fill->cache, mapping))
 		return fill_move(fill, mapping, run, false);
-	mapping_restart(fill->cache, mapping, epoch);
+	mapping_renew(fill->cache, mapping, epoch);
 	fill->mapping = mapping;
 	fill->valid = 0;
 	client_count(fill->client, COUNTER_REFRESHED_IN_PLACE, 1);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct mapping *mapping_at(struct mapcache *cache, uint64_t slot)
 {
@@ -83,10 +84,16 @@ bool mapping_serves(const struct mapcache *cache, const struct mapping *mapping,
 	return true;
 }
 
-static struct mapping_detail *mapping_need_detail(struct mapcache *cache, struct mapping *mapping)
+static size_t mapping_detail_bytes(const struct mapcache *cache)
 {
 	unsigned int words = (cache->settings.bucket_pages + 63) / 64;
-	size_t size = sizeof(struct mapping_detail) + words * sizeof(uint64_t);
+
+	return sizeof(struct mapping_detail) + words * sizeof(uint64_t);
+}
+
+static struct mapping_detail *mapping_need_detail(struct mapcache *cache, struct mapping *mapping)
+{
+	size_t size = mapping_detail_bytes(cache);
 
 	if (!mapping->detail) {
 		mapping->detail = calloc(1, size);
@@ -98,12 +105,9 @@ static struct mapping_detail *mapping_need_detail(struct mapcache *cache, struct
 
 void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping)
 {
-	unsigned int words = (cache->settings.bucket_pages + 63) / 64;
-
 	if (!mapping->detail)
 		return;
-	mapcache_add_relaxed(&cache->memory_bytes,
-			     -(uint64_t)(sizeof(struct mapping_detail) + words * sizeof(uint64_t)));
+	mapcache_add_relaxed(&cache->memory_bytes, -(uint64_t)mapping_detail_bytes(cache));
 	free(mapping->detail);
 	mapping->detail = NULL;
 }
@@ -191,6 +195,8 @@ void mapping_cover(struct mapcache *cache, struct mapping *mapping, struct run r
 	mapping->multiple = (extents && mapping->multiple) || run.count > 1;
 	account_map(cache, mapcache_load_relaxed(&mapping->epoch),
 		    (uint64_t)mapping_granules(added) << shift, (uint64_t)run.count << shift);
+	if (mapping->detail)
+		mapping->detail->old &= ~run_mask(run);
 	mapping_set(cache, mapping, mapping->mapped | added, extents + 1);
 }
 
@@ -201,6 +207,8 @@ void mapping_uncover(struct mapcache *cache, struct mapping *mapping, struct run
 
 	account_unmap(cache, (uint64_t)mapping_granules(gone) << cache->settings.granule_shift);
 	mapping->multiple = extents && mapping->multiple;
+	if (mapping->detail)
+		mapping->detail->old &= ~gone;
 	mapping_set(cache, mapping, mapping->mapped & ~gone, extents);
 }
 
@@ -211,6 +219,36 @@ void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t e
 	mapping->calls = 0;
 	mapping->read_only = 0;
 	mapping->probation = 0;
+}
+
+void mapping_renew(struct mapcache *cache, struct mapping *mapping, uint64_t epoch)
+{
+	struct mapping_detail *detail = mapping->detail;
+	uint64_t old = detail ? detail->old : 0;
+
+	if (old)
+		mapping->detail = NULL;
+	mapping_restart(cache, mapping, epoch);
+	if (!old)
+		return;
+	memset(detail, 0, mapping_detail_bytes(cache));
+	detail->old = old;
+	mapping->detail = detail;
+}
+
+uint64_t mapping_stale(const struct mapcache *cache, const struct mapping *mapping)
+{
+	return mapping->mapped & ~mapping_current(cache, mapping);
+}
+
+int mapping_mark(struct mapcache *cache, struct mapping *mapping, uint64_t old)
+{
+	struct mapping_detail *detail = mapping_need_detail(cache, mapping);
+
+	if (!detail)
+		return -ENOMEM;
+	detail->old = old;
+	return 0;
 }
 
 /* Relaxed: who sets it holds the stripe lock or owns the mapping, and the owner looks once

@@ -37,9 +37,11 @@
 
 enum mapping_state { MAPPING_FREE, MAPPING_LIVE, MAPPING_RETIRED, MAPPING_SPAN };
 
-/* Page by page, for mappings in which not every page of a granule could be mapped. */
+/* Of mappings in which not every page of a granule could be mapped, or with stale granules beside
+ * current ones. */
 struct mapping_detail {
 	uint64_t partial; /* granules mapped in this epoch of which some pages failed */
+	uint64_t old;     /* granules not mapped since trim_mark() found them stale */
 	uint64_t pages[]; /* one bit a page: mapped in this epoch */
 };
 
@@ -52,7 +54,7 @@ struct mapping {
 	mapcache_atomic_u64 index;       /* bucket number; read without a lock by mapcache_gpa() */
 	mapcache_atomic_u64 epoch;       /* sampled before the map call */
 	uint64_t mapped;                 /* granules covered by a kernel mapping, stale ones too */
-	struct mapping_detail *detail;   /* NULL: every current granule is whole */
+	struct mapping_detail *detail;   /* NULL: every current granule is whole, none is old */
 	mapcache_atomic_u64 shared_pins; /* int64_t: pins not counted in a client's array */
 	uint8_t state;                   /* mapping_set_state() */
 	uint8_t calls;                   /* map calls for this bucket in its epoch, at most 255 */
@@ -111,6 +113,12 @@ void mapping_cover(struct mapcache *cache, struct mapping *mapping, struct run r
 void mapping_uncover(struct mapcache *cache, struct mapping *mapping, struct run run);
 /* A new epoch begins for this slot: what is mapped in it is not current. */
 void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t epoch);
+/* The same for one in use that is refreshed in place. */
+void mapping_renew(struct mapcache *cache, struct mapping *mapping, uint64_t epoch);
+/* Granules that are mapped, but not in its epoch; they and no others are old from now on. -ENOMEM.
+ * Stripe lock held and not busy. */
+uint64_t mapping_stale(const struct mapcache *cache, const struct mapping *mapping);
+int mapping_mark(struct mapcache *cache, struct mapping *mapping, uint64_t old);
 void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping);
 void mapping_doom(struct mapping *mapping);
 bool mapping_doomed(const struct mapping *mapping);

@@ -292,6 +292,13 @@ uint64_t release(struct mapcache *cache, uint64_t budget, bool paced);
 /* As backend->unmap(), counted, and with the ballast dropped if need be. */
 int release_unmap(struct mapcache *cache, char *base, size_t pages, int keep);
 
+/* trim.c: stale granules beside current ones. Unmaps up to budget bytes and what is next to them,
+ * or what was marked and has not been mapped since; returns the bytes. trim_mark: whether there
+ * are any. No lock is held; never wait for a section. */
+uint64_t trim(struct mapcache *cache, uint64_t budget, bool paced);
+uint64_t trim_old(struct mapcache *cache);
+bool trim_mark(struct mapcache *cache);
+
 /* reclaim.c: when */
 int reclaim_init(struct mapcache *cache);
 void reclaim_destroy(struct mapcache *cache);

@@ -101,16 +101,21 @@ void reclaim_help(struct mapcache *cache)
 					     &cache->stripes[turn & (cache->settings.stripes - 1)],
 					     epoch_now(&cache->shared), left);
 	}
+	/* Nothing stale is in the index, but parts of what is current. */
+	if (left == RECLAIM_HELP)
+		trim(cache, bytes, false);
 }
 
-/* Of what is retired, as much as can go. Returns the bytes still stale. */
-static uint64_t reclaim_release(struct mapcache *cache, uint64_t budget)
+/* Of what is retired, as much as can go; released: what has gone already. Returns the bytes still
+ * stale. */
+static uint64_t reclaim_release(struct mapcache *cache, uint64_t budget, uint64_t released)
 {
-	uint64_t released, stale;
+	uint64_t stale;
 
 	retired_check_pins(cache);
 	retired_advance(cache);
-	released = release(cache, budget, true);
+	if (released < budget)
+		released += release(cache, budget - released, true);
 	released += span_reclaim(cache, false);
 	stale = account_stale(cache);
 	PROBE3(reclaim, cache, released, stale);
@@ -122,7 +127,16 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes)
 	if (!cache)
 		return 0;
 	reclaim_sweep(cache, epoch_now(&cache->shared));
-	return reclaim_release(cache, budget_bytes);
+	return reclaim_release(cache, budget_bytes, trim(cache, budget_bytes, true));
+}
+
+/* There is something stale. */
+static void reclaim_note(struct reclaim *reclaim, uint64_t now, uint64_t epoch)
+{
+	if (reclaim->stale_since)
+		return;
+	reclaim->stale_since = now;
+	reclaim->stale_epoch = epoch;
 }
 
 /* The epoch to sweep up to now, or 0. */
@@ -137,20 +151,22 @@ static uint64_t reclaim_due(struct mapcache *cache, uint64_t now)
 		reclaim->swept_epoch = due;
 		reclaim->stale_since = 0;
 	}
-	if (!reclaim->stale_since && epoch > reclaim->swept_epoch) {
-		reclaim->stale_since = now;
-		reclaim->stale_epoch = epoch;
-	}
+	if (epoch > reclaim->swept_epoch)
+		reclaim_note(reclaim, now, epoch);
 	return due;
 }
 
 static void reclaim_pass(struct mapcache *cache)
 {
-	uint64_t due = reclaim_due(cache, clock_ns());
+	uint64_t now = clock_ns(), due = reclaim_due(cache, now), trimmed = 0;
 
-	if (due)
+	if (due) {
 		reclaim_sweep(cache, due);
-	reclaim_release(cache, UINT64_MAX);
+		trimmed = trim_old(cache);
+		if (trim_mark(cache))
+			reclaim_note(&cache->reclaim, now, epoch_now(&cache->shared));
+	}
+	reclaim_release(cache, UINT64_MAX, trimmed);
 	if (cache->settings.refresh_bytes)
 		refresh_ahead(cache, epoch_now(&cache->shared));
 }

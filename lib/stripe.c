@@ -141,6 +141,14 @@ struct mapping *stripe_older(struct mapping *mapping)
 	return (struct mapping *)mapping->hh.prev;
 }
 
+void stripe_settle(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
+{
+	mapping->busy = 0;
+	if (mapping_doomed(mapping))
+		retired_add(cache, stripe, mapping);
+	pthread_cond_broadcast(&stripe->filled);
+}
+
 uint64_t stripe_count(struct stripe *stripe)
 {
 	return HASH_COUNT(stripe->index);

@@ -69,6 +69,13 @@ static void calm(struct world *w)
 	w->fault = false;
 }
 
+/* While nobody uses anything, all that is stale can go. */
+static void reclaim_all(struct world *w)
+{
+	if (!w->depth[0] && !w->depth[1] && !any_pin(w) && !w->fault)
+		must(mapcache_reclaim(w->cache, UINT64_MAX) == 0);
+}
+
 static void step(struct world *w, struct input *input)
 {
 	uint8_t op = (uint8_t)take(input, 1);
@@ -104,6 +111,7 @@ static void step(struct world *w, struct input *input)
 		break;
 	case 17:
 		(void)mapcache_reclaim(w->cache, take(input, 1) << 12);
+		reclaim_all(w);
 		break;
 	case 18:
 		drain(w, op >> 5);

@@ -224,6 +224,147 @@ static void stale_bytes_stay_within_the_budget_in_an_endless_storm(void **state)
 	bed_stop(&bed);
 }
 
+/* ---- parts of buckets that are in use -------------------------------------------------------- */
+
+#define GRANULE (UINT64_C(16) << 10)
+#define PARTS 3u /* of each bucket, and far apart */
+
+static uint64_t part_of(uint64_t bucket, unsigned int part)
+{
+	return bucket * BED_BUCKET + 5 * part * GRANULE;
+}
+
+static void read_part(struct bed *bed, uint64_t bucket, unsigned int part)
+{
+	uint64_t gpa = part_of(bucket, part);
+
+	assert_int_equal(bed_read(bed->client, gpa), bed_value(gpa / BED_PAGE));
+}
+
+/* Each bucket has its first part refreshed in place, and the others left as they were. */
+static void leave_parts(struct bed *bed)
+{
+	map_all(bed);
+	mapcache_invalidate(bed->cache);
+	for (uint64_t bucket = 0; bucket < BUCKETS; bucket++)
+		for (unsigned int part = 0; part < PARTS; part++)
+			read_part(bed, bucket, part);
+	assert_int_equal(mapcache_reclaim(bed->cache, UINT64_MAX), 0);
+	assert_int_equal(bed_totals().foreign_pages, BUCKETS * PARTS * 4);
+	mapcache_invalidate(bed->cache);
+	for (uint64_t bucket = 0; bucket < BUCKETS; bucket++)
+		read_part(bed, bucket, 0);
+}
+
+static bool one_part_each_is_mapped(void *data)
+{
+	(void)data;
+	return bed_totals().foreign_pages == BUCKETS * 4;
+}
+
+static void reclaim_unmaps_what_is_stale_beside_what_is_in_use(void **state)
+{
+	uint64_t stale = BUCKETS * (PARTS - 1) * GRANULE, left;
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .ram_pages = BUCKETS * 256,
+					       .cache.flags = MAPCACHE_NO_RECLAIM_THREAD });
+	leave_parts(&bed);
+	assert_int_equal(bed_stats(&bed).stale_bytes, stale);
+	assert_int_equal(bed_stats(&bed).refreshed_in_place, BUCKETS);
+	bed_remove(&bed, part_of(1, 1) / BED_PAGE);
+	mapcache_begin(bed.client);
+	pointer = bed_ptr(bed.client, part_of(2, 0), PROT_READ);
+	assert_int_equal(mapcache_reclaim(bed.cache, 0), stale);
+	left = mapcache_reclaim(bed.cache, GRANULE);
+	assert_in_range(left, stale - (PARTS - 1) * GRANULE, stale - GRANULE);
+	assert_int_equal(mapcache_reclaim(bed.cache, UINT64_MAX), 0);
+	assert_int_equal(bed_totals().pages_held, 0);
+	assert_true(one_part_each_is_mapped(NULL));
+	assert_int_equal(bed_stats(&bed).vmas, 2 * BUCKETS);
+	/* What is in use was not disturbed, and the rest is mapped again. */
+	assert_int_equal(*pointer, bed_value(2 * 256));
+	assert_int_equal(mapcache_end(bed.client), 0);
+	for (uint64_t bucket = 2; bucket < BUCKETS; bucket++)
+		for (unsigned int part = 0; part < PARTS; part++)
+			read_part(&bed, bucket, part);
+	bed_stop(&bed);
+}
+
+static void the_thread_unmaps_what_is_stale_beside_what_is_in_use(void **state)
+{
+	struct bed bed;
+	uint64_t since;
+
+	(void)state;
+	bed_start(&bed, THREAD);
+	for (unsigned int i = 0; i < 5; i++) {
+		/* A bucket's other parts may be gone before they were left, on a slow machine. */
+		map_all(&bed);
+		for (unsigned int epoch = 0; epoch < 2; epoch++) {
+			mapcache_invalidate(bed.cache);
+			for (uint64_t bucket = 0; bucket < BUCKETS; bucket++)
+				for (unsigned int part = 0; part < (epoch ? 1 : PARTS); part++)
+					read_part(&bed, bucket, part);
+		}
+		since = now_ms();
+		while (bed_stats(&bed).stale_bytes) {
+			read_part(&bed, 0, 0);
+			assert_in_range(now_ms() - since, 0, RECLAIM_MS * PATIENCE);
+		}
+	}
+	bed_stop(&bed);
+}
+
+/* The bucket is used, and refreshed in place, all the time; one of its pages is given up. */
+static void a_storm_does_not_keep_a_part_that_is_cold(void **state)
+{
+	struct bed bed;
+	uint64_t since;
+
+	(void)state;
+	bed_start(&bed, THREAD);
+	bed_read(bed.client, 0);
+	mapcache_invalidate(bed.cache);
+	for (unsigned int part = 0; part < PARTS; part++)
+		read_part(&bed, 0, part);
+	bed_remove(&bed, part_of(0, 1) / BED_PAGE);
+	since = now_ms();
+	while (bed_totals().pages_held) {
+		mapcache_invalidate(bed.cache);
+		read_part(&bed, 0, 0);
+		usleep(500);
+		assert_in_range(now_ms() - since, 0, RECLAIM_MS * PATIENCE);
+	}
+	bed_stop(&bed);
+}
+
+/* Three granules of each of 256 small buckets, then one; four buckets may be stale. */
+static void past_the_stale_budget_parts_are_unmapped_as_well(void **state)
+{
+	const uint64_t budget = 4 << 16, buckets = 256;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .ram_pages = buckets * 16,
+					       .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+							  .bucket_shift = 16,
+							  .max_stale_bytes = budget } });
+	for (unsigned int epoch = 0; epoch < 8; epoch++) {
+		for (uint64_t i = 0; i < buckets * (epoch % 2 ? 1 : 3); i++) {
+			uint64_t gpa = (i % buckets << 16) + i / buckets * GRANULE;
+
+			assert_int_equal(bed_read(bed.client, gpa), bed_value(gpa / BED_PAGE));
+		}
+		assert_in_range(bed_stats(&bed).stale_bytes, 0, budget);
+		mapcache_invalidate(bed.cache);
+	}
+	assert_in_range(bed_stats(&bed).refreshed_in_place, buckets / 8, UINT64_MAX);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +377,10 @@ int main(void)
 		cmocka_unit_test(an_idle_cache_is_left_alone_by_reclaim),
 		cmocka_unit_test(past_the_stale_budget_whoever_maps_unmaps_as_well),
 		cmocka_unit_test(stale_bytes_stay_within_the_budget_in_an_endless_storm),
+		cmocka_unit_test(reclaim_unmaps_what_is_stale_beside_what_is_in_use),
+		cmocka_unit_test(the_thread_unmaps_what_is_stale_beside_what_is_in_use),
+		cmocka_unit_test(a_storm_does_not_keep_a_part_that_is_cold),
+		cmocka_unit_test(past_the_stale_budget_parts_are_unmapped_as_well),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,6 +51,7 @@ int main(void)
 	figures_map(&domain);
 	figures_refresh(&domain);
 	figures_settings(&domain);
+	figures_policies(&domain);
 	domain_destroy(&domain);
 	CHECK(domain_wait_gone(&domain, 5000));
 	figures_answer();

@@ -18,10 +18,15 @@ unsigned int figures_rounds(void);
 /* Keep a figure for the lines at the end: FIGURE name value. */
 void figures_keep(const char *name, double value);
 
-/* What mapping costs, the library's misses and refreshes, its answers, and its settings. */
+/* ns of a map of one page, now. */
+double figures_one_page(const struct domain *domain);
+
+/* What mapping costs, the library's misses and refreshes, its answers, its settings, and its
+ * policies of refreshing. */
 void figures_map(const struct domain *domain);
 void figures_refresh(const struct domain *domain);
 void figures_answer(void);
 void figures_settings(const struct domain *domain);
+void figures_policies(const struct domain *domain);
 
 #endif

@@ -117,7 +117,7 @@ static void measure(const struct domain *domain, uint32_t shift, int kind, struc
 	CHECK_EQUAL(mapcache_close(cache), 0);
 }
 
-static double map_one_page(const struct domain *domain)
+double figures_one_page(const struct domain *domain)
 {
 	uint64_t start, time = 0;
 	void *state, *memory;
@@ -161,7 +161,7 @@ void figures_settings(const struct domain *domain)
 {
 	/* A round takes long: a third of them will do. */
 	for (unsigned int round = 0; round < (figures_rounds() + 2) / 3; round++) {
-		series_add(&one_page, map_one_page(domain));
+		series_add(&one_page, figures_one_page(domain));
 		for (size_t i = 0; i < SHIFTS; i++)
 			for (int kind = 0; kind < KINDS; kind++)
 				measure(domain, shifts[i], kind, &lost[i][kind]);

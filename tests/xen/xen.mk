@@ -16,8 +16,9 @@ $(eval $(call program,$(B)/xen/tests,\
 	$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
 
 $(eval $(call program,$(B)/xen/figures,\
-	$(sort $(wildcard tests/xen/figures*.c)) $(XEN_SUPPORT) bench/qemu_cache.c bench/statistics.c,\
-	$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
+	$(sort $(wildcard tests/xen/figures*.c)) $(XEN_SUPPORT) bench/qemu_cache.c bench/statistics.c \
+	bench/policy.c bench/workload.c,\
+	$(LIBMAPCACHE),$(XEN_STATIC_LIBS) -lm))
 
 # The example as it is, linked statically, for the test that has it serve the guest.
 $(eval $(call program,$(B)/xen/virtio-blk,$(sort $(wildcard examples/virtio-blk/*.c)),\
