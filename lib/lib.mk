@@ -4,7 +4,7 @@
 
 LIBMAPCACHE_SOURCES := $(sort $(wildcard lib/*.c))
 
-$(call objects,$(LIBMAPCACHE_SOURCES)): EXTRA_CFLAGS = -Wconversion -Wshadow
+$(call objects,$(LIBMAPCACHE_SOURCES)): EXTRA_CFLAGS += -Wconversion -Wshadow
 
 # _.stapsdt.base is every object's with static probes: the linker keeps one for all, and a local
 # one would be lost where the program has probes of its own.
@@ -13,7 +13,7 @@ $(eval $(call joined_archive,$(LIBMAPCACHE),$(LIBMAPCACHE_SOURCES),mapcache_* _.
 # Backends that need another of Xen's libraries.
 LIBMAPCACHE_GRANTS_SOURCES := $(sort $(wildcard lib/grants/*.c))
 
-$(call objects,$(LIBMAPCACHE_GRANTS_SOURCES)): EXTRA_CFLAGS = -Wconversion -Wshadow
+$(call objects,$(LIBMAPCACHE_GRANTS_SOURCES)): EXTRA_CFLAGS += -Wconversion -Wshadow
 
 $(eval $(call joined_archive,$(LIBMAPCACHE_GRANTS),$(LIBMAPCACHE_GRANTS_SOURCES),mapcache_*))
 
