@@ -19,6 +19,9 @@ struct guest {
 /* What the platform is called in reports. */
 extern const char *const guest_platform;
 
+/* What a guest of so many bytes takes of this machine's memory, and the system beside it. */
+uint64_t guest_memory(uint64_t bytes);
+
 /* 0 or -errno. */
 int guest_open(struct guest *guest, uint64_t bytes, const struct options *options);
 void guest_close(struct guest *guest);

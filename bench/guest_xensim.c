@@ -24,6 +24,11 @@ static struct xensim_cost chosen_cost(const struct options *options)
 	}
 }
 
+uint64_t guest_memory(uint64_t bytes)
+{
+	return bytes + (UINT64_C(512) << 20);
+}
+
 int guest_open(struct guest *guest, uint64_t bytes, const struct options *options)
 {
 	struct xensim_options host = {

@@ -9,8 +9,6 @@
 
 #include "bench/scenario.h"
 
-/* Besides the guest: page tables of several mappings of it, caches, the system. */
-#define SPARE_BYTES (UINT64_C(512) << 20)
 /* Kernel mappings that are not buckets. */
 #define SPARE_MAPPINGS 1000
 /* Several contestants have the whole working set mapped at once. */
@@ -23,7 +21,8 @@ static uint64_t memory_needed(const struct bench *bench, uint64_t buckets)
 {
 	uint64_t bytes = buckets * scenario_bucket_bytes(bench);
 
-	return bytes + bytes / 32 + SPARE_BYTES;
+	/* Page tables of several mappings of it; the contestants' own memory. */
+	return guest_memory(bytes) + bytes / 32;
 }
 
 static uint64_t mappings_needed(uint64_t buckets)

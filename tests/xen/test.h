@@ -58,6 +58,7 @@ uint64_t test_now_ns(void);
 	X(death)                                                                                   \
 	X(restrict)                                                                                \
 	X(virtio)                                                                                  \
+	X(bench)                                                                                   \
 	X(controls)
 
 #define TEST_SUBJECT_DECLARATION(subject)                                                          \

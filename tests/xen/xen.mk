@@ -24,6 +24,10 @@ $(eval $(call program,$(B)/xen/figures,\
 $(eval $(call program,$(B)/xen/virtio-blk,$(sort $(wildcard examples/virtio-blk/*.c)),\
 	$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
 
+# The benchmark for a dom0.
+$(eval $(call program,$(B)/xen/mapcache-bench-xen,$(filter-out bench/guest_%.c,$(wildcard bench/*.c)) \
+	bench/guest_xen.c,$(LIBMAPCACHE),$(XEN_STATIC_LIBS) -lm))
+
 # The guest: 32-bit, no C library, no paging.
 GUEST_CFLAGS := -m32 -std=gnu11 -O2 -g -Wall -Wextra -Werror -ffreestanding -fno-pic \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -mno-sse -mno-mmx \
@@ -44,7 +48,7 @@ $(B)/xen/guest.elf: tests/xen/guest/guest.ld $(GUEST_OBJECTS)
 $(B)/xen/guest.bin: $(B)/xen/guest.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 
-XEN_FILES := $(addprefix $(B)/xen/,tests figures virtio-blk guest.bin)
+XEN_FILES := $(addprefix $(B)/xen/,tests figures virtio-blk mapcache-bench-xen guest.bin)
 
 # Last of all checks: it takes longest.
 CHECKS += tests/xen/check
