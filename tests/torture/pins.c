@@ -22,11 +22,17 @@ void pin_release(struct worker *worker, void *pointer, uint64_t page, size_t wri
 {
 	struct witness *witness = &worker->witness;
 	uint64_t log = log_begin(witness->device), pages = 0;
+	bool inside = one_in(&witness->random, 3);
 
+	/* A client's unpin in a section is reported at its end. */
+	if (inside)
+		mapcache_begin(worker->client);
 	if (one_in(&witness->random, 2))
 		must(!mapcache_unpin(witness->device->cache, pointer, written));
 	else
 		must(!mapcache_client_unpin(worker->client, pointer, written));
+	if (inside)
+		must(!mapcache_end(worker->client));
 	if (written)
 		pages = ((uintptr_t)pointer % PAGE + written - 1) / PAGE + 1;
 	judge_reported(witness, log, page, pages);
