@@ -60,24 +60,31 @@ static struct mapping *trim_find(struct mapcache *cache, struct stripe *stripe, 
 }
 
 static uint64_t trim_stripe(struct mapcache *cache, struct stripe *stripe, uint64_t budget,
-			    bool old, struct pace *pace)
+			    bool old, bool paced)
 {
-	uint64_t gone = 0, bytes = 1;
+	uint64_t gone = 0, bytes = 1, rest;
 	struct mapping *mapping;
+	struct pace pace;
 
 	pthread_mutex_lock(&stripe->lock);
-	/* What cannot be unmapped now is left for the next time. */
-	while (gone < budget && bytes && (mapping = trim_find(cache, stripe, old))) {
+	/* What cannot be unmapped now is left for the next time, and what a storm leaves meanwhile. */
+	for (rest = stripe_count(stripe); rest && bytes && gone < budget; rest--) {
+		mapping = trim_find(cache, stripe, old);
+		if (!mapping)
+			break;
 		mapping->busy = 1;
 		pthread_mutex_unlock(&stripe->lock);
+		if (paced)
+			pace_begin(&pace);
 		bytes = trim_mapping(cache, mapping, trim_granules(cache, mapping, old));
 		gone += bytes;
 		pthread_mutex_lock(&stripe->lock);
 		stripe_settle(cache, stripe, mapping);
-		if (!pace)
+		if (!paced)
 			continue;
+		/* Nobody who wants the bucket waits for this. */
 		pthread_mutex_unlock(&stripe->lock);
-		pace_pause(pace);
+		pace_pause(&pace);
 		pthread_mutex_lock(&stripe->lock);
 	}
 	pthread_mutex_unlock(&stripe->lock);
@@ -86,25 +93,19 @@ static uint64_t trim_stripe(struct mapcache *cache, struct stripe *stripe, uint6
 
 uint64_t trim(struct mapcache *cache, uint64_t budget, bool paced)
 {
-	struct pace pace;
 	uint64_t gone = 0;
 
-	if (paced)
-		pace_begin(&pace);
 	for (uint32_t i = 0; i < cache->settings.stripes && gone < budget; i++)
-		gone += trim_stripe(cache, &cache->stripes[i], budget - gone, false,
-				    paced ? &pace : NULL);
+		gone += trim_stripe(cache, &cache->stripes[i], budget - gone, false, paced);
 	return gone;
 }
 
 uint64_t trim_old(struct mapcache *cache)
 {
-	struct pace pace;
 	uint64_t gone = 0;
 
-	pace_begin(&pace);
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		gone += trim_stripe(cache, &cache->stripes[i], UINT64_MAX, true, &pace);
+		gone += trim_stripe(cache, &cache->stripes[i], UINT64_MAX, true, true);
 	return gone;
 }
 
