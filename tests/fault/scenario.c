@@ -237,6 +237,24 @@ static void refresh(struct scenario *scenario)
 	look_at_all_kinds(scenario);
 }
 
+/* A granule that is left beside one in use: marked and then unmapped, or unmapped at once. */
+static void trim_parts(struct scenario *scenario)
+{
+	for (unsigned int round = 0; round < 2; round++) {
+		invalidate(scenario);
+		DO(look(scenario->client, BUCKET, PROT_READ));
+		DO(look(scenario->client, BUCKET + 9 * PAGE, PROT_READ));
+		invalidate(scenario);
+		DO(look(scenario->client, BUCKET, PROT_READ));
+		if (round == 0)
+			(void)trim_mark(scenario->cache);
+		else
+			(void)mapcache_reclaim(scenario->cache, UINT64_MAX);
+		(void)trim_old(scenario->cache);
+		DO(look(scenario->client, BUCKET, RW));
+	}
+}
+
 static void pin_here_release_there(struct scenario *scenario)
 {
 	struct iovec iov[2 * BUCKET_PAGES];
@@ -389,6 +407,7 @@ unsigned int scenario_run(const struct scenario_options *options)
 	set_up(scenario);
 	look_at_all_kinds(scenario);
 	refresh(scenario);
+	trim_parts(scenario);
 	pin_here_release_there(scenario);
 	DO(pin_contiguous(scenario));
 	if (options->anywhere)
