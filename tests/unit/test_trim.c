@@ -17,7 +17,8 @@
 
 static void start(struct bed *bed, struct spy *spy)
 {
-	struct rig_options options = { .cache.flags = MAPCACHE_NO_RECLAIM_THREAD };
+	struct rig_options options = { .cache = { .bucket_shift = RIG_BUCKET_SHIFT,
+						  .flags = MAPCACHE_NO_RECLAIM_THREAD } };
 
 	if (spy) {
 		options.cache.backend = &spy_backend;
