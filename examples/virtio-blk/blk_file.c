@@ -89,18 +89,24 @@ int blk_file_read(struct blk_file *file, struct iovec *iov, int count, uint64_t 
 int blk_file_write(struct blk_file *file, struct iovec *iov, int count, uint64_t offset,
 		   bool durable)
 {
+	int flags = durable ? RWF_DSYNC : 0;
+
 	while (count) {
-		ssize_t put =
-			pwritev2(file->fd, iov, count, (off_t)offset, durable ? RWF_DSYNC : 0);
+		ssize_t put = pwritev2(file->fd, iov, count, (off_t)offset, flags);
 
 		if (put < 0 && errno == EINTR)
 			continue;
+		/* A system or file system without the flag: flushed at the end. */
+		if (put < 0 && errno == EOPNOTSUPP && flags) {
+			flags = 0;
+			continue;
+		}
 		if (put <= 0)
 			return put ? -errno : -EIO;
 		offset += (uint64_t)put;
 		count = advance(&iov, count, (size_t)put);
 	}
-	return 0;
+	return durable && !flags ? blk_file_flush(file) : 0;
 }
 
 int blk_file_flush(struct blk_file *file)

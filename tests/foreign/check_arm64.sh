@@ -19,9 +19,8 @@ arguments=(CROSS_COMPILE=aarch64-linux-gnu-)
 chosen="test_barrier test_guarantee_c test_guarantee_d test_invalidate test_lookup test_pin"
 build
 
-declare -A why=(
-	[test_seccomp]="the emulator makes system calls of its own that the filter forbids"
-)
+# shellcheck disable=SC2034 # by name
+declare -A why=() # nothing is left out; test_seccomp says itself that the emulator has no filters
 run_tests why
 flavour
 torture --accesses 10000
