@@ -115,9 +115,9 @@ void mapping_uncover(struct mapcache *cache, struct mapping *mapping, struct run
 void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t epoch);
 /* The same for one in use that is refreshed in place. */
 void mapping_renew(struct mapcache *cache, struct mapping *mapping, uint64_t epoch);
-/* Granules that are mapped, but not in its epoch; they and no others are old from now on. -ENOMEM.
- * Stripe lock held and not busy. */
+/* Granules that are mapped, but not in its epoch. Stripe lock held and not busy, or the owner. */
 uint64_t mapping_stale(const struct mapcache *cache, const struct mapping *mapping);
+/* These and no others are old from now on. -ENOMEM. Stripe lock held and not busy. */
 int mapping_mark(struct mapcache *cache, struct mapping *mapping, uint64_t old);
 void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping);
 void mapping_doom(struct mapping *mapping);

@@ -91,22 +91,23 @@ static uint64_t trim_stripe(struct mapcache *cache, struct stripe *stripe, uint6
 	return gone;
 }
 
-uint64_t trim(struct mapcache *cache, uint64_t budget, bool paced)
+static uint64_t trim_stripes(struct mapcache *cache, uint64_t budget, bool old, bool paced)
 {
 	uint64_t gone = 0;
 
 	for (uint32_t i = 0; i < cache->settings.stripes && gone < budget; i++)
-		gone += trim_stripe(cache, &cache->stripes[i], budget - gone, false, paced);
+		gone += trim_stripe(cache, &cache->stripes[i], budget - gone, old, paced);
 	return gone;
+}
+
+uint64_t trim(struct mapcache *cache, uint64_t budget, bool paced)
+{
+	return trim_stripes(cache, budget, false, paced);
 }
 
 uint64_t trim_old(struct mapcache *cache)
 {
-	uint64_t gone = 0;
-
-	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		gone += trim_stripe(cache, &cache->stripes[i], UINT64_MAX, true, true);
-	return gone;
+	return trim_stripes(cache, UINT64_MAX, true, true);
 }
 
 /* Lock held. What cannot be marked for want of memory is found stale the next time. */
