@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "lib/fill.h"
+#include "lib/fill/fill.h"
 
 #define MIB (UINT64_C(1) << 20)
 

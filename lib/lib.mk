@@ -2,7 +2,8 @@
 #
 # The library, in which only mapcache_* is global.
 
-LIBMAPCACHE_SOURCES := $(sort $(wildcard lib/*.c))
+LIBMAPCACHE_GRANTS_SOURCES := lib/xen/backend_grants.c
+LIBMAPCACHE_SOURCES := $(filter-out $(LIBMAPCACHE_GRANTS_SOURCES),$(sort $(wildcard lib/*/*.c)))
 
 $(call objects,$(LIBMAPCACHE_SOURCES)): EXTRA_CFLAGS += -Wconversion -Wshadow
 
@@ -10,9 +11,7 @@ $(call objects,$(LIBMAPCACHE_SOURCES)): EXTRA_CFLAGS += -Wconversion -Wshadow
 # one would be lost where the program has probes of its own.
 $(eval $(call joined_archive,$(LIBMAPCACHE),$(LIBMAPCACHE_SOURCES),mapcache_* _.stapsdt.base))
 
-# Backends that need another of Xen's libraries.
-LIBMAPCACHE_GRANTS_SOURCES := $(sort $(wildcard lib/grants/*.c))
-
+# The backend that needs another of Xen's libraries.
 $(call objects,$(LIBMAPCACHE_GRANTS_SOURCES)): EXTRA_CFLAGS += -Wconversion -Wshadow
 
 $(eval $(call joined_archive,$(LIBMAPCACHE_GRANTS),$(LIBMAPCACHE_GRANTS_SOURCES),mapcache_*))

@@ -17,11 +17,11 @@
 
 #include <mapcache/mapcache.h>
 
-#include "arena.h"
-#include "ballast.h"
-#include "epoch.h"
-#include "log.h"
-#include "table.h"
+#include "lib/space/arena.h"
+#include "lib/space/ballast.h"
+#include "lib/protocol/epoch.h"
+#include "lib/base/log.h"
+#include "lib/protocol/table.h"
 
 #define PAGE_SHIFT 12
 #define NS_PER_SECOND UINT64_C(1000000000)

@@ -9,7 +9,7 @@ PUBLIC_HEADERS := $(sort $(wildcard include/mapcache/*.h))
 MAN_SECTIONS := 3 7
 MAN_PAGES := $(sort $(wildcard $(addprefix man/*.,$(MAN_SECTIONS))))
 
-# What tells other build systems where things are: made from packaging/NAME.in.
+# What tells other build systems where things are: made from NAME.in, here or in packaging/.
 CONFIGURED := pkgconfig/libmapcache.pc pkgconfig/libmapcache-grants.pc cmake/mapcache/mapcacheConfig.cmake \
 	cmake/mapcache/mapcacheConfigVersion.cmake
 CONFIGURE = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g' \
@@ -31,7 +31,7 @@ install: $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS)
 	$(Q)install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(INCLUDEDIR)/mapcache/
 	$(Q)install -m 644 $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS) $(DESTDIR)$(LIBDIR)/
 	$(Q)$(foreach file,$(CONFIGURED),\
-		$(CONFIGURE) packaging/$(notdir $(file)).in >$(DESTDIR)$(LIBDIR)/$(file) && \
+		$(CONFIGURE) $(wildcard $(addsuffix $(notdir $(file)).in,./ packaging/)) >$(DESTDIR)$(LIBDIR)/$(file) && \
 		chmod 644 $(DESTDIR)$(LIBDIR)/$(file) &&) true
 	$(Q)install -D -m 644 packaging/libmapcache.wrap $(DESTDIR)$(DOCDIR)/libmapcache.wrap
 	$(Q)$(foreach page,$(INSTALLED_MAN_PAGES),\

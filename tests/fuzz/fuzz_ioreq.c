@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <lib/ioreq.h>
+#include <lib/ioreq/ioreq.h>
 #include <tests/xensim/xensim.h>
 
 #include "input.h"

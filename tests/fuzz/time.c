@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Time for targets of one thread, instead of lib/clock.c: it passes when somebody looks at the
+ * Time for targets of one thread, instead of lib/base/clock.c: it passes when somebody looks at the
  * clock, waits or gives way, and never otherwise. Nobody else could end what is waited for, so
  * nothing is missed by not waiting for it really; and an input does the same at each run.
  */

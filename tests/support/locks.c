@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <lib/stripe.h>
+#include <lib/index/stripe.h>
 #include <tests/support/locks.h>
 
 #define LOCKS_MAX 4200u

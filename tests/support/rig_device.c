@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include <lib/ioreq.h>
+#include <lib/ioreq/ioreq.h>
 #include <tests/support/rig.h>
 
 static int ignore(void *data, struct mapcache_client *client, struct mapcache_request *request)

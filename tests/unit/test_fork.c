@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include <lib/private.h>
-#include <lib/stripe.h>
+#include <lib/index/stripe.h>
 #include <tests/support/bed.h>
 #include <tests/support/flag.h>
 #include <tests/support/peer.h>

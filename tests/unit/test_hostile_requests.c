@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include <bench/random.h>
-#include <lib/ioreq.h>
+#include <lib/ioreq/ioreq.h>
 
 #include "hostile_scene.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <lib/ioreq.h>
+#include <lib/ioreq/ioreq.h>
 #include <tests/support/rig.h>
 
 struct fixture {

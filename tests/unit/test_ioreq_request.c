@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include <lib/ioreq.h>
+#include <lib/ioreq/ioreq.h>
 #include <tests/support/rig.h>
 
 static const uint32_t sizes[] = { 1, 2, 4, 8 };

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include <lib/ioreq.h>
+#include <lib/ioreq/ioreq.h>
 #include <tests/support/rig.h>
 
 /* Looks at its own slot while it serves it. */

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <lib/arena.h>
+#include <lib/space/arena.h>
 #include <tests/support/bed.h>
 
 /* More clients than there are spare slots: the last one has none. */

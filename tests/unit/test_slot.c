@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <lib/stripe.h>
+#include <lib/index/stripe.h>
 #include <tests/support/bed.h>
 #include <tests/support/peer.h>
 #include <tests/support/spy.h>

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include <lib/stripe.h>
+#include <lib/index/stripe.h>
 #include <tests/support/bed.h>
 
 #define SWEEP (UINT64_C(1) << EPOCH_SWEEP_SHIFT)

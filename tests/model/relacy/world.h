@@ -21,13 +21,13 @@ struct mapcache_client {
 	struct mapcache_client *next, *next_pinner;
 };
 
-#include <lib/epoch.h>
-#include <lib/grace.h>
-#include <lib/pin_count.h>
+#include <lib/protocol/epoch.h>
+#include <lib/protocol/grace.h>
+#include <lib/protocol/pin_count.h>
 extern "C" {
-#include <lib/section.c>
+#include <lib/protocol/section.c>
 }
-#include <lib/table.h>
+#include <lib/protocol/table.h>
 
 #define WORLD_BUCKETS 2
 #define WORLD_SLOTS 2

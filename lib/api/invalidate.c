@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* The answer to INVALIDATE, the same for a range, and waiting for those who were before it. */
+#include <errno.h>
+
+#include "lib/base/probe.h"
+#include "lib/index/stripe.h"
+
+#define DRAIN_PAUSE_FIRST UINT64_C(20000) /* ns */
+#define DRAIN_PAUSE_MAX UINT64_C(1000000)
+
+uint64_t mapcache_invalidate(struct mapcache *cache)
+{
+	uint64_t epoch = epoch_invalidate(&cache->shared);
+
+	PROBE2(invalidate, cache, epoch);
+	return epoch;
+}
+
+uint64_t mapcache_epoch(struct mapcache *cache)
+{
+	return epoch_now(&cache->shared);
+}
+
+/* A busy one is being mapped by somebody: its owner will not show it. Stripe lock held. */
+static void invalidate_mapping(struct mapcache *cache, struct stripe *stripe,
+			       struct mapping *mapping)
+{
+	if (!mapping->busy) {
+		retired_add(cache, stripe, mapping);
+		return;
+	}
+	mapping_doom(mapping);
+	mapping_unpublish(cache, mapping);
+}
+
+static void invalidate_bucket(struct mapcache *cache, uint64_t index)
+{
+	struct stripe *stripe = stripe_of(cache, index);
+	struct mapping *mapping;
+
+	pthread_mutex_lock(&stripe->lock);
+	mapping = stripe_find(stripe, index);
+	if (mapping)
+		invalidate_mapping(cache, stripe, mapping);
+	pthread_mutex_unlock(&stripe->lock);
+}
+
+static void invalidate_stripe(struct mapcache *cache, struct stripe *stripe, uint64_t first,
+			      uint64_t last)
+{
+	struct mapping *mapping, *next;
+
+	pthread_mutex_lock(&stripe->lock);
+	for (mapping = stripe_oldest(stripe); mapping; mapping = next) {
+		uint64_t index = mapcache_load_relaxed(&mapping->index);
+
+		next = stripe_newer(mapping);
+		if (index >= first && index <= last)
+			invalidate_mapping(cache, stripe, mapping);
+	}
+	pthread_mutex_unlock(&stripe->lock);
+}
+
+int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	uint64_t first, last, end;
+
+	if (!cache || len == 0)
+		return -EINVAL;
+	if (gpa + len - 1 < gpa)
+		return -ERANGE;
+	PROBE3(invalidate_range, cache, gpa, len);
+	mapcache_add_relaxed(&cache->range_invalidates, 1);
+	if (gpa >= cache->settings.guest_limit)
+		return 0;
+	span_invalidate(cache, gpa, len);
+	end = len < cache->settings.guest_limit - gpa ? gpa + len : cache->settings.guest_limit;
+	first = gpa >> cache->settings.bucket_shift;
+	last = (end - 1) >> cache->settings.bucket_shift;
+	if (last - first < mapcache_load_relaxed(&cache->buckets)) {
+		for (uint64_t index = first; index <= last; index++)
+			invalidate_bucket(cache, index);
+		return 0;
+	}
+	for (uint32_t i = 0; i < cache->settings.stripes; i++)
+		invalidate_stripe(cache, &cache->stripes[i], first, last);
+	return 0;
+}
+
+static bool drain_pinned(struct mapcache *cache, uint64_t epoch)
+{
+	uint64_t slots = arena_beyond(&cache->arena);
+
+	for (uint64_t slot = 0; slot < slots; slot++) {
+		struct mapping *mapping = mapping_at(cache, slot);
+		uint64_t made = mapcache_load_relaxed(&mapping->epoch);
+
+		if (made && made < epoch && mapping_state(mapping) != MAPPING_SPAN &&
+		    client_pins(cache, mapping))
+			return true;
+	}
+	return span_pinned(cache, epoch);
+}
+
+int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsigned int flags)
+{
+	uint64_t pause = DRAIN_PAUSE_FIRST, start = clock_ns();
+
+	if (!cache || (flags & ~MAPCACHE_DRAIN_PINS) || epoch > epoch_now(&cache->shared))
+		return -EINVAL;
+	if (client_in_section(cache))
+		return -EDEADLK;
+	/* Sections first: a pin is taken inside one. */
+	while (!client_quiet(cache, epoch) ||
+	       ((flags & MAPCACHE_DRAIN_PINS) && drain_pinned(cache, epoch))) {
+		if (timeout_ms >= 0 && clock_ns() - start >= (uint64_t)timeout_ms * NS_PER_MS)
+			return -ETIMEDOUT;
+		clock_sleep_ns(pause);
+		pause = pause * 2 < DRAIN_PAUSE_MAX ? pause * 2 : DRAIN_PAUSE_MAX;
+	}
+	return 0;
+}

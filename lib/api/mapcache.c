@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing a cache. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/fill/lookup.h"
+#include "lib/api/options.h"
+#include "lib/space/place.h"
+#include "lib/index/stripe.h"
+
+#define MAPCACHE_TEXT_OF(x) #x
+#define MAPCACHE_TEXT(x) MAPCACHE_TEXT_OF(x)
+
+const char *mapcache_version(void)
+{
+	return MAPCACHE_TEXT(MAPCACHE_VERSION_MAJOR) "." MAPCACHE_TEXT(
+		MAPCACHE_VERSION_MINOR) "." MAPCACHE_TEXT(MAPCACHE_VERSION_PATCH);
+}
+
+static int mapcache_take_backend(struct mapcache *cache, const struct mapcache_options *options)
+{
+	const struct mapcache_backend *backend = options->backend;
+	int error;
+
+	/* One made for an older header has less; what is past its end is NULL. */
+	backend = backend ? backend : &mapcache_backend_xen;
+	if (backend->size < offsetof(struct mapcache_backend, modified))
+		return -EINVAL;
+	error = options_copy(backend, &cache->backend_known, sizeof(cache->backend_known));
+	if (error)
+		return error;
+	if (backend->size < sizeof(*backend))
+		cache->backend_known.modified = NULL;
+	cache->backend = &cache->backend_known;
+	return 0;
+}
+
+static int mapcache_init_locks(struct mapcache *cache)
+{
+	pthread_mutex_t *locks[] = { &cache->clients.lock, &cache->retired.lock,
+				     &cache->current_lock, &cache->sweep_lock };
+	size_t count = sizeof(locks) / sizeof(*locks), i;
+	int error;
+
+	for (i = 0; i < count; i++) {
+		error = -pthread_mutex_init(locks[i], NULL);
+		if (error)
+			goto destroy;
+	}
+	return 0;
+destroy:
+	while (i-- > 0)
+		pthread_mutex_destroy(locks[i]);
+	return error;
+}
+
+static void mapcache_destroy_locks(struct mapcache *cache)
+{
+	pthread_mutex_destroy(&cache->clients.lock);
+	pthread_mutex_destroy(&cache->retired.lock);
+	pthread_mutex_destroy(&cache->current_lock);
+	pthread_mutex_destroy(&cache->sweep_lock);
+}
+
+/* What finds a mapping, and where mappings lie. */
+static int mapcache_init_index(struct mapcache *cache)
+{
+	const struct settings *settings = &cache->settings;
+	int error;
+
+	error = table_init(&cache->table, settings->guest_limit >> settings->bucket_shift);
+	if (error)
+		return error;
+	cache->shared.limit = settings->guest_limit;
+	error = arena_init(&cache->arena, settings->slots, settings->bucket_shift,
+			   cache->backend->flags & MAPCACHE_BACKEND_FIXED);
+	if (error)
+		goto destroy_table;
+	error = place_init(cache);
+	if (error)
+		goto destroy_arena;
+	error = stripe_init_all(cache);
+	if (error)
+		goto destroy_places;
+	return 0;
+destroy_places:
+	place_destroy(cache);
+destroy_arena:
+	arena_destroy(&cache->arena);
+destroy_table:
+	table_destroy(&cache->table);
+	return error;
+}
+
+static void mapcache_destroy_index(struct mapcache *cache)
+{
+	stripe_destroy_all(cache);
+	place_destroy(cache);
+	arena_destroy(&cache->arena);
+	table_destroy(&cache->table);
+}
+
+/* Everything but the struct itself and its log. */
+static int mapcache_init(struct mapcache *cache, const struct mapcache_options *options)
+{
+	int error;
+
+	cache->pid = getpid();
+	cache->shared.stamp = 1;
+	client_barrier_register(cache);
+	error = mapcache_init_locks(cache);
+	if (error)
+		return error;
+	error = mapcache_init_index(cache);
+	if (error)
+		goto destroy_locks;
+	error = reclaim_init(cache);
+	if (error)
+		goto destroy_index;
+	error = span_init(cache);
+	if (error)
+		goto destroy_reclaim;
+	error = source_init(cache);
+	if (error)
+		goto destroy_spans;
+	error = cache->backend->open(options->backend_data, options->domid, &cache->backend_state);
+	if (error)
+		goto destroy_source;
+	if (cache->settings.refresh_bytes) {
+		error = mapcache_client_open(cache, &cache->refresher);
+		if (error)
+			goto close_backend;
+	}
+	error = reclaim_start(cache);
+	if (error)
+		goto close_refresher;
+	ballast_take(&cache->ballast);
+	return 0;
+close_refresher:
+	if (cache->refresher)
+		mapcache_client_close(cache->refresher);
+close_backend:
+	cache->backend->close(cache->backend_state);
+destroy_source:
+	source_destroy(cache);
+destroy_spans:
+	span_destroy(cache);
+destroy_reclaim:
+	reclaim_destroy(cache);
+destroy_index:
+	mapcache_destroy_index(cache);
+destroy_locks:
+	mapcache_destroy_locks(cache);
+	return error;
+}
+
+/* The off switch: every bucket of the guest, each in one call. Holes stay holes. */
+static int mapcache_map_whole(struct mapcache *cache)
+{
+	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
+	bool read_only = cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY;
+	int prot = read_only ? PROT_READ : PROT_READ | PROT_WRITE, error;
+	struct mapcache_client *client;
+
+	if (!cache->settings.whole_bytes)
+		return 0;
+	error = mapcache_client_open(cache, &client);
+	if (error)
+		return error;
+	for (uint64_t gpa = 0; gpa < cache->settings.whole_bytes && !error; gpa += bucket) {
+		struct request request;
+		void *pointer;
+
+		error = lookup_check(cache, gpa, 1, prot, &request);
+		mapcache_begin_inline(client);
+		if (!error)
+			error = lookup_slow(client, &request, &pointer);
+		mapcache_end_inline(client);
+		/* Of its first page alone; the others are mapped. */
+		if (error == -EFAULT || error == -EACCES)
+			error = 0;
+	}
+	mapcache_client_close(client);
+	return error;
+}
+
+int mapcache_open(const struct mapcache_options *given, struct mapcache **result)
+{
+	struct mapcache_options options;
+	struct mapcache *cache;
+	int error;
+
+	if (!given || !result)
+		return -EINVAL;
+	error = options_copy(given, &options, sizeof(options));
+	if (error)
+		return error;
+	if (posix_memalign((void **)&cache, CACHE_LINE, sizeof(*cache)))
+		return -ENOMEM;
+	memset(cache, 0, sizeof(*cache));
+	error = log_init(&cache->log, &options);
+	if (error)
+		goto free_cache;
+	error = mapcache_take_backend(cache, &options);
+	if (!error)
+		error = options_check(cache, &options);
+	if (!error)
+		error = mapcache_init(cache, &options);
+	if (error)
+		goto destroy_log;
+	error = mapcache_map_whole(cache);
+	if (error) {
+		mapcache_close(cache);
+		return error;
+	}
+	*result = cache;
+	return 0;
+destroy_log:
+	log_destroy(&cache->log);
+free_cache:
+	free(cache);
+	return error;
+}
+
+static bool mapcache_pinned(struct mapcache *cache)
+{
+	uint64_t slots = arena_beyond(&cache->arena);
+
+	for (uint64_t slot = 0; slot < slots; slot++) {
+		if (client_pins(cache, mapping_at(cache, slot)))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t mapcache_clients(struct mapcache *cache)
+{
+	uint64_t count;
+
+	pthread_mutex_lock(&cache->clients.lock);
+	count = cache->clients.count - (cache->refresher != NULL);
+	pthread_mutex_unlock(&cache->clients.lock);
+	return count;
+}
+
+/* Details hang on mappings in the index; those that are retired have none. */
+static void mapcache_drop_details(struct mapcache *cache)
+{
+	uint64_t slots = cache->arena.beyond;
+
+	for (uint64_t slot = 0; slot < slots; slot++)
+		mapping_drop_detail(cache, mapping_at(cache, slot));
+}
+
+static void mapcache_free(struct mapcache *cache)
+{
+	cache->backend->close(cache->backend_state);
+	mapcache_drop_details(cache);
+	source_destroy(cache);
+	span_destroy(cache);
+	reclaim_destroy(cache);
+	ballast_drop(&cache->ballast);
+	mapcache_destroy_index(cache);
+	mapcache_destroy_locks(cache);
+	log_destroy(&cache->log);
+	free(cache);
+}
+
+/*
+ * In a child: the lock holders and the thread did not come along. Foreign mappings did not
+ * either, but the reservation did. What hangs on lists stays: somebody may have been changing
+ * them.
+ */
+static void mapcache_close_in_a_child(struct mapcache *cache)
+{
+	cache->backend->close(cache->backend_state);
+	place_unreserve(cache);
+	arena_unreserve(&cache->arena);
+	ballast_drop(&cache->ballast);
+	table_unreserve(&cache->table);
+	free(cache->table.chunks);
+	free(cache->stripes);
+	free(cache);
+}
+
+int mapcache_close(struct mapcache *cache)
+{
+	if (!cache)
+		return -EINVAL;
+	if (cache->pid != getpid()) {
+		mapcache_close_in_a_child(cache);
+		return 0;
+	}
+	if (mapcache_clients(cache))
+		return -EBUSY;
+	span_reclaim(cache, true);
+	if (mapcache_pinned(cache))
+		return -EBUSY;
+	reclaim_stop(cache);
+	if (cache->refresher)
+		mapcache_client_close(cache->refresher);
+	cache->refresher = NULL;
+	/* In pieces: one call for all of it would hold up every other thread's mmap. */
+	reclaim_sweep(cache, UINT64_MAX);
+	retired_check_pins(cache);
+	retired_advance(cache);
+	release(cache, UINT64_MAX, true);
+	mapcache_free(cache);
+	return 0;
+}

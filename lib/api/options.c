@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* Options: defaults, and what is refused. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/fill/fill.h"
+#include "lib/api/options.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#if UINTPTR_MAX > UINT32_MAX
+#define OPTIONS_BUCKET_SHIFT 20
+#define OPTIONS_MAX_BYTES (32 * GIB)
+#define OPTIONS_GUEST_SHIFT 46
+#define OPTIONS_BUCKETS_SHIFT 28
+#else
+#define OPTIONS_BUCKET_SHIFT 16
+#define OPTIONS_MAX_BYTES (512 * MIB)
+#define OPTIONS_GUEST_SHIFT 36
+#define OPTIONS_BUCKETS_SHIFT 20
+#endif
+#define OPTIONS_WHOLE_SHIFT 24 /* bucket when the whole guest is mapped at once */
+#define OPTIONS_GRANULE_SHIFT 14
+#define OPTIONS_STRIPES 64
+#define OPTIONS_RECLAIM_MS 40
+#define OPTIONS_VMAS_DEFAULT 65530 /* the kernel's own default */
+#define OPTIONS_VMAS_MIN 64
+#define OPTIONS_RESERVE_MAX 1024 /* slots, see slot.c */
+#define OPTIONS_SLOTS_MAX (UINT64_C(1) << 26)
+#define OPTIONS_BUCKETS_MAX (UINT64_C(1) << 32)
+
+static int options_refuse(struct mapcache *cache, const char *what)
+{
+	log_message(cache, MAPCACHE_LOG_ERROR, "mapcache_open: %s", what);
+	return -EINVAL;
+}
+
+int options_copy(const void *given, void *known, size_t known_size)
+{
+	const unsigned char *bytes = given;
+	size_t given_size;
+
+	memcpy(&given_size, given, sizeof(given_size));
+	if (given_size < sizeof(given_size))
+		return -EINVAL;
+	for (size_t i = known_size; i < given_size; i++) {
+		if (bytes[i])
+			return -E2BIG;
+	}
+	memset(known, 0, known_size);
+	memcpy(known, given, given_size < known_size ? given_size : known_size);
+	return 0;
+}
+
+/* Half of what the kernel allows this process. */
+static uint64_t options_vmas(void)
+{
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+	char text[32] = "";
+	unsigned long limit = 0;
+
+	if (file) {
+		if (fgets(text, sizeof(text), file))
+			limit = strtoul(text, NULL, 10);
+		fclose(file);
+	}
+	if (limit == 0)
+		limit = OPTIONS_VMAS_DEFAULT;
+	return limit / 2 > OPTIONS_VMAS_MIN ? limit / 2 : OPTIONS_VMAS_MIN;
+}
+
+static bool options_fixed(const struct mapcache *cache)
+{
+	return cache->backend->flags & MAPCACHE_BACKEND_FIXED;
+}
+
+static uint32_t options_usual_shift(const struct mapcache *cache,
+				    const struct mapcache_options *options)
+{
+	if (!options_fixed(cache))
+		return PAGE_SHIFT;
+	return options->whole_bytes ? OPTIONS_WHOLE_SHIFT : OPTIONS_BUCKET_SHIFT;
+}
+
+static int options_shifts(struct mapcache *cache, struct mapcache_options *options)
+{
+	/* One call maps a bucket that nothing can be mapped into later. */
+	bool one_call = !options_fixed(cache) || cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY;
+	uint32_t bucket =
+		options->bucket_shift ? options->bucket_shift : options_usual_shift(cache, options);
+	uint32_t least = bucket < 18 ? 12 : bucket - 6;
+	uint32_t granule = options->granule_shift;
+
+	if (bucket < 12 || bucket > 30)
+		return options_refuse(cache, "bucket_shift must be 12..30");
+	if (granule == 0) {
+		granule = OPTIONS_GRANULE_SHIFT < least ? least : OPTIONS_GRANULE_SHIFT;
+		granule = granule > bucket || one_call ? bucket : granule;
+	}
+	if (one_call && granule != bucket)
+		return options_refuse(cache,
+				      "granule_shift must be bucket_shift with this backend");
+	if (granule < least || granule > bucket)
+		return options_refuse(cache, "granule_shift must be 12..bucket_shift and at least "
+					     "bucket_shift - 6");
+	options->bucket_shift = bucket;
+	options->granule_shift = granule;
+	return 0;
+}
+
+static int options_budgets(struct mapcache *cache, struct mapcache_options *options)
+{
+	uint64_t bucket = UINT64_C(1) << options->bucket_shift;
+
+	if (!options->max_bytes) {
+		options->max_bytes = OPTIONS_MAX_BYTES;
+		if (options->max_bytes < 4 * bucket)
+			options->max_bytes = 4 * bucket;
+		if (options->max_bytes >> options->bucket_shift > OPTIONS_SLOTS_MAX / 4)
+			options->max_bytes = OPTIONS_SLOTS_MAX / 4 << options->bucket_shift;
+	}
+	if (options->max_bytes < 4 * bucket)
+		return options_refuse(cache, "max_bytes must hold at least 4 buckets");
+	if (options->max_bytes >> options->bucket_shift > OPTIONS_SLOTS_MAX)
+		return options_refuse(cache, "max_bytes must not exceed 2^26 buckets");
+	if (!options->max_stale_bytes) {
+		options->max_stale_bytes = options->max_bytes / 4;
+		if (options->max_stale_bytes < 4 * bucket)
+			options->max_stale_bytes = 4 * bucket;
+	}
+	if (options->max_stale_bytes < 4 * bucket)
+		return options_refuse(cache, "max_stale_bytes must hold at least 4 buckets");
+	if (!options->max_vmas)
+		options->max_vmas = options_vmas();
+	if (options->max_vmas < OPTIONS_VMAS_MIN)
+		return options_refuse(cache, "max_vmas must be at least 64");
+	if (options->refresh_bytes > options->max_bytes)
+		return options_refuse(cache, "refresh_bytes must not exceed max_bytes");
+	return 0;
+}
+
+/* Room for the whole guest at once, with what eviction keeps free. */
+static int options_whole(struct mapcache *cache, struct mapcache_options *options)
+{
+	uint64_t bucket = UINT64_C(1) << options->bucket_shift, buckets;
+
+	if (!options->whole_bytes)
+		return 0;
+	if (options->whole_bytes > UINT64_C(1) << 52)
+		return options_refuse(cache, "whole_bytes must not exceed 2^52");
+	buckets = (options->whole_bytes - 1) / bucket + 1;
+	if (options->guest_limit && options->guest_limit < options->whole_bytes)
+		return options_refuse(cache, "whole_bytes must not exceed guest_limit");
+	if (options->max_bytes / bucket < 2 * (buckets + 4))
+		options->max_bytes = 2 * (buckets + 4) * bucket;
+	return 0;
+}
+
+static int options_limit(struct mapcache *cache, struct mapcache_options *options)
+{
+	uint32_t shift = options->bucket_shift + OPTIONS_BUCKETS_SHIFT;
+
+	if (!options->guest_limit)
+		options->guest_limit =
+			UINT64_C(1) << (shift < OPTIONS_GUEST_SHIFT ? shift : OPTIONS_GUEST_SHIFT);
+	if (options->guest_limit < options->whole_bytes)
+		options->guest_limit = options->whole_bytes;
+	/* Rounded up to whole buckets, so that every bucket below the limit is whole. */
+	if (options->guest_limit > UINT64_C(1) << 52)
+		return options_refuse(cache, "guest_limit must not exceed 2^52");
+	options->guest_limit = (options->guest_limit + (UINT64_C(1) << options->bucket_shift) - 1) &
+			       ~((UINT64_C(1) << options->bucket_shift) - 1);
+	if (options->guest_limit >> options->bucket_shift > OPTIONS_BUCKETS_MAX)
+		return options_refuse(cache, "guest_limit must not exceed 2^32 buckets");
+	return 0;
+}
+
+static void options_settle(struct mapcache *cache, const struct mapcache_options *options)
+{
+	struct settings *settings = &cache->settings;
+
+	settings->bucket_shift = options->bucket_shift;
+	settings->granule_shift = options->granule_shift;
+	settings->stripes = options->stripes;
+	settings->reclaim_ms = options->reclaim_ms;
+	settings->flags = options->flags;
+	settings->slots = options->max_bytes >> options->bucket_shift;
+	settings->reserve = settings->slots / 8 + 1;
+	if (settings->reserve > OPTIONS_RESERVE_MAX)
+		settings->reserve = OPTIONS_RESERVE_MAX;
+	settings->stale_max = options->max_stale_bytes;
+	settings->vmas_max = options->max_vmas;
+	settings->guest_limit = options->guest_limit;
+	settings->refresh_bytes = options->refresh_bytes;
+	settings->whole_bytes = options->whole_bytes;
+	settings->fill = (struct fill_policy)FILL_POLICY;
+	cache->notify = options->notify;
+	cache->notify_data = options->notify_data;
+	cache->translate = options->translate;
+	cache->translate_data = options->translate_data;
+	settings->granules = 1u << (options->bucket_shift - options->granule_shift);
+	settings->granule_pages = 1u << (options->granule_shift - PAGE_SHIFT);
+	settings->bucket_pages = 1u << (options->bucket_shift - PAGE_SHIFT);
+}
+
+int options_check(struct mapcache *cache, struct mapcache_options *options)
+{
+	int error;
+
+	if (options->flags & ~(MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER))
+		return options_refuse(cache, "unknown flags");
+	if (!options->stripes)
+		options->stripes = OPTIONS_STRIPES;
+	if (options->stripes > 4096 || (options->stripes & (options->stripes - 1)))
+		return options_refuse(cache, "stripes must be a power of two, 1..4096");
+	if (!options->reclaim_ms)
+		options->reclaim_ms = OPTIONS_RECLAIM_MS;
+	if (options->reclaim_ms > 3600000)
+		return options_refuse(cache, "reclaim_ms must not exceed an hour");
+	error = options_shifts(cache, options);
+	if (!error)
+		error = options_whole(cache, options);
+	if (!error)
+		error = options_budgets(cache, options);
+	if (!error)
+		error = options_limit(cache, options);
+	if (!error)
+		options_settle(cache, options);
+	return error;
+}

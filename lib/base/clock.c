@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/private.h"
+
+uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+}
+
+void clock_sleep_ns(uint64_t ns)
+{
+	struct timespec time = { .tv_sec = (time_t)(ns / NS_PER_SECOND),
+				 .tv_nsec = (long)(ns % NS_PER_SECOND) };
+
+	nanosleep(&time, NULL);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define LOG_PER_SECOND 10u
+
+int log_init(struct log *log, const struct mapcache_options *options)
+{
+	log->write = options->log;
+	log->data = options->log_data;
+	return -pthread_mutex_init(&log->lock, NULL);
+}
+
+void log_destroy(struct log *log)
+{
+	pthread_mutex_destroy(&log->lock);
+}
+
+/* Whether one more message may go out now; *suppressed: how many did not since the last. */
+static bool log_admit(struct log *log, uint32_t *suppressed)
+{
+	uint64_t now = clock_ns();
+	bool admit;
+
+	pthread_mutex_lock(&log->lock);
+	if (now - log->window_ns >= NS_PER_SECOND) {
+		log->window_ns = now;
+		log->written = 0;
+	}
+	admit = log->written < LOG_PER_SECOND;
+	if (admit) {
+		log->written++;
+		*suppressed = log->suppressed;
+		log->suppressed = 0;
+	} else {
+		log->suppressed++;
+	}
+	pthread_mutex_unlock(&log->lock);
+	return admit;
+}
+
+void log_message(struct mapcache *cache, enum mapcache_log_level level, const char *format, ...)
+{
+	struct log *log = &cache->log;
+	char text[256];
+	uint32_t suppressed;
+	va_list arguments;
+	int length;
+
+	if (!log->write || !log_admit(log, &suppressed))
+		return;
+	va_start(arguments, format);
+	length = vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (suppressed && length >= 0 && (size_t)length < sizeof(text))
+		snprintf(text + length, sizeof(text) - (size_t)length,
+			 " (%u messages left out before this one)", suppressed);
+	log->write(log->data, level, text);
+}

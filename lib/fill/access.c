@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/fill/access.h"
+
+#include <errno.h>
+
+#include "lib/fill/lookup.h"
+
+/* How long a caller outside of sections waits for others to end theirs. */
+#define ACCESS_TRIES 10
+#define ACCESS_PAUSE_NS UINT64_C(200000)
+
+void *access_begin_whole(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+{
+	void *pointer;
+	int error;
+
+	for (int i = 0;; i++) {
+		mapcache_begin_inline(client);
+		if (mapcache_ptr_fast(client, gpa, len, prot, &pointer))
+			return pointer;
+		pointer = lookup_pointer(client, gpa, len, prot);
+		if (pointer)
+			return pointer;
+		error = errno;
+		mapcache_end_inline(client);
+		/* Waiting is for those who hold nothing that others wait for (J). */
+		if (error != EAGAIN || mapcache_inside_inline(client) || i == ACCESS_TRIES) {
+			errno = error;
+			return NULL;
+		}
+		clock_sleep_ns(ACCESS_PAUSE_NS);
+	}
+}
+
+void *access_begin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot)
+{
+	uint64_t rest = client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1;
+	size_t part = rest < *len ? (size_t)rest : *len;
+	size_t page =
+		(size_t)((UINT64_C(1) << PAGE_SHIFT) - (gpa & ((UINT64_C(1) << PAGE_SHIFT) - 1)));
+	void *pointer = access_begin_whole(client, gpa, part, prot);
+
+	if (!pointer && part > page && errno != EAGAIN && errno != EINVAL) {
+		part = page;
+		pointer = access_begin_whole(client, gpa, part, prot);
+	}
+	if (pointer)
+		*len = part;
+	return pointer;
+}

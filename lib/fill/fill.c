@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The miss path: decide how to map, map without a lock, show the result.
+ *
+ * Small first, whole when it pays. What an INVALIDATE costs its guest afterwards is the
+ * mapping work on the way to the next pointer, so:
+ *   - a bucket never seen is mapped whole, in one call;
+ *   - a stale one is replaced in its slot where little is mapped in it, or little enough to be
+ *     released at once; else the bucket moves to a fresh slot. Either way only the granules
+ *     asked for are mapped;
+ *   - a bucket that needs many calls in one epoch is dense: as soon as they have cost what
+ *     mapping the whole bucket costs, it is mapped whole, and in the next epochs at once.
+ * A kernel mapping is only ever replaced or released whole: Linux refuses to split one.
+ */
+#include "lib/fill/fill.h"
+
+#include <errno.h>
+
+#include "lib/base/probe.h"
+#include "lib/index/stripe.h"
+
+/* Bounds for the number of calls that make a bucket dense, as it is measured. */
+#define FILL_CALLS_MIN 4
+#define FILL_CALLS_MAX 32
+#define FILL_LEVEL_MAX 6
+
+/* A mapping, just taken, becomes this bucket's; it is not in the index yet. */
+static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_only)
+{
+	mapcache_store_relaxed(&mapping->index, fill->request->index);
+	/* The epoch is read before the map call begins (A). */
+	mapping_restart(fill->cache, mapping, epoch_now(&fill->cache->shared));
+	mapping_set_state(mapping, MAPPING_LIVE);
+	mapping->doomed = 0;
+	mapping->dense = 0;
+	mapping->level = 0;
+	mapping->busy = 1;
+	mapping->read_only = read_only;
+	fill->mapping = mapping;
+	fill->valid = 0;
+}
+
+/* The gpa of its first byte. */
+static uint64_t fill_bucket(const struct fill *fill)
+{
+	return fill->request->index << fill->cache->settings.bucket_shift;
+}
+
+static uint64_t fill_current(const struct fill *fill)
+{
+	return fill->valid | (fill->mapping->detail ? fill->mapping->detail->partial : 0);
+}
+
+/* The mapping is of no use, or must not be: hand it to reclaim. Stripe lock held. */
+static void fill_retire(struct fill *fill, bool listed)
+{
+	mapping_unpublish(fill->cache, fill->mapping);
+	if (listed)
+		stripe_remove(fill->cache, fill->stripe, fill->mapping);
+	retired_push(fill->cache, fill->mapping, fill_current(fill));
+}
+
+/*
+ * End of a fill that may have mapped something: show it, wake who waits. A mapping that an
+ * invalidation has overtaken is shown with the epoch it was made in, which no later look-up
+ * takes for current; its caller began before that, so it may have the pointer (A).
+ * old: the mapping that it replaces, or NULL.
+ */
+static int fill_finish(struct fill *fill, struct mapping *old, int error)
+{
+	struct mapcache *cache = fill->cache;
+	struct mapping *mapping = fill->mapping;
+	bool listed = !old, doomed;
+
+	pthread_mutex_lock(&fill->stripe->lock);
+	doomed = mapping_doomed(mapping) || (old && mapping_doomed(old));
+	mapping->busy = 0;
+	if (old) {
+		old->busy = 0;
+		retired_add(cache, fill->stripe, old);
+		listed = !stripe_add(cache, fill->stripe, mapping);
+	} else if (!doomed) {
+		listed = !stripe_touch(cache, fill->stripe, mapping);
+	}
+	if (doomed || !listed)
+		fill_retire(fill, listed);
+	else
+		mapping_publish(cache, mapping, fill->valid);
+	if (mapcache_load_relaxed(&mapping->epoch) != epoch_now(&cache->shared))
+		client_count(fill->client, COUNTER_BORN_STALE, 1);
+	pthread_cond_broadcast(&fill->stripe->filled);
+	pthread_mutex_unlock(&fill->stripe->lock);
+	reclaim_wake(cache);
+	return error;
+}
+
+/* End of a fill that came to nothing: the mapping in the index is as it was. */
+static int fill_release(struct fill *fill, struct mapping *mapping, int error)
+{
+	pthread_mutex_lock(&fill->stripe->lock);
+	stripe_settle(fill->cache, fill->stripe, mapping);
+	pthread_mutex_unlock(&fill->stripe->lock);
+	return error;
+}
+
+/* Nothing of the bucket could be mapped: no trace of it stays. */
+static int fill_abandon(struct fill *fill, int error)
+{
+	struct mapping *mapping = fill->mapping;
+
+	pthread_mutex_lock(&fill->stripe->lock);
+	mapping->busy = 0;
+	stripe_remove(fill->cache, fill->stripe, mapping);
+	pthread_cond_broadcast(&fill->stripe->filled);
+	pthread_mutex_unlock(&fill->stripe->lock);
+	account_retire(fill->cache, mapcache_load_relaxed(&mapping->epoch),
+		       mapping_bytes(fill->cache, mapping));
+	slot_put(fill->cache, mapping);
+	reclaim_wake(fill->cache);
+	return error;
+}
+
+static bool fill_usable(const struct fill *fill)
+{
+	const struct mapping_detail *detail = fill->mapping->detail;
+
+	if (fill->valid)
+		return true;
+	for (unsigned int i = 0; detail && i < (fill->cache->settings.bucket_pages + 63) / 64;
+	     i++) {
+		if (detail->pages[i])
+			return true;
+	}
+	return false;
+}
+
+/*
+ * No slot is to be had: what is asked for goes into the client's own, for this section. It is
+ * never shown to anybody else, so nobody else has to be done with it.
+ */
+static int fill_spare(struct fill *fill, bool read_only, int error)
+{
+	struct mapping *mapping = slot_spare(fill->client);
+
+	if (!mapping)
+		return error;
+	fill_adopt(fill, mapping, read_only);
+	mapping->busy = 0;
+	error = fill_map(fill, fill_asked(fill));
+	/* Nobody has a pointer into it: the next attempt, for reading only, may use it. */
+	if (error)
+		slot_spare_back(fill->client);
+	return error;
+}
+
+/* The bucket is in no slot. A placeholder goes into the index before the map call. */
+static int fill_cold(struct fill *fill, bool read_only)
+{
+	struct run run = read_only ? fill_asked(fill) : fill_all(fill);
+	struct mapping *mapping;
+	int error;
+
+	mapping = slot_get(fill->cache, !read_only && !fill->cache->notify, &error);
+	if (!mapping)
+		return fill_spare(fill, read_only, error);
+	fill_adopt(fill, mapping, read_only);
+	error = table_populate(&fill->cache->table, fill->request->index);
+	if (error) {
+		slot_put(fill->cache, mapping);
+		return error;
+	}
+	pthread_mutex_lock(&fill->stripe->lock);
+	error = FILL_AGAIN;
+	if (!stripe_find(fill->stripe, fill->request->index))
+		error = stripe_add(fill->cache, fill->stripe, mapping);
+	pthread_mutex_unlock(&fill->stripe->lock);
+	if (error) {
+		slot_put(fill->cache, mapping);
+		return error;
+	}
+	error = fill_map(fill, run);
+	if (error && !fill_usable(fill))
+		return fill_abandon(fill, error);
+	return fill_finish(fill, NULL, error);
+}
+
+/*
+ * Whether a stale bucket may be mapped over what is retired: that saves an unmap, but its
+ * reader waits for it. A mapping of the whole bucket covers it all.
+ */
+static bool fill_maps_over(const struct fill *fill, bool whole)
+{
+	return whole && !fill->cache->notify &&
+	       (fill->cache->settings.fill.map_over || !slot_plenty(fill->cache));
+}
+
+/* The bucket leaves its slot, to its pinners and to reclaim, for a fresh one. */
+static int fill_move(struct fill *fill, struct mapping *old, struct run run, bool read_only)
+{
+	bool whole = run.count == fill->cache->settings.granules, fresh;
+	struct mapping *mapping;
+	int error;
+
+	mapping = slot_get(fill->cache, fill_maps_over(fill, whole), &error);
+	if (!mapping)
+		return fill_release(fill, old, fill_spare(fill, read_only, error));
+	fill_adopt(fill, mapping, read_only);
+	mapping->dense = old->dense;
+	mapping->level = old->level;
+	error = fill_map(fill, run);
+	/* One that fails has nothing to offer that an old one of this epoch has not. */
+	fresh = mapcache_load_relaxed(&old->epoch) < mapcache_load_relaxed(&mapping->epoch);
+	if (error && !(whole && fresh && fill_usable(fill))) {
+		account_retire(fill->cache, mapcache_load_relaxed(&mapping->epoch),
+			       mapping_bytes(fill->cache, mapping));
+		slot_put(fill->cache, mapping);
+		return fill_release(fill, old, error);
+	}
+	client_count(fill->client, COUNTER_REFRESHED_IN_FRESH_SLOT, 1);
+	PROBE3(refresh, fill->cache, fill_bucket(fill), 1);
+	return fill_finish(fill, old, error);
+}
+
+/* Whether what the request lacks can be mapped beside what is current in the slot. */
+static bool fill_extends(const struct fill *fill, const struct mapping *mapping)
+{
+	uint64_t current = mapping_current(fill->cache, mapping);
+	uint64_t missing = fill->request->granules & ~current;
+	struct request rest = *fill->request;
+
+	/* A hole may have been filled since, but its kernel mapping holds pages in use. */
+	if (!missing || (fill->request->write && mapping->read_only))
+		return false;
+	if (mapping->multiple && (mapping->mapped & missing))
+		return false;
+	rest.granules &= current;
+	return !rest.granules || mapping_serves(fill->cache, mapping, &rest);
+}
+
+/*
+ * Whether nobody can be using what the stale mapping shows: no section that began before this
+ * epoch is left, ours included, and no pin. Never waits (J). The pins are counted after the
+ * sections: a pin is taken inside one (B).
+ */
+static bool fill_take_over(struct fill *fill, struct mapping *mapping, uint64_t epoch)
+{
+	return client_quiet(fill->cache, epoch) && client_pins(fill->cache, mapping) == 0;
+}
+
+static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t epoch, struct run run)
+{
+	unsigned int left = (unsigned int)__builtin_popcountll(mapping->mapped & ~run_mask(run));
+
+	/* What stays must not stand in the way of a later call in this epoch; and what cannot be
+	 * mapped over must not stay at all. */
+	if (mapping->mapped &&
+	    (fill->cache->places.of ||
+	     (left && (mapping->multiple || left > fill->cache->settings.fill.small))) &&
+	    slot_empty(fill->cache, mapping))
+		return fill_move(fill, mapping, run, false);
+	mapping_renew(fill->cache, mapping, epoch);
+	fill->mapping = mapping;
+	fill->valid = 0;
+	client_count(fill->client, COUNTER_REFRESHED_IN_PLACE, 1);
+	PROBE3(refresh, fill->cache, fill_bucket(fill), 0);
+	return fill_finish(fill, NULL, fill_map(fill, run));
+}
+
+/* Map calls after which one for the whole bucket would not have cost more. */
+static unsigned int fill_dense_calls(const struct fill *fill)
+{
+	const struct fill_cost *cost = &fill->cache->fill_cost;
+	uint64_t granule = mapcache_load_relaxed(&cost->granule);
+	uint64_t whole = mapcache_load_relaxed(&cost->whole);
+	uint64_t calls = granule ? whole / granule : FILL_CALLS_MAX;
+
+	if (fill->cache->settings.fill.dense_calls)
+		return fill->cache->settings.fill.dense_calls;
+	if (calls < FILL_CALLS_MIN)
+		return FILL_CALLS_MIN;
+	return calls < FILL_CALLS_MAX ? (unsigned int)calls : FILL_CALLS_MAX;
+}
+
+/*
+ * Whether a stale bucket is dense still. One that turned out to be so time after time is looked
+ * at again ever more seldom.
+ */
+static bool fill_stays_dense(const struct fill *fill, struct mapping *mapping)
+{
+	const struct fill_policy *policy = &fill->cache->settings.fill;
+
+	if (!policy->at_once && mapping->calls >= policy->dense_calls)
+		mapping->dense = policy->dense_epochs;
+	else if (mapping->dense)
+		mapping->dense--;
+	else
+		mapping->level = 0;
+	return mapping->dense;
+}
+
+/* Mapped before the last invalidation. */
+static int fill_refresh(struct fill *fill, struct mapping *mapping, uint64_t epoch)
+{
+	const struct settings *settings = &fill->cache->settings;
+	const struct fill_policy *policy = &settings->fill;
+	bool little = __builtin_popcountll(mapping->mapped) <= policy->empty;
+	bool whole;
+
+	whole = fill_stays_dense(fill, mapping) || settings->granules == 1 ||
+		mapcache_load_relaxed(&fill->cache->vmas) + 2 > settings->vmas_max;
+	if (whole)
+		client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
+	if ((little || (whole && policy->whole_in_place) || !slot_plenty(fill->cache)) &&
+	    fill_take_over(fill, mapping, epoch))
+		return fill_in_place(fill, mapping, epoch,
+				     whole ? fill_all(fill) : fill_asked(fill));
+	return fill_move(fill, mapping, whole ? fill_all(fill) : fill_asked(fill), false);
+}
+
+/*
+ * Whether to map the whole bucket now, since the calls of this epoch have cost as much as that:
+ * so no epoch costs more than twice what it could.
+ */
+static bool fill_becomes_dense(const struct fill *fill, struct mapping *mapping)
+{
+	if (!fill->cache->settings.fill.at_once || mapping->read_only ||
+	    mapping->calls < fill_dense_calls(fill))
+		return false;
+	if (mapping->level < FILL_LEVEL_MAX)
+		mapping->level++;
+	mapping->dense = (uint8_t)(mapping->level > 1 ? 1u << mapping->level : 1);
+	client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
+	return true;
+}
+
+/* The bucket is in a slot, which is busy now and ours. */
+static int fill_known(struct fill *fill, struct mapping *mapping, bool read_only)
+{
+	uint64_t epoch = epoch_now(&fill->cache->shared);
+
+	if (read_only)
+		return fill_move(fill, mapping, fill_asked(fill), true);
+	if (mapcache_load_relaxed(&mapping->epoch) != epoch)
+		return fill_refresh(fill, mapping, epoch);
+	if (!fill_extends(fill, mapping))
+		return fill_move(fill, mapping, fill_asked(fill), false);
+	if (fill_becomes_dense(fill, mapping))
+		return fill_move(fill, mapping, fill_all(fill), false);
+	fill->mapping = mapping;
+	fill->valid = mapping_valid(fill->cache, mapping);
+	return fill_finish(fill, NULL, fill_missing(fill, fill_current(fill)));
+}
+
+int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *mapping,
+	 const struct request *request, bool read_only, void **pointer)
+{
+	struct fill fill = {
+		.cache = client->cache, .client = client, .stripe = stripe, .request = request
+	};
+	uint64_t gpa = fill_bucket(&fill) + request->offset;
+	int error;
+
+	if (mapping)
+		mapping->busy = 1;
+	pthread_mutex_unlock(&stripe->lock);
+	client_count(client, COUNTER_MISSES, 1);
+	PROBE2(fill_begin, fill.cache, gpa);
+	reclaim_help(fill.cache);
+	error = mapping ? fill_known(&fill, mapping, read_only) : fill_cold(&fill, read_only);
+	if (!error)
+		*pointer = mapping_base(fill.cache, fill.mapping) + request->offset;
+	PROBE3(fill_end, fill.cache, gpa, error);
+	return error;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/fill/fill.h"
+
+#include <errno.h>
+
+#include "lib/space/place.h"
+#include "lib/base/probe.h"
+
+static uint64_t fill_bytes(const struct fill *fill, unsigned int granules)
+{
+	return (uint64_t)granules << fill->cache->settings.granule_shift;
+}
+
+struct run fill_all(const struct fill *fill)
+{
+	return (struct run){ 0, fill->cache->settings.granules };
+}
+
+struct run fill_asked(const struct fill *fill)
+{
+	uint64_t mask = fill->request->granules;
+
+	return (struct run){ (unsigned int)__builtin_ctzll(mask),
+			     (unsigned int)__builtin_popcountll(mask) };
+}
+
+/* After a map call that left nobody knows what: put the reservation back. */
+static void fill_undo(struct fill *fill, struct run run)
+{
+	struct mapping *mapping = fill->mapping;
+
+	if (place_release(fill->cache, mapping, 1, fill_bytes(fill, run.first),
+			  fill_bytes(fill, run.count)))
+		mapping_doom(mapping); /* it goes as soon as the kernel lets it */
+	else
+		mapping_uncover(fill->cache, mapping, run);
+}
+
+static void fill_count(struct fill *fill, size_t pages)
+{
+	size_t holes = 0;
+
+	for (size_t page = 0; page < pages; page++)
+		holes += fill->client->error[page] != 0;
+	client_count(fill->client, COUNTER_PAGES_MAPPED, pages - holes);
+	client_count(fill->client, COUNTER_HOLES, holes);
+}
+
+/* The first error of the request's pages in the call for the run, or 0. */
+static int fill_result(const struct fill *fill, struct run run)
+{
+	const struct request *request = fill->request;
+	unsigned int first = run.first * fill->cache->settings.granule_pages;
+	unsigned int end = first + run.count * fill->cache->settings.granule_pages;
+
+	for (unsigned int page = request->first_page; page <= request->last_page; page++) {
+		if (page >= first && page < end && fill->client->error[page - first])
+			return fill->client->error[page - first];
+	}
+	return 0;
+}
+
+/* The last few calls count; one that was held up does not count for much. */
+static void fill_learn(mapcache_atomic_u64 *known, uint64_t ns)
+{
+	uint64_t before = mapcache_load_relaxed(known);
+
+	if (!before)
+		before = ns;
+	ns = ns < 4 * before ? ns : 4 * before;
+	mapcache_store_relaxed(known, before - before / 8 + ns / 8);
+}
+
+static void fill_note_cost(struct fill *fill, struct run run, uint64_t ns)
+{
+	struct fill_cost *cost = &fill->cache->fill_cost;
+
+	if (run.count == fill->cache->settings.granules)
+		fill_learn(&cost->whole, ns);
+	else if (run.count == 1)
+		fill_learn(&cost->granule, ns);
+}
+
+int fill_map(struct fill *fill, struct run run)
+{
+	struct mapcache *cache = fill->cache;
+	struct mapping *mapping = fill->mapping;
+	const struct settings *settings = &cache->settings;
+	size_t pages = (size_t)run.count * settings->granule_pages;
+	uint64_t gpa =
+		(fill->request->index << settings->bucket_shift) + fill_bytes(fill, run.first);
+	int prot = mapping->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+	char *address;
+	uint64_t begin;
+	int error;
+
+	client_count(fill->client, COUNTER_MAP_CALLS, 1);
+	if (mapping->calls < UINT8_MAX)
+		mapping->calls++;
+	notify_going_mask(cache, mapping, mapping->mapped & run_mask(run));
+	begin = clock_ns();
+	errno = 0;
+	address = place_map(cache, mapping, 1, fill_bytes(fill, run.first), gpa, pages, prot,
+			    fill->client->error);
+	if (!address) {
+		error = errno ? -errno : -ENOMEM;
+		client_count(fill->client, COUNTER_MAP_ERRORS, 1);
+		PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, error);
+		fill_undo(fill, run);
+		return error;
+	}
+	fill_note_cost(fill, run, clock_ns() - begin);
+	PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, 0);
+	mapping_cover(cache, mapping, run);
+	fill_count(fill, pages);
+	error = mapping_note(cache, mapping, run, fill->client->error, &fill->valid);
+	if (error) {
+		account_retire(cache, mapcache_load_relaxed(&mapping->epoch),
+			       fill_bytes(fill, run.count));
+		fill_undo(fill, run);
+		return error;
+	}
+	notify_added(cache, gpa, address, fill_bytes(fill, run.count));
+	return fill_result(fill, run);
+}
+
+int fill_missing(struct fill *fill, uint64_t current)
+{
+	struct run asked = fill_asked(fill);
+	unsigned int end = asked.first + asked.count;
+	int error = 0;
+
+	for (unsigned int i = asked.first; i < end && !error; i++) {
+		struct run run = { i, 0 };
+
+		while (i < end && !(current >> i & 1)) {
+			run.count++;
+			i++;
+		}
+		if (run.count)
+			error = fill_map(fill, run);
+	}
+	return error;
+}

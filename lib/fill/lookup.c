@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* The slow side of a look-up: check the request, find the bucket, fill what is missing. */
+#include "lib/fill/lookup.h"
+
+#include <errno.h>
+
+#include "lib/fill/fill.h"
+#include "lib/base/probe.h"
+#include "lib/index/stripe.h"
+
+/* Times that others may get in between before the caller is told to come back. */
+#define LOOKUP_TRIES 64
+
+int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot,
+		 struct request *request)
+{
+	const struct settings *settings = &cache->settings;
+	uint64_t bucket = UINT64_C(1) << settings->bucket_shift;
+	unsigned int first, last;
+
+	if (len == 0 || prot == 0 || (prot & ~(PROT_READ | PROT_WRITE)))
+		return -EINVAL;
+	if (gpa >= settings->guest_limit || len > settings->guest_limit - gpa)
+		return -ERANGE;
+	request->index = gpa >> settings->bucket_shift;
+	request->offset = gpa & (bucket - 1);
+	if (len > bucket - request->offset)
+		return -E2BIG;
+	request->first_page = (unsigned int)(request->offset >> PAGE_SHIFT);
+	request->last_page = (unsigned int)((request->offset + len - 1) >> PAGE_SHIFT);
+	first = request->first_page / settings->granule_pages;
+	last = request->last_page / settings->granule_pages;
+	request->granules = run_mask((struct run){ first, last - first + 1 });
+	request->write = prot & PROT_WRITE;
+	request->epoch = epoch_now(&cache->shared);
+	return 0;
+}
+
+/*
+ * Entries of stale mappings go from the table, so that their tags cannot be met again when
+ * the counter has come round; then the table is opened. If another sweep fell due meanwhile,
+ * it is closed again: with 2^24 epochs between two and tags of 2^26, nothing that the first
+ * one left can have come round.
+ */
+static void lookup_sweep_table(struct mapcache *cache)
+{
+	uint64_t before = epoch_now(&cache->shared);
+
+	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
+		struct stripe *stripe = &cache->stripes[i];
+
+		pthread_mutex_lock(&stripe->lock);
+		for (struct mapping *mapping = stripe_oldest(stripe); mapping;
+		     mapping = stripe_newer(mapping)) {
+			if (mapcache_load_relaxed(&mapping->epoch) < before)
+				mapping_unpublish(cache, mapping);
+		}
+		pthread_mutex_unlock(&stripe->lock);
+	}
+	mapcache_add_relaxed(&cache->table_sweeps, 1);
+	table_open(&cache->shared, cache->settings.guest_limit, before);
+}
+
+void lookup_open_table(struct mapcache *cache)
+{
+	if (mapcache_likely(mapcache_load_relaxed(&cache->shared.limit)))
+		return;
+	pthread_mutex_lock(&cache->sweep_lock);
+	if (!mapcache_load_relaxed(&cache->shared.limit))
+		lookup_sweep_table(cache);
+	pthread_mutex_unlock(&cache->sweep_lock);
+}
+
+/* It serves the request: the newest of its stripe from now on. Stripe lock held. */
+static int lookup_found(struct mapcache_client *client, struct stripe *stripe,
+			struct mapping *mapping)
+{
+	struct mapcache *cache = client->cache;
+	uint64_t valid = mapping_valid(cache, mapping);
+
+	if (mapping->probation)
+		client_count(client, COUNTER_RESCUES, 1);
+	if (stripe_touch(cache, stripe, mapping)) {
+		mapping_unpublish(cache, mapping);
+		retired_push(cache, mapping, mapping_current(cache, mapping));
+		return -ENOMEM;
+	}
+	mapping_publish(cache, mapping, valid);
+	return 0;
+}
+
+/* Returns 0, FILL_AGAIN or -errno. */
+static int lookup_try(struct mapcache_client *client, const struct request *request, bool read_only,
+		      void **pointer)
+{
+	struct mapcache *cache = client->cache;
+	struct stripe *stripe = stripe_of(cache, request->index);
+	struct mapping *mapping;
+	int error;
+
+	pthread_mutex_lock(&stripe->lock);
+	for (;;) {
+		mapping = stripe_find(stripe, request->index);
+		if (!mapping || !mapping->busy)
+			break;
+		client_count(client, COUNTER_WAITS, 1);
+		pthread_cond_wait(&stripe->filled, &stripe->lock);
+	}
+	if (!mapping || !mapping_serves(cache, mapping, request))
+		return fill(client, stripe, mapping, request, read_only, pointer);
+	error = lookup_found(client, stripe, mapping);
+	if (!error)
+		*pointer = mapping_base(cache, mapping) + request->offset;
+	pthread_mutex_unlock(&stripe->lock);
+	return error;
+}
+
+/* Errors that a page may give because it can only be read. */
+static bool lookup_refused(int error)
+{
+	return error < 0 && error != -EAGAIN && error != -ENOMEM && error != -ESRCH;
+}
+
+static uint64_t lookup_gpa(const struct mapcache *cache, const struct request *request)
+{
+	return (request->index << cache->settings.bucket_shift) + request->offset;
+}
+
+int lookup_slow(struct mapcache_client *client, const struct request *request, void **pointer)
+{
+	bool read_only = client->cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY;
+	int error = read_only && request->write ? -EACCES : FILL_AGAIN;
+
+	client_count(client, COUNTER_SLOW_LOOKUPS, 1);
+	lookup_open_table(client->cache);
+	for (int i = 0; i < LOOKUP_TRIES && error == FILL_AGAIN; i++) {
+		error = lookup_try(client, request, read_only, pointer);
+		if (lookup_refused(error) && !request->write && !read_only) {
+			read_only = true;
+			error = FILL_AGAIN;
+		}
+	}
+	error = error == FILL_AGAIN ? -EAGAIN : error;
+	if (error)
+		PROBE3(error, client->cache, lookup_gpa(client->cache, request), error);
+	return error;
+}
+
+void *lookup_pointer(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+{
+	struct request request;
+	void *pointer = NULL;
+	int error = -EINVAL;
+
+	if (client && mapcache_inside_inline(client))
+		error = lookup_check(client->cache, gpa, len, prot, &request);
+	if (!error)
+		error = lookup_slow(client, &request, &pointer);
+	if (error)
+		errno = -error;
+	return pointer;
+}
+
+void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+{
+	void *pointer = lookup_pointer(client, gpa, len, prot);
+
+	if (pointer && (prot & PROT_WRITE) && dirty_logging(client->cache))
+		dirty_will_write(client, gpa, len);
+	return pointer;
+}

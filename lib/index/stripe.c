@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* uthash reports a failed allocation by this name; stripe_insert() has the variable. */
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(element) (failed = true)
+
+#include "lib/index/stripe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Chains may grow longer than uthash lets them before it doubles its array, which is read on slow
+ * paths only: four bytes a bucket are worth more than two steps along a chain. */
+#undef HASH_BKT_CAPACITY_THRESH
+#define HASH_BKT_CAPACITY_THRESH 14U
+
+static int stripe_init(struct stripe *stripe)
+{
+	int error = -pthread_mutex_init(&stripe->lock, NULL);
+
+	if (error)
+		return error;
+	error = -pthread_cond_init(&stripe->filled, NULL);
+	if (error)
+		pthread_mutex_destroy(&stripe->lock);
+	return error;
+}
+
+static void stripe_destroy(struct stripe *stripe)
+{
+	HASH_CLEAR(hh, stripe->index);
+	pthread_cond_destroy(&stripe->filled);
+	pthread_mutex_destroy(&stripe->lock);
+}
+
+int stripe_init_all(struct mapcache *cache)
+{
+	uint32_t count = cache->settings.stripes, i;
+	struct stripe *stripes;
+	int error;
+
+	error = -posix_memalign((void **)&stripes, CACHE_LINE, count * sizeof(*stripes));
+	if (error)
+		return error;
+	memset(stripes, 0, count * sizeof(*stripes));
+	for (i = 0; i < count; i++) {
+		error = stripe_init(&stripes[i]);
+		if (error)
+			goto destroy;
+	}
+	cache->stripes = stripes;
+	return 0;
+destroy:
+	while (i-- > 0)
+		stripe_destroy(&stripes[i]);
+	free(stripes);
+	return error;
+}
+
+void stripe_destroy_all(struct mapcache *cache)
+{
+	for (uint32_t i = 0; i < cache->settings.stripes; i++)
+		stripe_destroy(&cache->stripes[i]);
+	free(cache->stripes);
+}
+
+struct stripe *stripe_of(struct mapcache *cache, uint64_t index)
+{
+	/* Fibonacci hashing: neighbours, which are used together, get different locks. */
+	uint64_t hash = (index * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+
+	return &cache->stripes[hash & (cache->settings.stripes - 1)];
+}
+
+struct mapping *stripe_find(struct stripe *stripe, uint64_t index)
+{
+	struct mapping *mapping;
+
+	HASH_FIND(hh, stripe->index, &index, sizeof(index), mapping);
+	return mapping;
+}
+
+static int stripe_insert(struct stripe *stripe, struct mapping *mapping)
+{
+	bool failed = false;
+
+	HASH_ADD(hh, stripe->index, index, sizeof(mapping->index), mapping);
+	return failed ? -ENOMEM : 0;
+}
+
+int stripe_add(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
+{
+	int error = stripe_insert(stripe, mapping);
+
+	if (!error)
+		mapcache_add_relaxed(&cache->buckets, 1);
+	return error;
+}
+
+void stripe_remove(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
+{
+	HASH_DELETE(hh, stripe->index, mapping);
+	mapcache_add_relaxed(&cache->buckets, UINT64_MAX);
+}
+
+int stripe_touch(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
+{
+	int error;
+
+	/* Also keeps uthash from freeing the table with its last element. */
+	if (stripe_newest(stripe) == mapping)
+		return 0;
+	HASH_DELETE(hh, stripe->index, mapping);
+	error = stripe_insert(stripe, mapping);
+	if (error)
+		mapcache_add_relaxed(&cache->buckets, UINT64_MAX);
+	return error;
+}
+
+struct mapping *stripe_oldest(struct stripe *stripe)
+{
+	return stripe->index;
+}
+
+struct mapping *stripe_newest(struct stripe *stripe)
+{
+	UT_hash_table *table;
+
+	if (!stripe->index)
+		return NULL;
+	table = stripe->index->hh.tbl;
+	return (struct mapping *)ELMT_FROM_HH(table, table->tail);
+}
+
+struct mapping *stripe_newer(struct mapping *mapping)
+{
+	return (struct mapping *)mapping->hh.next;
+}
+
+struct mapping *stripe_older(struct mapping *mapping)
+{
+	return (struct mapping *)mapping->hh.prev;
+}
+
+void stripe_settle(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
+{
+	mapping->busy = 0;
+	if (mapping_doomed(mapping))
+		retired_add(cache, stripe, mapping);
+	pthread_cond_broadcast(&stripe->filled);
+}
+
+uint64_t stripe_count(struct stripe *stripe)
+{
+	return HASH_COUNT(stripe->index);
+}
+
+uint64_t stripe_memory(struct stripe *stripe)
+{
+	return HASH_OVERHEAD(hh, stripe->index) -
+	       HASH_COUNT(stripe->index) * sizeof(UT_hash_handle);
+}

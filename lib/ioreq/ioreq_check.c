@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a request must look like before anybody computes with it. Every field of a slot but
+ * its state can be chosen by the guest, by the instruction that it executes (I).
+ */
+#include <errno.h>
+
+#include "lib/ioreq/ioreq.h"
+
+#define PORT_LAST UINT64_C(0xffff)
+
+bool ioreq_check_size(uint32_t size)
+{
+	return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
+bool ioreq_check_items(uint64_t first, uint32_t size, uint32_t count, bool backwards)
+{
+	/* Below 2^35: 32-bit factors, one of them at most 8. */
+	uint64_t further = (uint64_t)(count - 1) * size;
+
+	/* The address behind the last byte must be representable, too: handlers compute it. */
+	if (first > UINT64_MAX - size)
+		return false;
+	return backwards ? first >= further : further <= UINT64_MAX - size - first;
+}
+
+/* The register side. Ports and PCI registers stay where they are for all items, as the
+ * instructions do it (rep ins, rep outs); memory moves (rep movs). */
+static bool address_fits(const struct mapcache_request *request)
+{
+	switch (request->type) {
+	case MAPCACHE_IOREQ_PORT:
+		return request->size <= 4 && request->addr <= PORT_LAST &&
+		       request->addr + request->size - 1 <= PORT_LAST;
+	case MAPCACHE_IOREQ_MEMORY:
+		return ioreq_check_items(request->addr, request->size, request->count,
+					 request->backwards);
+	case MAPCACHE_IOREQ_PCI:
+		/* The register must not run over into the number of the function. */
+		return (request->addr & UINT32_MAX) + request->size - 1 <= UINT32_MAX &&
+		       ioreq_check_items(request->addr, request->size, 1, false);
+	default:
+		return false;
+	}
+}
+
+static bool request_is_sound(const struct mapcache_request *request)
+{
+	if (!ioreq_check_size(request->size) || request->count == 0 || !address_fits(request))
+		return false;
+	if (!request->data_is_ptr)
+		return request->count == 1;
+	return ioreq_check_items(request->data, request->size, request->count, request->backwards);
+}
+
+static uint64_t low_bytes(uint64_t value, uint32_t size)
+{
+	return value & (~UINT64_C(0) >> (64 - 8 * size));
+}
+
+int ioreq_check_request(const struct ioreq *raw, uint32_t vcpu, struct mapcache_request *request)
+{
+	*request = (struct mapcache_request){
+		.addr = raw->addr,
+		.data = raw->data,
+		.count = raw->count,
+		.size = raw->size,
+		.vcpu = vcpu,
+		.type = raw->type,
+		.write = raw->dir == IOREQ_WRITE,
+		.data_is_ptr = raw->data_is_ptr,
+		.backwards = raw->df,
+	};
+	if (!request_is_sound(request))
+		return -EINVAL;
+	/* Left-over bytes: Xen clears neither data of a read nor what is above size. */
+	if (!request->data_is_ptr)
+		request->data = request->write ? low_bytes(raw->data, raw->size) : 0;
+	return 0;
+}
+
+int ioreq_check_range(enum mapcache_ioreq_type type, uint64_t start, uint64_t end)
+{
+	if (start > end)
+		return -EINVAL;
+	switch (type) {
+	case MAPCACHE_IOREQ_PORT:
+		return end <= PORT_LAST ? 0 : -EINVAL;
+	case MAPCACHE_IOREQ_MEMORY:
+		return 0;
+	case MAPCACHE_IOREQ_PCI:
+		/* Xen knows whole functions only. */
+		return start >> 32 == end >> 32 ? 0 : -EINVAL;
+	default:
+		return -EINVAL;
+	}
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pins. A client counts its own pins of every slot in an array that only its thread writes, so
+ * that a pin costs no atomic operation; whoever releases through another thread changes the
+ * slot's shared count instead. Their sum is what keeps the slot mapped.
+ */
+#include <errno.h>
+
+#include "lib/fill/access.h"
+#include "lib/protocol/pin_count.h"
+#include "lib/space/place.h"
+#include "lib/base/probe.h"
+
+/* A client's own count goes to the shared one before it could overflow. */
+#define PIN_FOLD (UINT32_C(1) << 31)
+#define PIN_SHARED_MAX (INT64_C(1) << 62)
+
+/* The client's first pin, or its own count of the slot is full. */
+static int pin_prepare(struct mapcache_client *client, uint64_t slot)
+{
+	struct mapping *mapping = mapping_at(client->cache, slot);
+
+	if (!client->pinner)
+		client_add_pinner(client);
+	if (mapcache_load_relaxed(&client->pins[slot]) < PIN_FOLD)
+		return 0;
+	if ((int64_t)mapcache_load_relaxed(&mapping->shared_pins) >= PIN_SHARED_MAX)
+		return -EOVERFLOW;
+	client_fold(client, slot);
+	return 0;
+}
+
+/* Without a call on the way. False: prepare first. */
+static inline bool pin_try_slot(struct mapcache_client *client, uint64_t slot)
+{
+	mapcache_atomic_u32 *own = &client->pins[slot];
+
+	if (mapcache_unlikely(!client->pinner || mapcache_load_relaxed(own) >= PIN_FOLD))
+		return false;
+	pin_count_take(own);
+	return true;
+}
+
+static int pin_take_slot(struct mapcache_client *client, uint64_t slot)
+{
+	int error;
+
+	if (pin_try_slot(client, slot))
+		return 0;
+	error = pin_prepare(client, slot);
+	return (error || pin_try_slot(client, slot)) ? error : -EOVERFLOW;
+}
+
+/* Where the backend chooses, the slot has to be looked for: that is not a hit. */
+static inline bool pin_take_hit(struct mapcache_client *client, const void *pointer)
+{
+	const struct arena *arena = &client->cache->arena;
+
+	return arena_holds(arena, pointer) && pin_try_slot(client, arena_slot(arena, pointer));
+}
+
+/* Pin what a section that access_begin() began shows, and end it. */
+static void *pin_begun(struct mapcache_client *client, void *pointer, uint64_t gpa, size_t len)
+{
+	int error;
+
+	if (!pointer)
+		return NULL;
+	error = pin_take_slot(client, place_slot(client->cache, pointer));
+	mapcache_end_inline(client);
+	PROBE4(pin, client->cache, gpa, len, error);
+	if (!error)
+		return pointer;
+	errno = -error;
+	return NULL;
+}
+
+/* All of len or nothing. */
+static void *pin_whole(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
+		       uint64_t part, unsigned int flags)
+{
+	if ((flags & MAPCACHE_PIN_OWN) || len > part)
+		return span_pin(client, gpa, len, prot);
+	return pin_begun(client, access_begin_whole(client, gpa, len, prot), gpa, len);
+}
+
+/*
+ * Everything but a hit in a section of its own: the rest of mapcache_pin(), which calls these
+ * last and so keeps nothing across a call.
+ */
+static __attribute__((noinline, cold)) void *pin_missed(struct mapcache_client *client,
+							uint64_t gpa, size_t *len, int prot)
+{
+	void *pointer;
+
+	mapcache_end_inline(client);
+	pointer = access_begin(client, gpa, len, prot);
+	return pin_begun(client, pointer, gpa, *len);
+}
+
+static __attribute__((noinline)) void *pin_ended(struct mapcache_client *client, void *pointer)
+{
+	mapcache_end_slow(client);
+	return pointer;
+}
+
+/* In a section that is open, or of a client whose sections begin with a fence. */
+static __attribute__((noinline)) void *pin_inside(struct mapcache_client *client, uint64_t gpa,
+						  size_t *len, int prot, size_t part)
+{
+	void *pointer;
+
+	mapcache_begin_slow(client);
+	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, part, prot, &pointer) ||
+			      !pin_take_hit(client, pointer)))
+		return pin_missed(client, gpa, len, prot);
+	*len = part;
+	mapcache_end_inline(client);
+	return pointer;
+}
+
+static __attribute__((noinline)) void *pin_unusual(struct mapcache_client *client, uint64_t gpa,
+						   const size_t *len, int prot, unsigned int flags)
+{
+	if (!client || !len || (flags & ~(MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN))) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return pin_whole(client, gpa, *len, prot,
+			 client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1, flags);
+}
+
+void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
+		   unsigned int flags)
+{
+	struct mapcache_client_fast *fast;
+	uint64_t part;
+	void *pointer;
+
+	if (mapcache_unlikely(!client || !len || flags))
+		return pin_unusual(client, gpa, len, prot, flags);
+	fast = &client->fast;
+	part = fast->bucket_mask - (gpa & fast->bucket_mask) + 1;
+	if (part > *len)
+		part = *len;
+	if (mapcache_unlikely(mapcache_load_own(&fast->section) != 0))
+		return pin_inside(client, gpa, len, prot, (size_t)part);
+	mapcache_begin_inline(client);
+	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) ||
+			      !pin_take_hit(client, pointer)))
+		return pin_missed(client, gpa, len, prot);
+	*len = (size_t)part;
+	if (mapcache_unlikely((int64_t)mapcache_load_own(&fast->section) <= 0))
+		return pin_ended(client, pointer);
+	mapcache_end_inline(client);
+	return pointer;
+}
+
+static void pin_undo(struct mapcache_client *client, const struct iovec *iov, int count)
+{
+	while (count-- > 0)
+		mapcache_client_unpin(client, iov[count].iov_base, 0);
+}
+
+int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
+		     struct iovec *iov, int iovcnt)
+{
+	int count = 0, error;
+
+	if (!client || !iov || iovcnt < 0 || len == 0)
+		return -EINVAL;
+	if (gpa + len < gpa)
+		return -ERANGE;
+	while (len) {
+		size_t part = len;
+
+		error = -EMSGSIZE;
+		if (count == iovcnt)
+			goto undo;
+		iov[count].iov_base = mapcache_pin(client, gpa, &part, prot, 0);
+		error = -errno;
+		if (!iov[count].iov_base)
+			goto undo;
+		iov[count].iov_len = part;
+		count++;
+		gpa += part;
+		len -= part;
+	}
+	return count;
+undo:
+	pin_undo(client, iov, count);
+	return error;
+}
+
+/* What a pin has let be written, before it is given up (the address is still its own). */
+static void pin_written(struct mapcache *cache, struct mapcache_client *client, const void *ptr,
+			size_t written)
+{
+	const struct mapping *mapping = mapping_at(cache, place_slot(cache, ptr));
+	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift, gpa, rest;
+
+	if (mapcache_gpa(cache, ptr, &gpa))
+		return;
+	rest = bucket - (gpa & (bucket - 1));
+	if (mapping_state(mapping) == MAPPING_SPAN)
+		rest = span_rest(cache, mapping, ptr);
+	rest = written < rest ? written : rest;
+	if (client)
+		dirty_written(client, gpa, rest);
+	else
+		dirty_report(cache, gpa, rest);
+}
+
+/* Out of line: pages to report, a pin that another client holds, or no slot of the arena. */
+static __attribute__((noinline)) int pin_give(struct mapcache_client *client, void *ptr,
+					      size_t written)
+{
+	uint64_t slot = place_slot(client->cache, ptr);
+
+	if (slot == PLACE_NONE)
+		return -EINVAL;
+	if (written && dirty_logging(client->cache))
+		pin_written(client->cache, client, ptr, written);
+	return pin_count_release(&client->pins[slot]) ? 0 : mapcache_unpin(client->cache, ptr, 0);
+}
+
+int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written)
+{
+	if (mapcache_unlikely(!client))
+		return -EINVAL;
+	if (mapcache_unlikely(!arena_holds(&client->cache->arena, ptr) ||
+			      (written && dirty_logging(client->cache))))
+		return pin_give(client, ptr, written);
+	if (mapcache_likely(
+		    pin_count_release(&client->pins[arena_slot(&client->cache->arena, ptr)])))
+		return 0;
+	return pin_give(client, ptr, 0);
+}
+
+int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
+{
+	uint64_t slot = cache ? place_slot(cache, ptr) : PLACE_NONE;
+	struct mapping *mapping;
+	int error = 0;
+
+	if (slot == PLACE_NONE)
+		return -EINVAL;
+	mapping = mapping_at(cache, slot);
+	if (mapcache_unlikely(written && dirty_logging(cache)))
+		pin_written(cache, NULL, ptr, written);
+	pthread_mutex_lock(&cache->clients.lock);
+	if (mapping_state(mapping) == MAPPING_SPAN)
+		error = span_unpin_locked(cache, mapping) ? 0 : -EINVAL;
+	else if (client_pins_locked(cache, mapping) > 0)
+		pin_count_release_shared(&mapping->shared_pins);
+	else
+		error = -EINVAL;
+	pthread_mutex_unlock(&cache->clients.lock);
+	return error;
+}
+
+static __attribute__((noinline, cold)) int pin_gpa_placed(struct mapcache *cache, const void *ptr,
+							  uint64_t *gpa)
+{
+	uint64_t slot = place_find(cache, ptr);
+	const struct mapping *mapping;
+
+	if (slot == PLACE_NONE)
+		return -ENOENT;
+	mapping = mapping_at(cache, slot);
+	*gpa = (mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift) +
+	       (uint64_t)((const char *)ptr - mapping_base(cache, mapping));
+	return 0;
+}
+
+int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa)
+{
+	const struct mapping *mapping;
+	uint64_t offset;
+
+	if (!cache || !ptr || !gpa)
+		return -EINVAL;
+	if (mapcache_unlikely(!arena_holds(&cache->arena, ptr)))
+		return pin_gpa_placed(cache, ptr, gpa);
+	mapping = mapping_at(cache, arena_slot(&cache->arena, ptr));
+	if (mapcache_load_relaxed(&mapping->epoch) == 0)
+		return -ENOENT;
+	offset = (uintptr_t)ptr & ((UINT64_C(1) << cache->settings.bucket_shift) - 1);
+	*gpa = mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift | offset;
+	return 0;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where memory comes from: from the guest, by way of the embedder's translation; or from a
+ * placeholder, which is shared memory of this process, so that a bucket and a contiguous pin
+ * that both show it see the same.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/private.h"
+
+struct placeholder {
+	struct placeholder *next;
+	uint64_t gpa, len;
+	int file;
+};
+
+int source_init(struct mapcache *cache)
+{
+	return -pthread_mutex_init(&cache->placeholders.lock, NULL);
+}
+
+static void source_free(struct placeholder *placeholder)
+{
+	close(placeholder->file);
+	free(placeholder);
+}
+
+void source_destroy(struct mapcache *cache)
+{
+	while (cache->placeholders.first) {
+		struct placeholder *gone = cache->placeholders.first;
+
+		cache->placeholders.first = gone->next;
+		source_free(gone);
+	}
+	pthread_mutex_destroy(&cache->placeholders.lock);
+}
+
+static bool source_overlaps(const struct placeholder *placeholder, uint64_t gpa, uint64_t len)
+{
+	return gpa < placeholder->gpa + placeholder->len && placeholder->gpa < gpa + len;
+}
+
+static bool source_inside(const struct placeholder *placeholder, uint64_t gpa, uint64_t len)
+{
+	return placeholder->gpa >= gpa && placeholder->gpa + placeholder->len <= gpa + len;
+}
+
+int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_t *guest)
+{
+	int error;
+
+	*guest = gpa;
+	if (!cache->translate)
+		return 0;
+	error = cache->translate(cache->translate_data, gpa, len, guest);
+	if (!error && ((*guest & ((UINT64_C(1) << PAGE_SHIFT) - 1)) || *guest + len < *guest))
+		error = -EINVAL;
+	return error > 0 ? -EINVAL : error;
+}
+
+static void *source_map_guest(struct mapcache *cache, void *address, uint64_t gpa, size_t pages,
+			      int prot, int *error)
+{
+	uint64_t guest;
+	int refused = source_translate(cache, gpa, (uint64_t)pages << PAGE_SHIFT, &guest);
+
+	if (refused) {
+		errno = -refused;
+		return NULL;
+	}
+	return cache->backend->map(cache->backend_state, address, guest >> PAGE_SHIFT, pages, prot,
+				   error);
+}
+
+/*
+ * The first piece of a range that is all in one placeholder, which is then mapped, or in none.
+ * Returns its pages. mmap(2) of memory of our own waits for nobody but the process's page tables, so
+ * the lock may be held; it keeps the file open.
+ */
+static size_t source_piece(struct mapcache *cache, void *address, uint64_t gpa, size_t pages,
+			   int prot, void **mapped)
+{
+	uint64_t len = (uint64_t)pages << PAGE_SHIFT;
+	struct placeholder *each;
+
+	*mapped = NULL;
+	pthread_mutex_lock(&cache->placeholders.lock);
+	for (each = cache->placeholders.first; each; each = each->next) {
+		if (!source_overlaps(each, gpa, len))
+			continue;
+		if (each->gpa > gpa) {
+			len = each->gpa - gpa;
+			continue;
+		}
+		if (len > each->gpa + each->len - gpa)
+			len = each->gpa + each->len - gpa;
+		*mapped = mmap(address, (size_t)len, prot, MAP_SHARED | MAP_FIXED, each->file,
+			       (off_t)(gpa - each->gpa));
+		break;
+	}
+	pthread_mutex_unlock(&cache->placeholders.lock);
+	return (size_t)(len >> PAGE_SHIFT);
+}
+
+void *source_map(struct mapcache *cache, void *address, uint64_t gpa, size_t pages, int prot,
+		 int *error)
+{
+	size_t done = 0, part;
+
+	if (mapcache_likely(!mapcache_load_relaxed(&cache->placeholders.count)))
+		return source_map_guest(cache, address, gpa, pages, prot, error);
+	for (; done < pages; done += part) {
+		uint64_t offset = (uint64_t)done << PAGE_SHIFT;
+		void *place = (char *)address + offset, *mapped;
+
+		part = source_piece(cache, place, gpa + offset, pages - done, prot, &mapped);
+		if (mapped == MAP_FAILED)
+			return NULL;
+		if (mapped)
+			memset(error + done, 0, part * sizeof(*error));
+		else if (!source_map_guest(cache, place, gpa + offset, part, prot, error + done))
+			return NULL;
+	}
+	return address;
+}
+
+bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	struct placeholder *each;
+	bool straddles = false;
+
+	pthread_mutex_lock(&cache->placeholders.lock);
+	for (each = cache->placeholders.first; each && !straddles; each = each->next)
+		straddles = source_overlaps(each, gpa, len) && !source_inside(each, gpa, len);
+	pthread_mutex_unlock(&cache->placeholders.lock);
+	return straddles;
+}
+
+void source_forget(struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	struct placeholder **link, *gone;
+
+	pthread_mutex_lock(&cache->placeholders.lock);
+	for (link = &cache->placeholders.first; *link;) {
+		gone = *link;
+		if (!source_inside(gone, gpa, len)) {
+			link = &gone->next;
+			continue;
+		}
+		*link = gone->next;
+		mapcache_add_relaxed(&cache->placeholders.count, UINT64_MAX);
+		source_free(gone);
+	}
+	pthread_mutex_unlock(&cache->placeholders.lock);
+}
+
+/* Takes it over, or -EEXIST. */
+static int source_add(struct mapcache *cache, struct placeholder *placeholder)
+{
+	struct placeholders *all = &cache->placeholders;
+	struct placeholder *each;
+
+	pthread_mutex_lock(&all->lock);
+	for (each = all->first; each; each = each->next) {
+		if (source_overlaps(each, placeholder->gpa, placeholder->len))
+			break;
+	}
+	if (!each) {
+		placeholder->next = all->first;
+		all->first = placeholder;
+		mapcache_add_relaxed(&all->count, 1);
+	}
+	pthread_mutex_unlock(&all->lock);
+	return each ? -EEXIST : 0;
+}
+
+int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	uint64_t page = UINT64_C(1) << PAGE_SHIFT;
+	struct placeholder *placeholder;
+	int error;
+
+	if (!cache || len == 0 || ((gpa | len) & (page - 1)))
+		return -EINVAL;
+	if (gpa >= cache->settings.guest_limit || len > cache->settings.guest_limit - gpa)
+		return -ERANGE;
+	if (cache->places.of)
+		return -EOPNOTSUPP;
+	placeholder = malloc(sizeof(*placeholder));
+	if (!placeholder)
+		return -ENOMEM;
+	*placeholder = (struct placeholder){ .gpa = gpa, .len = len };
+	placeholder->file = memfd_create("mapcache placeholder", MFD_CLOEXEC);
+	if (placeholder->file < 0) {
+		error = -errno;
+		goto free;
+	}
+	if (ftruncate(placeholder->file, (off_t)len)) {
+		error = -errno;
+		goto close;
+	}
+	error = source_add(cache, placeholder);
+	if (error)
+		goto close;
+	return mapcache_invalidate_range(cache, gpa, len);
+close:
+	close(placeholder->file);
+free:
+	free(placeholder);
+	return error;
+}

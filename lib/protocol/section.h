@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SECTION_H
+#define SECTION_H
+
+#include "lib/protocol/epoch.h"
+
+struct mapcache_client;
+
+/* client.c: the section that used the client's spare slot is over. Its own thread. */
+void client_give_spare(struct mapcache_client *client);
+/* dirty.c: report what the section that has just ended has written. */
+void section_report(struct mapcache_client *client);
+
+/* The end of this section has more to do than a store. Its own thread, inside one. */
+static inline void section_special(struct mapcache_client_fast *fast)
+{
+	uint64_t section = mapcache_load_relaxed(&fast->section);
+
+	/* Release: as in begin. Who scans sees the same stamp either way. */
+	mapcache_store_release(&fast->section, section | MAPCACHE_SECTION_SPECIAL);
+}
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/protocol/table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/*
+ * The table is reserved for the whole guest space as read-only zero pages, which cost nothing
+ * and are not counted by the kernel's overcommit rules, and made writable in chunks where
+ * something is mapped. So an index needs no second level and a look-up no bounds but one.
+ */
+#define TABLE_CHUNK_SHIFT 16 /* entries in a chunk: 1 MiB of table */
+#define TABLE_CHUNK_BYTES ((size_t)sizeof(struct mapcache_entry) << TABLE_CHUNK_SHIFT)
+
+static uint64_t table_chunks(uint64_t buckets)
+{
+	return ((buckets - 1) >> TABLE_CHUNK_SHIFT) + 1;
+}
+
+static uint64_t table_bytes(uint64_t buckets)
+{
+	return table_chunks(buckets) * TABLE_CHUNK_BYTES;
+}
+
+int table_init(struct table *table, uint64_t buckets)
+{
+	void *entries;
+	int error;
+
+	if (table_bytes(buckets) > SIZE_MAX)
+		return -ENOMEM;
+	table->buckets = buckets;
+	table->memory = table_chunks(buckets);
+	table->chunks = (uint8_t *)calloc(1, (size_t)table_chunks(buckets));
+	if (!table->chunks)
+		return -ENOMEM;
+	entries = mmap(NULL, (size_t)table_bytes(buckets), PROT_READ,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (entries == MAP_FAILED) {
+		error = -errno;
+		goto free_chunks;
+	}
+	/* Only what is touched shall cost memory. Advice: may be refused. */
+	(void)madvise(entries, (size_t)table_bytes(buckets), MADV_NOHUGEPAGE);
+	table->entries = (struct mapcache_entry *)entries;
+	error = -pthread_mutex_init(&table->lock, NULL);
+	if (error)
+		goto unmap;
+	return 0;
+unmap:
+	munmap(entries, (size_t)table_bytes(buckets));
+free_chunks:
+	free(table->chunks);
+	return error;
+}
+
+void table_unreserve(struct table *table)
+{
+	munmap(table->entries, (size_t)table_bytes(table->buckets));
+}
+
+void table_destroy(struct table *table)
+{
+	pthread_mutex_destroy(&table->lock);
+	table_unreserve(table);
+	free(table->chunks);
+}
+
+int table_populate(struct table *table, uint64_t index)
+{
+	uint64_t chunk = index >> TABLE_CHUNK_SHIFT;
+	int error = 0;
+
+	pthread_mutex_lock(&table->lock);
+	if (!table->chunks[chunk]) {
+		if (mprotect((char *)table->entries + chunk * TABLE_CHUNK_BYTES, TABLE_CHUNK_BYTES,
+			     PROT_READ | PROT_WRITE))
+			error = -errno;
+		else
+			table->chunks[chunk] = 1;
+	}
+	pthread_mutex_unlock(&table->lock);
+	return error;
+}
+
+uint64_t table_memory(struct table *table, uint64_t (*resident)(const void *, uint64_t))
+{
+	uint64_t memory = table->memory;
+
+	pthread_mutex_lock(&table->lock);
+	for (uint64_t chunk = 0; chunk < table_chunks(table->buckets); chunk++) {
+		if (table->chunks[chunk])
+			memory += resident((char *)table->entries + chunk * TABLE_CHUNK_BYTES,
+					   TABLE_CHUNK_BYTES);
+	}
+	pthread_mutex_unlock(&table->lock);
+	return memory;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* See the header. */
+#include "lib/reclaim/pace.h"
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "lib/private.h"
+
+#define PACE_SHARE 16 /* the pause is at least this part of what the unmap took */
+#define PACE_SPIN_MIN_NS 2000
+#define PACE_SPIN_MAX_NS 20000
+#define PACE_SLEEP_NS 50000 /* until one that sleeps has been woken and has the lock */
+
+/* Where it cannot be known, nobody ever sleeps. */
+static long pace_sleeps(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_SELF, &usage) ? 0 : usage.ru_nvcsw;
+}
+
+void pace_prepare_thread(void)
+{
+	/* Where it is refused, pauses are some 50 us longer. */
+	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+}
+
+void pace_begin(struct pace *pace)
+{
+	pace->sleeps = pace_sleeps();
+	pace->since = clock_ns();
+}
+
+void pace_pause(struct pace *pace)
+{
+	uint64_t now = clock_ns(), until, spin = (now - pace->since) / PACE_SHARE;
+	long sleeps = pace_sleeps();
+
+	if (sleeps != pace->sleeps) {
+		clock_sleep_ns(PACE_SLEEP_NS);
+		pace_begin(pace);
+		return;
+	}
+	if (spin < PACE_SPIN_MIN_NS)
+		spin = PACE_SPIN_MIN_NS;
+	else if (spin > PACE_SPIN_MAX_NS)
+		spin = PACE_SPIN_MAX_NS;
+	until = now + spin;
+	/* Yielding: who has just been given the lock may be waiting for this CPU, too. */
+	do
+		sched_yield();
+	while (clock_ns() < until);
+	pace->since = clock_ns();
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Unmapping. Every call holds the kernel's mmap_lock and interrupts every CPU that runs us, so
+ * neighbours go together, but never so many pages that others who want the lock wait long.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/reclaim/pace.h"
+#include "lib/space/place.h"
+#include "lib/base/probe.h"
+
+#define RELEASE_BATCH 64  /* slots looked at together */
+#define RELEASE_PAGES 256 /* in one call */
+
+int release_unmap(struct mapcache *cache, char *base, size_t pages, int keep)
+{
+	const struct mapcache_backend *backend = cache->backend;
+	int error = backend->unmap(cache->backend_state, base, pages, keep);
+
+	if (error == -ENOMEM && ballast_drop(&cache->ballast))
+		error = backend->unmap(cache->backend_state, base, pages, keep);
+	if (!error)
+		ballast_take(&cache->ballast);
+	mapcache_add_relaxed(&cache->unmap_calls, 1);
+	if (error) {
+		mapcache_add_relaxed(&cache->unmap_errors, 1);
+		PROBE3(unmap_error, cache, base, error);
+		log_message(cache, MAPCACHE_LOG_WARNING,
+			    "cannot unmap %llu KiB (error %d): will try again",
+			    (unsigned long long)pages << (PAGE_SHIFT - 10), -error);
+	}
+	return error;
+}
+
+static int release_order(const void *left, const void *right)
+{
+	uintptr_t a = (uintptr_t) * (struct mapping *const *)left;
+	uintptr_t b = (uintptr_t) * (struct mapping *const *)right;
+
+	return a < b ? -1 : a > b;
+}
+
+static unsigned int release_collect(struct mapcache *cache, struct mapping **batch)
+{
+	unsigned int count = 0;
+
+	while (count < RELEASE_BATCH && (batch[count] = retired_take_ready(cache)))
+		count++;
+	qsort(batch, count, sizeof(*batch), release_order);
+	return count;
+}
+
+/* How many of the batch, from the first, are neighbours that fit into one call. Slots are not
+ * side by side where the backend chooses. */
+static unsigned int release_neighbours(struct mapcache *cache, struct mapping **batch,
+				       unsigned int count)
+{
+	uint64_t pages = mapping_bytes(cache, batch[0]) >> PAGE_SHIFT;
+	unsigned int n = 1;
+
+	while (!cache->places.of && n < count && batch[n] == batch[n - 1] + 1) {
+		pages += mapping_bytes(cache, batch[n]) >> PAGE_SHIFT;
+		if (pages > RELEASE_PAGES)
+			break;
+		n++;
+	}
+	return n;
+}
+
+/* 0 and the bytes unmapped are added to *released, or -errno and they are all ready again. */
+static int release_run(struct mapcache *cache, struct mapping **batch, unsigned int count,
+		       uint64_t *released)
+{
+	struct run all = { 0, cache->settings.granules };
+	uint64_t bytes = 0;
+	int error = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		bytes += mapping_bytes(cache, batch[i]);
+		notify_going_mask(cache, batch[i], batch[i]->mapped);
+	}
+	if (bytes)
+		error = place_release(cache, batch[0], count, 0,
+				      (uint64_t)count << cache->settings.bucket_shift);
+	for (unsigned int i = 0; i < count; i++) {
+		if (error) {
+			retired_add_ready(cache, batch[i]);
+			continue;
+		}
+		mapping_uncover(cache, batch[i], all);
+		arena_give(&cache->arena, batch[i]);
+	}
+	if (!error)
+		*released += bytes;
+	return error;
+}
+
+uint64_t release(struct mapcache *cache, uint64_t budget, bool paced)
+{
+	struct mapping *batch[RELEASE_BATCH];
+	uint64_t released = 0;
+	unsigned int count, done, n;
+	struct pace pace;
+	int error = 0;
+
+	while (released < budget && !error) {
+		count = release_collect(cache, batch);
+		if (!count)
+			break;
+		if (paced)
+			pace_begin(&pace);
+		for (done = 0; done < count && released < budget && !error; done += n) {
+			n = release_neighbours(cache, batch + done, count - done);
+			error = release_run(cache, batch + done, n, &released);
+			if (paced)
+				pace_pause(&pace);
+		}
+		for (; done < count; done++)
+			retired_add_ready(cache, batch[done]);
+	}
+	return released;
+}

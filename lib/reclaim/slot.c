@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Room for one more mapping: a free slot, one whose grace period is over, or one made free by
+ * evicting what was least recently used.
+ *
+ * Hits write nothing, so they cannot say what is in use. Instead the oldest mappings of a
+ * stripe are put on probation: hidden from the table but left in the index. Whoever uses one
+ * comes by the slow path once, which shows it again and makes it the newest. What is still on
+ * probation when room is needed goes.
+ *
+ * An evicted mapping needs a grace period before its slot can be used again, and nobody may
+ * wait for one inside a section (J). So evicting starts early: of the slots, one reserve is
+ * for mappings on their way through a grace period, and one is free for those who need a slot
+ * meanwhile. Only when that is used up, because a thread was preempted in its section, do
+ * others wait, and not for long: they may be waiting for each other. Then there is the
+ * client's spare slot, which no other client ever sees, so that it needs no grace period but
+ * the end of the client's own section.
+ */
+#include "lib/private.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#include "lib/space/place.h"
+#include "lib/base/probe.h"
+#include "lib/protocol/section.h"
+#include "lib/pins/span.h"
+#include "lib/index/stripe.h"
+
+/* Sections are short, but their threads can be preempted. */
+#define SLOT_WAIT_NS (2 * NS_PER_MS)
+#define SLOT_YIELDS 50 /* before sleeping */
+#define SLOT_PAUSE_NS UINT64_C(50000)
+#define SLOT_EVICT_BATCH 16
+
+bool slot_plenty(struct mapcache *cache)
+{
+	return arena_used(&cache->arena) + cache->settings.reserve < cache->settings.slots;
+}
+
+/* One in eight of a stripe, and at least one, wait on probation. */
+static void slot_probate(struct mapcache *cache, struct stripe *stripe)
+{
+	uint64_t count = stripe_count(stripe) / 8 + 1;
+	struct mapping *mapping = stripe_oldest(stripe);
+
+	for (; mapping && count; count--, mapping = stripe_newer(mapping)) {
+		/* By itself: what stands beside it in memory is its owner's while it is busy. */
+		if (__atomic_load_n(&mapping->busy, __ATOMIC_RELAXED) || mapping->probation)
+			continue;
+		mapping_unpublish(cache, mapping);
+		mapping->probation = 1;
+	}
+}
+
+/* Retire the stripe's least recently used mapping that nobody pins. */
+static bool slot_evict_from(struct mapcache *cache, struct stripe *stripe)
+{
+	struct mapping *mapping;
+
+	pthread_mutex_lock(&stripe->lock);
+	mapping = stripe_oldest(stripe);
+	while (mapping && (mapping->busy || client_pins(cache, mapping)))
+		mapping = stripe_newer(mapping);
+	if (mapping) {
+		PROBE2(evict, cache, mapping->index << cache->settings.bucket_shift);
+		retired_add(cache, stripe, mapping);
+		mapcache_add_relaxed(&cache->evictions, 1);
+		slot_probate(cache, stripe);
+	}
+	pthread_mutex_unlock(&stripe->lock);
+	return mapping != NULL;
+}
+
+/* Retires up to a batch, round the stripes. Returns how many. */
+static unsigned int slot_evict(struct mapcache *cache)
+{
+	uint64_t reserve = cache->settings.reserve;
+	uint64_t batch = reserve < SLOT_EVICT_BATCH ? reserve : SLOT_EVICT_BATCH;
+	unsigned int evicted = 0;
+
+	for (uint32_t i = 0; i < cache->settings.stripes && evicted < batch; i++) {
+		uint64_t turn = mapcache_add_relaxed(&cache->evict_stripe, 1);
+
+		if (slot_evict_from(cache, &cache->stripes[turn & (cache->settings.stripes - 1)]))
+			evicted++;
+	}
+	return evicted;
+}
+
+/* Whether there are more mappings, contiguous ones included, than leave both reserves. */
+static bool slot_crowded(struct mapcache *cache)
+{
+	uint64_t taken =
+		mapcache_load_relaxed(&cache->buckets) + mapcache_load_relaxed(&cache->spans.slots);
+
+	return taken + 2 * cache->settings.reserve >= cache->settings.slots;
+}
+
+/* A retired slot that can be used again, emptied unless what is in it may be mapped over. */
+static struct mapping *slot_recycle(struct mapcache *cache, bool dirty)
+{
+	struct mapping *mapping;
+
+	retired_advance(cache);
+	mapping = retired_take_ready(cache);
+	if (!mapping || dirty || !mapping->mapped)
+		return mapping;
+	if (slot_empty(cache, mapping)) {
+		retired_add_ready(cache, mapping);
+		return NULL;
+	}
+	return mapping;
+}
+
+int slot_empty(struct mapcache *cache, struct mapping *mapping)
+{
+	int error;
+
+	notify_going_mask(cache, mapping, mapping->mapped);
+	error = place_release(cache, mapping, 1, 0, UINT64_C(1) << cache->settings.bucket_shift);
+
+	if (!error)
+		mapping_uncover(cache, mapping, (struct run){ 0, cache->settings.granules });
+	return error;
+}
+
+/* Fewer kernel mappings before there is one more. */
+static void slot_trim_vmas(struct mapcache *cache)
+{
+	for (int i = 0; i < 4 && mapcache_load_relaxed(&cache->vmas) >= cache->settings.vmas_max;
+	     i++) {
+		slot_evict(cache);
+		retired_advance(cache);
+		release(cache, UINT64_MAX, false);
+	}
+}
+
+static struct mapping *slot_find(struct mapcache *cache, bool dirty)
+{
+	struct mapping *mapping = NULL;
+
+	/* What may be mapped over saves an unmap. */
+	if (dirty)
+		mapping = slot_recycle(cache, true);
+	if (!mapping)
+		mapping = arena_take(&cache->arena);
+	if (!mapping)
+		mapping = slot_recycle(cache, dirty);
+	return mapping;
+}
+
+struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
+{
+	uint64_t since = 0;
+
+	dirty = dirty && !cache->places.of;
+	if (mapcache_load_relaxed(&cache->vmas) >= cache->settings.vmas_max)
+		slot_trim_vmas(cache);
+	for (unsigned int round = 0;; round++) {
+		struct mapping *mapping;
+		unsigned int evicted = 0;
+
+		if (slot_crowded(cache) && retired_pending(cache) < cache->settings.reserve)
+			evicted = slot_evict(cache);
+		mapping = slot_find(cache, dirty);
+		if (mapping)
+			return mapping;
+		/* Contiguous mappings that nobody pins are kept only while there is room. */
+		if (span_reclaim(cache, true))
+			continue;
+		retired_check_pins(cache);
+		since = since ? since : clock_ns();
+		if (clock_ns() - since > SLOT_WAIT_NS) {
+			/* Nothing to evict and nothing on its way: it is pinned. */
+			*error = !evicted && !retired_pending(cache) ? -ENOMEM : -EAGAIN;
+			return NULL;
+		}
+		if (round < SLOT_YIELDS)
+			sched_yield();
+		else
+			clock_sleep_ns(SLOT_PAUSE_NS);
+	}
+}
+
+struct mapping *slot_spare(struct mapcache_client *client)
+{
+	struct mapcache *cache = client->cache;
+
+	if (client->fast.nested & MAPCACHE_NESTED_SPARE)
+		return NULL;
+	if (!client->spare)
+		client->spare = arena_take_spare(&cache->arena);
+	if (!client->spare)
+		return NULL;
+	client->fast.nested |= MAPCACHE_NESTED_SPARE;
+	section_special(&client->fast);
+	return client->spare;
+}
+
+void slot_spare_back(struct mapcache_client *client)
+{
+	client->fast.nested &= ~MAPCACHE_NESTED_SPARE;
+	client_give_spare(client);
+}
+
+void slot_put(struct mapcache *cache, struct mapping *mapping)
+{
+	mapping_restart(cache, mapping, 0);
+	mapping->busy = 0;
+	if (mapping->mapped && slot_empty(cache, mapping))
+		retired_add_ready(cache, mapping);
+	else
+		arena_give(&cache->arena, mapping);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A refresh in place maps what is asked for and may leave stale granules beside it (fill.c). No
+ * section and no pin of that time is left, and none that came later was shown them: nobody has a
+ * pointer there. But the bucket is in use, so that it is not retired, and they would stay for as
+ * long as it is. Every one is a kernel mapping of its own (fill_in_place()).
+ *
+ * Most are mapped again soon. So the thread marks what is stale after each sweep, and unmaps
+ * after the next what is marked still.
+ */
+#include "lib/reclaim/pace.h"
+#include "lib/space/place.h"
+#include "lib/index/stripe.h"
+
+/* Those from the first one on that are side by side. */
+static struct run trim_run(uint64_t granules)
+{
+	unsigned int first = (unsigned int)__builtin_ctzll(granules);
+	uint64_t rest = ~(granules >> first);
+
+	return (struct run){ first, rest ? (unsigned int)__builtin_ctzll(rest) : 64 };
+}
+
+/* Of one that is busy with us. Returns the bytes that are gone. */
+static uint64_t trim_mapping(struct mapcache *cache, struct mapping *mapping, uint64_t granules)
+{
+	unsigned int shift = cache->settings.granule_shift;
+	uint64_t gone = 0;
+
+	while (granules) {
+		struct run run = trim_run(granules);
+		uint64_t bytes = (uint64_t)run.count << shift;
+
+		notify_going_mask(cache, mapping, run_mask(run));
+		if (place_release(cache, mapping, 1, (uint64_t)run.first << shift, bytes))
+			break;
+		mapping_uncover(cache, mapping, run);
+		granules &= ~run_mask(run);
+		gone += bytes;
+	}
+	return gone;
+}
+
+/* What is to go, old ones only or all that are stale. */
+static uint64_t trim_granules(const struct mapcache *cache, const struct mapping *mapping, bool old)
+{
+	uint64_t granules = mapping_stale(cache, mapping);
+
+	return old ? mapping->detail ? granules & mapping->detail->old : 0 : granules;
+}
+
+/* One that nobody else is busy with, or NULL. Lock held. */
+static struct mapping *trim_find(struct mapcache *cache, struct stripe *stripe, bool old)
+{
+	struct mapping *mapping = stripe_oldest(stripe);
+
+	while (mapping && (mapping->busy || !trim_granules(cache, mapping, old)))
+		mapping = stripe_newer(mapping);
+	return mapping;
+}
+
+static uint64_t trim_stripe(struct mapcache *cache, struct stripe *stripe, uint64_t budget,
+			    bool old, bool paced)
+{
+	uint64_t gone = 0, bytes = 1, rest;
+	struct mapping *mapping;
+	struct pace pace;
+
+	pthread_mutex_lock(&stripe->lock);
+	/* What cannot be unmapped now is left for the next time, and what a storm leaves meanwhile. */
+	for (rest = stripe_count(stripe); rest && bytes && gone < budget; rest--) {
+		mapping = trim_find(cache, stripe, old);
+		if (!mapping)
+			break;
+		mapping->busy = 1;
+		pthread_mutex_unlock(&stripe->lock);
+		if (paced)
+			pace_begin(&pace);
+		bytes = trim_mapping(cache, mapping, trim_granules(cache, mapping, old));
+		gone += bytes;
+		pthread_mutex_lock(&stripe->lock);
+		stripe_settle(cache, stripe, mapping);
+		if (!paced)
+			continue;
+		/* Nobody who wants the bucket waits for this. */
+		pthread_mutex_unlock(&stripe->lock);
+		pace_pause(&pace);
+		pthread_mutex_lock(&stripe->lock);
+	}
+	pthread_mutex_unlock(&stripe->lock);
+	return gone;
+}
+
+static uint64_t trim_stripes(struct mapcache *cache, uint64_t budget, bool old, bool paced)
+{
+	uint64_t gone = 0;
+
+	for (uint32_t i = 0; i < cache->settings.stripes && gone < budget; i++)
+		gone += trim_stripe(cache, &cache->stripes[i], budget - gone, old, paced);
+	return gone;
+}
+
+uint64_t trim(struct mapcache *cache, uint64_t budget, bool paced)
+{
+	return trim_stripes(cache, budget, false, paced);
+}
+
+uint64_t trim_old(struct mapcache *cache)
+{
+	return trim_stripes(cache, UINT64_MAX, true, true);
+}
+
+/* Lock held. What cannot be marked for want of memory is found stale the next time. */
+static bool trim_mark_stripe(struct mapcache *cache, struct stripe *stripe)
+{
+	bool stale = false;
+
+	for (struct mapping *mapping = stripe_oldest(stripe); mapping;
+	     mapping = stripe_newer(mapping)) {
+		uint64_t granules = mapping->busy ? 0 : mapping_stale(cache, mapping);
+
+		if (granules)
+			(void)mapping_mark(cache, mapping, granules);
+		stale = stale || granules || mapping->busy;
+	}
+	return stale;
+}
+
+bool trim_mark(struct mapcache *cache)
+{
+	bool stale = false;
+
+	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
+		pthread_mutex_lock(&cache->stripes[i].lock);
+		stale = trim_mark_stripe(cache, &cache->stripes[i]) || stale;
+		pthread_mutex_unlock(&cache->stripes[i].lock);
+	}
+	return stale;
+}

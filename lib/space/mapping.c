@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/space/place.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mapping *mapping_at(struct mapcache *cache, uint64_t slot)
+{
+	return &cache->arena.mappings[slot];
+}
+
+uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mapping)
+{
+	return (uint64_t)(mapping - cache->arena.mappings);
+}
+
+char *mapping_base(const struct mapcache *cache, const struct mapping *mapping)
+{
+	uint64_t slot = mapping_slot(cache, mapping);
+
+	if (cache->places.of)
+		return (char *)(uintptr_t)mapcache_load_relaxed(&cache->places.of[slot].origin);
+	return cache->arena.base + (slot << cache->arena.shift);
+}
+
+static struct mapcache_entry *mapping_entry(const struct mapcache *cache,
+					    const struct mapping *mapping)
+{
+	return &cache->table.entries[mapcache_load_relaxed(&mapping->index)];
+}
+
+uint64_t mapping_valid(const struct mapcache *cache, const struct mapping *mapping)
+{
+	return mapcache_load_relaxed(&mapping_entry(cache, mapping)->valid);
+}
+
+uint64_t mapping_current(const struct mapcache *cache, const struct mapping *mapping)
+{
+	return mapping_valid(cache, mapping) | (mapping->detail ? mapping->detail->partial : 0);
+}
+
+uint64_t mapping_bytes(const struct mapcache *cache, const struct mapping *mapping)
+{
+	return (uint64_t)__builtin_popcountll(mapping->mapped) << cache->settings.granule_shift;
+}
+
+/*
+ * A mapping of the whole bucket is one kernel mapping. Small ones have reserved space between
+ * them, which is one, too.
+ */
+static uint64_t mapping_vmas(const struct mapping *mapping, const struct settings *settings)
+{
+	if (mapping->extents == 1 &&
+	    (unsigned int)__builtin_popcountll(mapping->mapped) == settings->granules)
+		return 1;
+	return 2 * (uint64_t)mapping->extents;
+}
+
+static bool mapping_page(const struct mapping_detail *detail, unsigned int page)
+{
+	return detail->pages[page / 64] >> (page % 64) & 1;
+}
+
+bool mapping_serves(const struct mapcache *cache, const struct mapping *mapping,
+		    const struct request *request)
+{
+	const struct mapping_detail *detail = mapping->detail;
+	uint64_t rest;
+
+	if (mapcache_load_relaxed(&mapping->epoch) < request->epoch ||
+	    (request->write && mapping->read_only))
+		return false;
+	rest = request->granules & ~mapping_valid(cache, mapping);
+	if (!rest)
+		return true;
+	if (!detail || (rest & ~detail->partial))
+		return false;
+	for (unsigned int page = request->first_page; page <= request->last_page; page++) {
+		if (rest >> (page / cache->settings.granule_pages) & 1 &&
+		    !mapping_page(detail, page))
+			return false;
+	}
+	return true;
+}
+
+static size_t mapping_detail_bytes(const struct mapcache *cache)
+{
+	unsigned int words = (cache->settings.bucket_pages + 63) / 64;
+
+	return sizeof(struct mapping_detail) + words * sizeof(uint64_t);
+}
+
+static struct mapping_detail *mapping_need_detail(struct mapcache *cache, struct mapping *mapping)
+{
+	size_t size = mapping_detail_bytes(cache);
+
+	if (!mapping->detail) {
+		mapping->detail = calloc(1, size);
+		if (mapping->detail)
+			mapcache_add_relaxed(&cache->memory_bytes, size);
+	}
+	return mapping->detail;
+}
+
+void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping)
+{
+	if (!mapping->detail)
+		return;
+	mapcache_add_relaxed(&cache->memory_bytes, -(uint64_t)mapping_detail_bytes(cache));
+	free(mapping->detail);
+	mapping->detail = NULL;
+}
+
+/* Which granules of the run were mapped whole, by the call's results. */
+static uint64_t mapping_whole(const struct settings *settings, struct run run, const int *error)
+{
+	uint64_t whole = 0;
+
+	for (unsigned int i = 0; i < run.count; i++) {
+		unsigned int page = 0;
+
+		while (page < settings->granule_pages && !error[i * settings->granule_pages + page])
+			page++;
+		if (page == settings->granule_pages)
+			whole |= UINT64_C(1) << (run.first + i);
+	}
+	return whole;
+}
+
+uint64_t run_mask(struct run run)
+{
+	return ((UINT64_C(2) << ((run.count - 1) & 63)) - 1) << run.first;
+}
+
+int mapping_note(struct mapcache *cache, struct mapping *mapping, struct run run, const int *error,
+		 uint64_t *valid)
+{
+	const struct settings *settings = &cache->settings;
+	uint64_t whole = mapping_whole(settings, run, error);
+	uint64_t partial = run_mask(run) & ~whole;
+	unsigned int first = run.first * settings->granule_pages;
+	struct mapping_detail *detail;
+
+	if (partial) {
+		detail = mapping_need_detail(cache, mapping);
+		if (!detail)
+			return -ENOMEM;
+		detail->partial |= partial;
+		for (unsigned int i = 0; i < run.count * settings->granule_pages; i++) {
+			uint64_t bit = UINT64_C(1) << ((first + i) % 64);
+
+			if (error[i])
+				detail->pages[(first + i) / 64] &= ~bit;
+			else
+				detail->pages[(first + i) / 64] |= bit;
+		}
+	} else if (mapping->detail) {
+		mapping->detail->partial &= ~run_mask(run);
+	}
+	*valid |= whole;
+	return 0;
+}
+
+/* The totals follow what is mapped in the slot. */
+static void mapping_set(struct mapcache *cache, struct mapping *mapping, uint64_t mapped,
+			unsigned int extents)
+{
+	uint64_t before = mapping_vmas(mapping, &cache->settings);
+
+	mapping->mapped = mapped;
+	mapping->extents = (uint8_t)extents;
+	mapcache_add_relaxed(&cache->vmas, mapping_vmas(mapping, &cache->settings) - before);
+}
+
+static unsigned int mapping_granules(uint64_t mask)
+{
+	return (unsigned int)__builtin_popcountll(mask);
+}
+
+/* Kernel mappings left when those inside the mask, which are single granules or all, go. */
+static unsigned int mapping_extents_without(const struct mapping *mapping, uint64_t mask)
+{
+	uint64_t gone = mapping->mapped & mask;
+
+	return gone == mapping->mapped ? 0 : mapping->extents - mapping_granules(gone);
+}
+
+void mapping_cover(struct mapcache *cache, struct mapping *mapping, struct run run)
+{
+	unsigned int extents = mapping_extents_without(mapping, run_mask(run));
+	unsigned int shift = cache->settings.granule_shift;
+	uint64_t added = run_mask(run) & ~mapping->mapped;
+
+	mapping->multiple = (extents && mapping->multiple) || run.count > 1;
+	account_map(cache, mapcache_load_relaxed(&mapping->epoch),
+		    (uint64_t)mapping_granules(added) << shift, (uint64_t)run.count << shift);
+	if (mapping->detail)
+		mapping->detail->old &= ~run_mask(run);
+	mapping_set(cache, mapping, mapping->mapped | added, extents + 1);
+}
+
+void mapping_uncover(struct mapcache *cache, struct mapping *mapping, struct run run)
+{
+	uint64_t gone = mapping->mapped & run_mask(run);
+	unsigned int extents = mapping_extents_without(mapping, run_mask(run));
+
+	account_unmap(cache, (uint64_t)mapping_granules(gone) << cache->settings.granule_shift);
+	mapping->multiple = extents && mapping->multiple;
+	if (mapping->detail)
+		mapping->detail->old &= ~gone;
+	mapping_set(cache, mapping, mapping->mapped & ~gone, extents);
+}
+
+void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t epoch)
+{
+	mapping_drop_detail(cache, mapping);
+	mapcache_store_relaxed(&mapping->epoch, epoch);
+	mapping->calls = 0;
+	mapping->read_only = 0;
+	mapping->probation = 0;
+}
+
+void mapping_renew(struct mapcache *cache, struct mapping *mapping, uint64_t epoch)
+{
+	struct mapping_detail *detail = mapping->detail;
+	uint64_t old = detail ? detail->old : 0;
+
+	if (old)
+		mapping->detail = NULL;
+	mapping_restart(cache, mapping, epoch);
+	if (!old)
+		return;
+	memset(detail, 0, mapping_detail_bytes(cache));
+	detail->old = old;
+	mapping->detail = detail;
+}
+
+uint64_t mapping_stale(const struct mapcache *cache, const struct mapping *mapping)
+{
+	return mapping->mapped & ~mapping_current(cache, mapping);
+}
+
+int mapping_mark(struct mapcache *cache, struct mapping *mapping, uint64_t old)
+{
+	struct mapping_detail *detail = mapping_need_detail(cache, mapping);
+
+	if (!detail)
+		return -ENOMEM;
+	detail->old = old;
+	return 0;
+}
+
+/* Relaxed: who sets it holds the stripe lock or owns the mapping, and the owner looks once
+ * more under the lock before it shows anything. */
+void mapping_doom(struct mapping *mapping)
+{
+	__atomic_store_n(&mapping->doomed, 1, __ATOMIC_RELAXED);
+}
+
+bool mapping_doomed(const struct mapping *mapping)
+{
+	return __atomic_load_n(&mapping->doomed, __ATOMIC_RELAXED);
+}
+
+void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t valid)
+{
+	uint64_t all = run_mask((struct run){ 0, cache->settings.granules });
+	uint64_t word = table_word(mapcache_load_relaxed(&mapping->epoch),
+				   (uintptr_t)mapping_base(cache, mapping), valid == all,
+				   !mapping->read_only && !dirty_logging(cache));
+
+	/* A map call may have taken so long that the tag would come round before the next sweep
+	 * of the table (A). */
+	if ((epoch_now(&cache->shared) - mapcache_load_relaxed(&mapping->epoch)) >>
+	    EPOCH_SWEEP_SHIFT)
+		word = 0;
+	mapping->probation = 0;
+	table_publish(mapping_entry(cache, mapping), word, valid);
+}
+
+bool mapping_published(const struct mapcache *cache, const struct mapping *mapping)
+{
+	uint64_t word = mapcache_load_relaxed(&mapping_entry(cache, mapping)->word);
+
+	return word && (word & MAPCACHE_ENTRY_FRAME) ==
+			       (uintptr_t)mapping_base(cache, mapping) >> PAGE_SHIFT;
+}
+
+void mapping_unpublish(struct mapcache *cache, struct mapping *mapping)
+{
+	table_unpublish(mapping_entry(cache, mapping));
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A mapping: one slot of the arena and what is mapped there. The structs stand in an array
+ * beside the arena, so that slot, address and struct are found from one another by
+ * arithmetic.
+ *
+ * States, and who moves between them:
+ *
+ *   FREE    nothing mapped; on the arena's list
+ *   LIVE    in its stripe's index; published in the table, or on probation
+ *   RETIRED in no index; on one of the lists of retired.c until nobody can be using it
+ *   SPAN    in no index; one of the neighbours that a contiguous pin has for itself
+ *
+ *   FREE -> LIVE     fill.c: slot taken (arena lock), inserted busy (stripe lock)
+ *   LIVE -> RETIRED  retired_add(): unpublished (relaxed store of the table word), out of
+ *                    the index (stripe lock), onto the incoming list (retired lock).
+ *                    Never while busy
+ *   LIVE -> FREE     fill.c: a mapping that was never published failed (stripe lock)
+ *   RETIRED -> FREE  release.c, after a grace period (clock) and with no pins: unmapped,
+ *                    then given to the arena (arena lock)
+ *   FREE -> SPAN     span_room.c: slots of a contiguous pin, side by side (arena lock, then
+ *                    clients lock)
+ *   SPAN -> FREE     span.c: nobody pins it, and it is not to be found any more (spans lock):
+ *                    unmapped, then as the rest (clients lock, arena lock)
+ *   RETIRED -> LIVE  fill.c: a retired slot whose grace period is over and that nobody pins
+ *                    is mapped over, saving the unmap (retired lock, then stripe lock)
+ *
+ * busy: one thread owns the contents and may drop the stripe lock while it maps. Everybody
+ * else who wants the bucket waits on the stripe's condition; nobody evicts or retires it.
+ */
+#ifndef MAPPING_H
+#define MAPPING_H
+
+#include <uthash.h>
+
+#include "lib/private.h"
+
+enum mapping_state { MAPPING_FREE, MAPPING_LIVE, MAPPING_RETIRED, MAPPING_SPAN };
+
+/* Of mappings in which not every page of a granule could be mapped, or with stale granules beside
+ * current ones. */
+struct mapping_detail {
+	uint64_t partial; /* granules mapped in this epoch of which some pages failed */
+	uint64_t old;     /* granules not mapped since trim_mark() found them stale */
+	uint64_t pages[]; /* one bit a page: mapped in this epoch */
+};
+
+struct mapping {
+	union {
+		UT_hash_handle hh;    /* LIVE: index by bucket, and LRU order */
+		struct mapping *next; /* FREE, RETIRED: list */
+		struct span *span;    /* SPAN: whose slot it is (span.h) */
+	};
+	mapcache_atomic_u64 index;       /* bucket number; read without a lock by mapcache_gpa() */
+	mapcache_atomic_u64 epoch;       /* sampled before the map call */
+	uint64_t mapped;                 /* granules covered by a kernel mapping, stale ones too */
+	struct mapping_detail *detail;   /* NULL: every current granule is whole, none is old */
+	mapcache_atomic_u64 shared_pins; /* int64_t: pins not counted in a client's array */
+	uint8_t state;                   /* mapping_set_state() */
+	uint8_t calls;                   /* map calls for this bucket in its epoch, at most 255 */
+	uint8_t dense;                   /* refreshes for which it is still mapped whole */
+	uint8_t extents;                 /* kernel mappings in it, 64 at most */
+	/* Stripe lock held and not busy, or the owner of a busy mapping: */
+	uint8_t multiple : 1;  /* one kernel mapping covers more than one granule */
+	uint8_t read_only : 1; /* every page is mapped for reading only */
+	uint8_t probation : 1; /* hidden to see whether anybody asks for it (slot.c) */
+	uint8_t level : 3;     /* how often in a row it turned out to be dense, at most 6 */
+	/* Stripe lock held: */
+	uint8_t busy;
+	uint8_t doomed; /* do not show it: invalidated by range while busy, or damaged;
+			   also set by the owner. Atomic */
+	uint8_t listed; /* on the arena's list of free slots. Arena lock held */
+};
+
+/* Relaxed: who acts on it holds the lock that its state is changed under. */
+static inline enum mapping_state mapping_state(const struct mapping *mapping)
+{
+	return (enum mapping_state)__atomic_load_n(&mapping->state, __ATOMIC_RELAXED);
+}
+
+static inline void mapping_set_state(struct mapping *mapping, enum mapping_state state)
+{
+	__atomic_store_n(&mapping->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+
+struct mapping *mapping_at(struct mapcache *cache, uint64_t slot);
+uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mapping);
+char *mapping_base(const struct mapcache *cache, const struct mapping *mapping);
+
+/*
+ * Granules whose every page is mapped in the mapping's epoch: kept in the table entry, where
+ * readers want them, published or not. LIVE and not busy, or the owner before it changes
+ * anything. mapping_current: those and the ones of which only some pages are.
+ */
+uint64_t mapping_valid(const struct mapcache *cache, const struct mapping *mapping);
+uint64_t mapping_current(const struct mapcache *cache, const struct mapping *mapping);
+uint64_t mapping_bytes(const struct mapcache *cache, const struct mapping *mapping);
+
+/* Whether every page of the request is there, for this access, fresh enough for it (A). */
+bool mapping_serves(const struct mapcache *cache, const struct mapping *mapping,
+		    const struct request *request);
+
+/* Its granules as a mask; count is at least 1. */
+uint64_t run_mask(struct run run);
+
+/* Take note of a map call's result for a run of granules; adds those mapped whole to *valid.
+ * -ENOMEM: nothing noted. Owner of a busy mapping only, as the next three. */
+int mapping_note(struct mapcache *cache, struct mapping *mapping, struct run run, const int *error,
+		 uint64_t *valid);
+/* The run's granules have become one kernel mapping / nothing is mapped there any more (the
+ * run covers kernel mappings whole). */
+void mapping_cover(struct mapcache *cache, struct mapping *mapping, struct run run);
+void mapping_uncover(struct mapcache *cache, struct mapping *mapping, struct run run);
+/* A new epoch begins for this slot: what is mapped in it is not current. */
+void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t epoch);
+/* The same for one in use that is refreshed in place. */
+void mapping_renew(struct mapcache *cache, struct mapping *mapping, uint64_t epoch);
+/* Granules that are mapped, but not in its epoch. Stripe lock held and not busy, or the owner. */
+uint64_t mapping_stale(const struct mapcache *cache, const struct mapping *mapping);
+/* These and no others are old from now on. -ENOMEM. Stripe lock held and not busy. */
+int mapping_mark(struct mapcache *cache, struct mapping *mapping, uint64_t old);
+void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping);
+void mapping_doom(struct mapping *mapping);
+bool mapping_doomed(const struct mapping *mapping);
+
+/* Show it in the table, in its own epoch / hide it. Stripe lock held. */
+void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t valid);
+void mapping_unpublish(struct mapcache *cache, struct mapping *mapping);
+/* Whether the table shows it as it is. */
+bool mapping_published(const struct mapcache *cache, const struct mapping *mapping);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots whose place the backend chooses. The index is a table of chains by the address's high
+ * bits: what a slot shows is at most a bucket long, so it ends in its own window of addresses or
+ * in the next.
+ */
+#include "lib/space/place.h"
+
+#include <errno.h>
+
+#define PLACE_HEADS_MIN 64
+#define PLACE_HEADS_MAX (UINT64_C(1) << 20)
+
+static size_t place_bytes(const struct mapcache *cache)
+{
+	return (size_t)(cache->arena.slots * sizeof(struct place));
+}
+
+static size_t place_heads_bytes(const struct mapcache *cache)
+{
+	return (size_t)((cache->places.mask + 1) * sizeof(uint32_t));
+}
+
+/* Costs memory only where it is touched. */
+static void *place_memory(size_t bytes)
+{
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+int place_init(struct mapcache *cache)
+{
+	struct places *places = &cache->places;
+	uint64_t heads = PLACE_HEADS_MIN;
+	int error;
+
+	if (cache->backend->flags & MAPCACHE_BACKEND_FIXED)
+		return 0;
+	while (heads < cache->arena.slots && heads < PLACE_HEADS_MAX)
+		heads *= 2;
+	places->mask = heads - 1;
+	places->of = place_memory(place_bytes(cache));
+	if (places->of == MAP_FAILED) {
+		places->of = NULL;
+		return -errno;
+	}
+	places->heads = place_memory(place_heads_bytes(cache));
+	error = -errno;
+	if (places->heads == MAP_FAILED)
+		goto unmap_places;
+	error = -pthread_mutex_init(&places->lock, NULL);
+	if (error)
+		goto unmap_heads;
+	return 0;
+unmap_heads:
+	munmap(places->heads, place_heads_bytes(cache));
+unmap_places:
+	munmap(places->of, place_bytes(cache));
+	places->of = NULL;
+	return error;
+}
+
+void place_unreserve(struct mapcache *cache)
+{
+	if (!cache->places.of)
+		return;
+	munmap(cache->places.heads, place_heads_bytes(cache));
+	munmap(cache->places.of, place_bytes(cache));
+}
+
+void place_destroy(struct mapcache *cache)
+{
+	if (cache->places.of)
+		pthread_mutex_destroy(&cache->places.lock);
+	place_unreserve(cache);
+}
+
+static uint32_t *place_head(const struct mapcache *cache, uint64_t window)
+{
+	return &cache->places.heads[window & cache->places.mask];
+}
+
+static uint64_t place_window(const struct mapcache *cache, const void *pointer)
+{
+	return (uintptr_t)pointer >> cache->settings.bucket_shift;
+}
+
+/* Places lock held, as for the next three. */
+static void place_insert(struct mapcache *cache, uint64_t slot)
+{
+	struct place *place = &cache->places.of[slot];
+	uint32_t *head = place_head(cache, place_window(cache, place->address));
+
+	place->next = *head;
+	*head = (uint32_t)slot + 1;
+}
+
+static void place_remove(struct mapcache *cache, uint64_t slot)
+{
+	struct place *place = &cache->places.of[slot];
+	uint32_t *link = place_head(cache, place_window(cache, place->address));
+
+	while (*link != (uint32_t)slot + 1)
+		link = &cache->places.of[*link - 1].next;
+	*link = place->next;
+}
+
+static uint64_t place_search(const struct mapcache *cache, uint64_t window, const void *pointer)
+{
+	uint32_t link = *place_head(cache, window);
+
+	while (link) {
+		const struct place *place = &cache->places.of[link - 1];
+
+		if ((uintptr_t)pointer - (uintptr_t)place->address < place->pages << PAGE_SHIFT)
+			return link - 1;
+		link = place->next;
+	}
+	return PLACE_NONE;
+}
+
+uint64_t place_find(struct mapcache *cache, const void *pointer)
+{
+	uint64_t window = place_window(cache, pointer), slot;
+
+	if (!cache->places.of)
+		return PLACE_NONE;
+	pthread_mutex_lock(&cache->places.lock);
+	slot = place_search(cache, window, pointer);
+	if (slot == PLACE_NONE)
+		slot = place_search(cache, window - 1, pointer);
+	pthread_mutex_unlock(&cache->places.lock);
+	return slot;
+}
+
+/* One map call's memory belongs to these neighbours, a bucket each. */
+static void place_note(struct mapcache *cache, uint64_t slot, uint64_t count, char *address,
+		       uint64_t offset, size_t pages)
+{
+	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift, left = pages;
+
+	pthread_mutex_lock(&cache->places.lock);
+	for (uint64_t end = slot + count; slot < end; slot++) {
+		struct place *place = &cache->places.of[slot];
+		uint64_t part = (bucket - offset) >> PAGE_SHIFT;
+
+		place->address = address;
+		place->pages = (size_t)(part < left ? part : left);
+		mapcache_store_relaxed(&place->origin, (uintptr_t)address - offset);
+		place_insert(cache, slot);
+		address += place->pages << PAGE_SHIFT;
+		left -= place->pages;
+		offset = 0;
+	}
+	pthread_mutex_unlock(&cache->places.lock);
+}
+
+char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
+		uint64_t gpa, size_t pages, int prot, int *error)
+{
+	char *address;
+
+	if (!cache->places.of)
+		return source_map(cache, mapping_base(cache, mapping) + offset, gpa, pages, prot,
+				  error);
+	address = source_map(cache, NULL, gpa, pages, prot, error);
+	if (address)
+		place_note(cache, mapping_slot(cache, mapping), count, address, offset, pages);
+	return address;
+}
+
+/*
+ * Out of the index before the address is given back: whoever gets it next enters it there. On
+ * failure back into it. Nobody looks for it meanwhile: it is nobody's.
+ */
+static int place_unmap(struct mapcache *cache, uint64_t slot, uint64_t count)
+{
+	struct place *places = cache->places.of + slot;
+	size_t pages = 0;
+	int error;
+
+	if (!places->address)
+		return 0;
+	pthread_mutex_lock(&cache->places.lock);
+	for (uint64_t i = 0; i < count; i++) {
+		pages += places[i].pages;
+		place_remove(cache, slot + i);
+	}
+	pthread_mutex_unlock(&cache->places.lock);
+	error = release_unmap(cache, places->address, pages, 0);
+	pthread_mutex_lock(&cache->places.lock);
+	for (uint64_t i = 0; i < count; i++) {
+		if (error)
+			place_insert(cache, slot + i);
+		else
+			places[i].address = NULL;
+	}
+	pthread_mutex_unlock(&cache->places.lock);
+	return error;
+}
+
+int place_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
+		  uint64_t bytes)
+{
+	if (cache->places.of)
+		return place_unmap(cache, mapping_slot(cache, mapping), count);
+	return release_unmap(cache, mapping_base(cache, mapping) + offset,
+			     (size_t)(bytes >> PAGE_SHIFT), 1);
+}

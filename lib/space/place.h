@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a slot is in memory. With a backend that maps at an address the arena says so, by
+ * arithmetic. With one that does not, a slot is wherever its map call went: then one call maps a
+ * bucket, another unmaps it, and slots are found from pointers through an index.
+ */
+#ifndef PLACE_H
+#define PLACE_H
+
+#include "lib/space/mapping.h"
+
+#define PLACE_NONE UINT64_MAX
+
+/* What a slot shows when the backend chose where. Origin: of the bucket's first byte, which a
+ * contiguous pin may not show. */
+struct place {
+	mapcache_atomic_u64 origin;
+	char *address; /* places lock; NULL: nothing is mapped */
+	size_t pages;
+	uint32_t next; /* slot + 1 in the same chain; 0: the last */
+};
+
+int place_init(struct mapcache *cache);
+void place_destroy(struct mapcache *cache);
+/* In a child after fork(2). */
+void place_unreserve(struct mapcache *cache);
+
+/*
+ * Map pages of the bucket of the mapping, from byte offset on; of count neighbours' buckets where
+ * the backend chooses, which nothing may be mapped in. As backend->map().
+ */
+char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
+		uint64_t gpa, size_t pages, int prot, int *error);
+/*
+ * Release bytes from offset on, which cover kernel mappings whole; where the backend chooses,
+ * what place_map() mapped for these neighbours. -errno: unchanged.
+ */
+int place_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
+		  uint64_t bytes);
+
+uint64_t place_find(struct mapcache *cache, const void *pointer);
+
+/* The slot that a pointer points into, or PLACE_NONE. */
+static inline uint64_t place_slot(struct mapcache *cache, const void *pointer)
+{
+	if (mapcache_likely(arena_holds(&cache->arena, pointer)))
+		return arena_slot(&cache->arena, pointer);
+	return place_find(cache, pointer);
+}
+
+#endif
