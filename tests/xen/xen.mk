@@ -51,7 +51,7 @@ $(B)/xen/guest.bin: $(B)/xen/guest.elf
 XEN_FILES := $(addprefix $(B)/xen/,tests figures virtio-blk mapcache-bench-xen guest.bin)
 
 # Last of all checks: it takes longest.
-CHECKS += tests/xen/check
+CHECKS += tests/xen/check_emulate.sh tests/xen/check
 CHECK_FILES += $(XEN_FILES)
 
 .PHONY: check-xen-run
