@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "lib/fill/fill.h"
+#include "lib/fill/filling.h"
 
 #define MIB (UINT64_C(1) << 20)
 

@@ -7,7 +7,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "lib/index/stripe.h"
+#include "lib/index/index.h"
+#include "lib/protocol/protocol.h"
 
 #define DUMP_ROOM 64 /* buckets of a stripe, to begin with */
 
@@ -95,7 +96,7 @@ static int dump_buckets(struct dump *dump)
 	int error = dump_make_room(dump, DUMP_ROOM);
 
 	for (uint32_t i = 0; i < dump->cache->settings.stripes && !error; i++)
-		error = dump_stripe(dump, &dump->cache->stripes[i]);
+		error = dump_stripe(dump, &dump->cache->index.stripes[i]);
 	free(dump->buckets);
 	return error;
 }

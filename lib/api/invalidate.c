@@ -2,8 +2,12 @@
 /* The answer to INVALIDATE, the same for a range, and waiting for those who were before it. */
 #include <errno.h>
 
+#include "lib/base/base.h"
 #include "lib/base/probe.h"
-#include "lib/index/stripe.h"
+#include "lib/index/index.h"
+#include "lib/pins/pins.h"
+#include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 
 #define DRAIN_PAUSE_FIRST UINT64_C(20000) /* ns */
 #define DRAIN_PAUSE_MAX UINT64_C(1000000)
@@ -70,26 +74,26 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 	if (gpa + len - 1 < gpa)
 		return -ERANGE;
 	PROBE3(invalidate_range, cache, gpa, len);
-	mapcache_add_relaxed(&cache->range_invalidates, 1);
+	mapcache_add_relaxed(&cache->api.range_invalidates, 1);
 	if (gpa >= cache->settings.guest_limit)
 		return 0;
 	span_invalidate(cache, gpa, len);
 	end = len < cache->settings.guest_limit - gpa ? gpa + len : cache->settings.guest_limit;
 	first = gpa >> cache->settings.bucket_shift;
 	last = (end - 1) >> cache->settings.bucket_shift;
-	if (last - first < mapcache_load_relaxed(&cache->buckets)) {
+	if (last - first < mapcache_load_relaxed(&cache->index.buckets)) {
 		for (uint64_t index = first; index <= last; index++)
 			invalidate_bucket(cache, index);
 		return 0;
 	}
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		invalidate_stripe(cache, &cache->stripes[i], first, last);
+		invalidate_stripe(cache, &cache->index.stripes[i], first, last);
 	return 0;
 }
 
 static bool drain_pinned(struct mapcache *cache, uint64_t epoch)
 {
-	uint64_t slots = arena_beyond(&cache->arena);
+	uint64_t slots = arena_beyond(&cache->space.arena);
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		struct mapping *mapping = mapping_at(cache, slot);

@@ -5,10 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/fill/lookup.h"
 #include "lib/api/options.h"
+#include "lib/fill/fill.h"
+#include "lib/index/index.h"
+#include "lib/pins/pins.h"
+#include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
-#include "lib/index/stripe.h"
+#include "lib/space/space.h"
 
 #define MAPCACHE_TEXT_OF(x) #x
 #define MAPCACHE_TEXT(x) MAPCACHE_TEXT_OF(x)
@@ -28,19 +32,20 @@ static int mapcache_take_backend(struct mapcache *cache, const struct mapcache_o
 	backend = backend ? backend : &mapcache_backend_xen;
 	if (backend->size < offsetof(struct mapcache_backend, modified))
 		return -EINVAL;
-	error = options_copy(backend, &cache->backend_known, sizeof(cache->backend_known));
+	error = options_copy(backend, &cache->embedder.backend_known,
+			     sizeof(cache->embedder.backend_known));
 	if (error)
 		return error;
 	if (backend->size < sizeof(*backend))
-		cache->backend_known.modified = NULL;
-	cache->backend = &cache->backend_known;
+		cache->embedder.backend_known.modified = NULL;
+	cache->embedder.backend = &cache->embedder.backend_known;
 	return 0;
 }
 
 static int mapcache_init_locks(struct mapcache *cache)
 {
-	pthread_mutex_t *locks[] = { &cache->clients.lock, &cache->retired.lock,
-				     &cache->current_lock, &cache->sweep_lock };
+	pthread_mutex_t *locks[] = { &cache->protocol.clients.lock, &cache->reclaim.retired.lock,
+				     &cache->accounts.current_lock, &cache->protocol.sweep_lock };
 	size_t count = sizeof(locks) / sizeof(*locks), i;
 	int error;
 
@@ -58,10 +63,10 @@ destroy:
 
 static void mapcache_destroy_locks(struct mapcache *cache)
 {
-	pthread_mutex_destroy(&cache->clients.lock);
-	pthread_mutex_destroy(&cache->retired.lock);
-	pthread_mutex_destroy(&cache->current_lock);
-	pthread_mutex_destroy(&cache->sweep_lock);
+	pthread_mutex_destroy(&cache->protocol.clients.lock);
+	pthread_mutex_destroy(&cache->reclaim.retired.lock);
+	pthread_mutex_destroy(&cache->accounts.current_lock);
+	pthread_mutex_destroy(&cache->protocol.sweep_lock);
 }
 
 /* What finds a mapping, and where mappings lie. */
@@ -70,12 +75,12 @@ static int mapcache_init_index(struct mapcache *cache)
 	const struct settings *settings = &cache->settings;
 	int error;
 
-	error = table_init(&cache->table, settings->guest_limit >> settings->bucket_shift);
+	error = table_init(&cache->protocol.table, settings->guest_limit >> settings->bucket_shift);
 	if (error)
 		return error;
 	cache->shared.limit = settings->guest_limit;
-	error = arena_init(&cache->arena, settings->slots, settings->bucket_shift,
-			   cache->backend->flags & MAPCACHE_BACKEND_FIXED);
+	error = arena_init(&cache->space.arena, settings->slots, settings->bucket_shift,
+			   cache->embedder.backend->flags & MAPCACHE_BACKEND_FIXED);
 	if (error)
 		goto destroy_table;
 	error = place_init(cache);
@@ -88,9 +93,9 @@ static int mapcache_init_index(struct mapcache *cache)
 destroy_places:
 	place_destroy(cache);
 destroy_arena:
-	arena_destroy(&cache->arena);
+	arena_destroy(&cache->space.arena);
 destroy_table:
-	table_destroy(&cache->table);
+	table_destroy(&cache->protocol.table);
 	return error;
 }
 
@@ -98,8 +103,8 @@ static void mapcache_destroy_index(struct mapcache *cache)
 {
 	stripe_destroy_all(cache);
 	place_destroy(cache);
-	arena_destroy(&cache->arena);
-	table_destroy(&cache->table);
+	arena_destroy(&cache->space.arena);
+	table_destroy(&cache->protocol.table);
 }
 
 /* Everything but the struct itself and its log. */
@@ -107,7 +112,7 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 {
 	int error;
 
-	cache->pid = getpid();
+	cache->api.pid = getpid();
 	cache->shared.stamp = 1;
 	client_barrier_register(cache);
 	error = mapcache_init_locks(cache);
@@ -125,24 +130,25 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	error = source_init(cache);
 	if (error)
 		goto destroy_spans;
-	error = cache->backend->open(options->backend_data, options->domid, &cache->backend_state);
+	error = cache->embedder.backend->open(options->backend_data, options->domid,
+					      &cache->embedder.backend_state);
 	if (error)
 		goto destroy_source;
 	if (cache->settings.refresh_bytes) {
-		error = mapcache_client_open(cache, &cache->refresher);
+		error = mapcache_client_open(cache, &cache->reclaim.refresher);
 		if (error)
 			goto close_backend;
 	}
 	error = reclaim_start(cache);
 	if (error)
 		goto close_refresher;
-	ballast_take(&cache->ballast);
+	ballast_take(&cache->space.ballast);
 	return 0;
 close_refresher:
-	if (cache->refresher)
-		mapcache_client_close(cache->refresher);
+	if (cache->reclaim.refresher)
+		mapcache_client_close(cache->reclaim.refresher);
 close_backend:
-	cache->backend->close(cache->backend_state);
+	cache->embedder.backend->close(cache->embedder.backend_state);
 destroy_source:
 	source_destroy(cache);
 destroy_spans:
@@ -160,7 +166,7 @@ destroy_locks:
 static int mapcache_map_whole(struct mapcache *cache)
 {
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
-	bool read_only = cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY;
+	bool read_only = cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY;
 	int prot = read_only ? PROT_READ : PROT_READ | PROT_WRITE, error;
 	struct mapcache_client *client;
 
@@ -226,7 +232,7 @@ free_cache:
 
 static bool mapcache_pinned(struct mapcache *cache)
 {
-	uint64_t slots = arena_beyond(&cache->arena);
+	uint64_t slots = arena_beyond(&cache->space.arena);
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		if (client_pins(cache, mapping_at(cache, slot)))
@@ -239,16 +245,16 @@ static uint64_t mapcache_clients(struct mapcache *cache)
 {
 	uint64_t count;
 
-	pthread_mutex_lock(&cache->clients.lock);
-	count = cache->clients.count - (cache->refresher != NULL);
-	pthread_mutex_unlock(&cache->clients.lock);
+	pthread_mutex_lock(&cache->protocol.clients.lock);
+	count = cache->protocol.clients.count - (cache->reclaim.refresher != NULL);
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
 	return count;
 }
 
 /* Details hang on mappings in the index; those that are retired have none. */
 static void mapcache_drop_details(struct mapcache *cache)
 {
-	uint64_t slots = cache->arena.beyond;
+	uint64_t slots = cache->space.arena.beyond;
 
 	for (uint64_t slot = 0; slot < slots; slot++)
 		mapping_drop_detail(cache, mapping_at(cache, slot));
@@ -256,12 +262,12 @@ static void mapcache_drop_details(struct mapcache *cache)
 
 static void mapcache_free(struct mapcache *cache)
 {
-	cache->backend->close(cache->backend_state);
+	cache->embedder.backend->close(cache->embedder.backend_state);
 	mapcache_drop_details(cache);
 	source_destroy(cache);
 	span_destroy(cache);
 	reclaim_destroy(cache);
-	ballast_drop(&cache->ballast);
+	ballast_drop(&cache->space.ballast);
 	mapcache_destroy_index(cache);
 	mapcache_destroy_locks(cache);
 	log_destroy(&cache->log);
@@ -275,13 +281,13 @@ static void mapcache_free(struct mapcache *cache)
  */
 static void mapcache_close_in_a_child(struct mapcache *cache)
 {
-	cache->backend->close(cache->backend_state);
+	cache->embedder.backend->close(cache->embedder.backend_state);
 	place_unreserve(cache);
-	arena_unreserve(&cache->arena);
-	ballast_drop(&cache->ballast);
-	table_unreserve(&cache->table);
-	free(cache->table.chunks);
-	free(cache->stripes);
+	arena_unreserve(&cache->space.arena);
+	ballast_drop(&cache->space.ballast);
+	table_unreserve(&cache->protocol.table);
+	free(cache->protocol.table.chunks);
+	free(cache->index.stripes);
 	free(cache);
 }
 
@@ -289,7 +295,7 @@ int mapcache_close(struct mapcache *cache)
 {
 	if (!cache)
 		return -EINVAL;
-	if (cache->pid != getpid()) {
+	if (cache->api.pid != getpid()) {
 		mapcache_close_in_a_child(cache);
 		return 0;
 	}
@@ -299,9 +305,9 @@ int mapcache_close(struct mapcache *cache)
 	if (mapcache_pinned(cache))
 		return -EBUSY;
 	reclaim_stop(cache);
-	if (cache->refresher)
-		mapcache_client_close(cache->refresher);
-	cache->refresher = NULL;
+	if (cache->reclaim.refresher)
+		mapcache_client_close(cache->reclaim.refresher);
+	cache->reclaim.refresher = NULL;
 	/* In pieces: one call for all of it would hold up every other thread's mmap. */
 	reclaim_sweep(cache, UINT64_MAX);
 	retired_check_pins(cache);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/fill/fill.h"
+#include "lib/fill/filling.h"
 #include "lib/api/options.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -73,7 +73,7 @@ static uint64_t options_vmas(void)
 
 static bool options_fixed(const struct mapcache *cache)
 {
-	return cache->backend->flags & MAPCACHE_BACKEND_FIXED;
+	return cache->embedder.backend->flags & MAPCACHE_BACKEND_FIXED;
 }
 
 static uint32_t options_usual_shift(const struct mapcache *cache,
@@ -87,7 +87,8 @@ static uint32_t options_usual_shift(const struct mapcache *cache,
 static int options_shifts(struct mapcache *cache, struct mapcache_options *options)
 {
 	/* One call maps a bucket that nothing can be mapped into later. */
-	bool one_call = !options_fixed(cache) || cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY;
+	bool one_call = !options_fixed(cache) ||
+			cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY;
 	uint32_t bucket =
 		options->bucket_shift ? options->bucket_shift : options_usual_shift(cache, options);
 	uint32_t least = bucket < 18 ? 12 : bucket - 6;
@@ -196,10 +197,10 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	settings->refresh_bytes = options->refresh_bytes;
 	settings->whole_bytes = options->whole_bytes;
 	settings->fill = (struct fill_policy)FILL_POLICY;
-	cache->notify = options->notify;
-	cache->notify_data = options->notify_data;
-	cache->translate = options->translate;
-	cache->translate_data = options->translate_data;
+	cache->embedder.notify = options->notify;
+	cache->embedder.notify_data = options->notify_data;
+	cache->embedder.translate = options->translate;
+	cache->embedder.translate_data = options->translate_data;
 	settings->granules = 1u << (options->bucket_shift - options->granule_shift);
 	settings->granule_pages = 1u << (options->granule_shift - PAGE_SHIFT);
 	settings->bucket_pages = 1u << (options->bucket_shift - PAGE_SHIFT);

@@ -2,7 +2,7 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
-#include "lib/private.h"
+#include "lib/cache.h"
 
 /*
  * Structs of callers that begin with their size: copy what is known of a given one, the rest

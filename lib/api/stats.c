@@ -5,20 +5,22 @@
 #include <unistd.h>
 
 #include "lib/api/options.h"
-#include "lib/index/stripe.h"
+#include "lib/base/base.h"
+#include "lib/index/index.h"
+#include "lib/protocol/protocol.h"
 
 /* What clients counted, open and closed ones. */
 static void stats_sum(struct mapcache *cache, uint64_t *sums)
 {
 	struct mapcache_client *client;
 
-	pthread_mutex_lock(&cache->clients.lock);
-	memcpy(sums, cache->clients.closed, sizeof(cache->clients.closed));
-	for (client = cache->clients.first; client; client = client->next) {
+	pthread_mutex_lock(&cache->protocol.clients.lock);
+	memcpy(sums, cache->protocol.clients.closed, sizeof(cache->protocol.clients.closed));
+	for (client = cache->protocol.clients.first; client; client = client->next) {
 		for (int i = 0; i < COUNTERS; i++)
 			sums[i] += mapcache_load_relaxed(&client->counters[i]);
 	}
-	pthread_mutex_unlock(&cache->clients.lock);
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
 }
 
 /* Pages of a range that are in memory. */
@@ -43,24 +45,24 @@ static uint64_t stats_resident(const void *start, uint64_t bytes)
 static uint64_t stats_memory(struct mapcache *cache)
 {
 	const struct settings *settings = &cache->settings;
-	uint64_t slots = arena_beyond(&cache->arena);
+	uint64_t slots = arena_beyond(&cache->space.arena);
 	uint64_t memory = sizeof(*cache) + settings->stripes * sizeof(struct stripe);
 	struct mapcache_client *client;
 
-	memory += mapcache_load_relaxed(&cache->memory_bytes);
-	memory += stats_resident(cache->arena.mappings, slots * sizeof(struct mapping));
-	memory += table_memory(&cache->table, stats_resident);
+	memory += mapcache_load_relaxed(&cache->accounts.memory_bytes);
+	memory += stats_resident(cache->space.arena.mappings, slots * sizeof(struct mapping));
+	memory += table_memory(&cache->protocol.table, stats_resident);
 	for (uint32_t i = 0; i < settings->stripes; i++) {
-		pthread_mutex_lock(&cache->stripes[i].lock);
-		memory += stripe_memory(&cache->stripes[i]);
-		pthread_mutex_unlock(&cache->stripes[i].lock);
+		pthread_mutex_lock(&cache->index.stripes[i].lock);
+		memory += stripe_memory(&cache->index.stripes[i]);
+		pthread_mutex_unlock(&cache->index.stripes[i].lock);
 	}
-	pthread_mutex_lock(&cache->clients.lock);
-	for (client = cache->clients.first; client; client = client->next) {
+	pthread_mutex_lock(&cache->protocol.clients.lock);
+	for (client = cache->protocol.clients.first; client; client = client->next) {
 		memory += sizeof(*client) + settings->bucket_pages * sizeof(*client->error);
 		memory += stats_resident(client->pins, slots * sizeof(*client->pins));
 	}
-	pthread_mutex_unlock(&cache->clients.lock);
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
 	return memory;
 }
 
@@ -70,7 +72,7 @@ static void stats_fill(struct mapcache *cache, struct mapcache_stats *stats)
 
 	stats_sum(cache, sums);
 	stats->epoch = epoch_now(&cache->shared);
-	stats->range_invalidates = mapcache_load_relaxed(&cache->range_invalidates);
+	stats->range_invalidates = mapcache_load_relaxed(&cache->api.range_invalidates);
 	stats->slow_lookups = sums[COUNTER_SLOW_LOOKUPS];
 	stats->misses = sums[COUNTER_MISSES];
 	stats->waits = sums[COUNTER_WAITS];
@@ -83,30 +85,30 @@ static void stats_fill(struct mapcache *cache, struct mapcache_stats *stats)
 	stats->refreshed_in_fresh_slot = sums[COUNTER_REFRESHED_IN_FRESH_SLOT];
 	stats->mapped_whole = sums[COUNTER_MAPPED_WHOLE];
 	stats->rescues = sums[COUNTER_RESCUES];
-	stats->evictions = mapcache_load_relaxed(&cache->evictions);
-	stats->grace_periods = mapcache_load_relaxed(&cache->grace_periods);
-	stats->grace_failures = mapcache_load_relaxed(&cache->grace_failures);
-	stats->unmap_calls = mapcache_load_relaxed(&cache->unmap_calls);
-	stats->unmap_errors = mapcache_load_relaxed(&cache->unmap_errors);
-	stats->modified_calls = mapcache_load_relaxed(&cache->modified_calls);
-	stats->modified_errors = mapcache_load_relaxed(&cache->modified_errors);
-	stats->modified_pages = mapcache_load_relaxed(&cache->modified_pages);
-	stats->table_sweeps = mapcache_load_relaxed(&cache->table_sweeps);
-	stats->buckets = mapcache_load_relaxed(&cache->buckets);
-	stats->slots_used = arena_used(&cache->arena);
+	stats->evictions = mapcache_load_relaxed(&cache->reclaim.evictions);
+	stats->grace_periods = mapcache_load_relaxed(&cache->reclaim.grace_periods);
+	stats->grace_failures = mapcache_load_relaxed(&cache->protocol.grace_failures);
+	stats->unmap_calls = mapcache_load_relaxed(&cache->space.unmap_calls);
+	stats->unmap_errors = mapcache_load_relaxed(&cache->space.unmap_errors);
+	stats->modified_calls = mapcache_load_relaxed(&cache->pins.modified_calls);
+	stats->modified_errors = mapcache_load_relaxed(&cache->pins.modified_errors);
+	stats->modified_pages = mapcache_load_relaxed(&cache->pins.modified_pages);
+	stats->table_sweeps = mapcache_load_relaxed(&cache->protocol.table_sweeps);
+	stats->buckets = mapcache_load_relaxed(&cache->index.buckets);
+	stats->slots_used = arena_used(&cache->space.arena);
 	stats->stale_bytes = account_stale(cache);
-	stats->mapped_bytes = mapcache_load_relaxed(&cache->mapped_bytes);
-	stats->stale_bytes_max = mapcache_load_relaxed(&cache->stale_bytes_max);
-	stats->pinned_stale_bytes = mapcache_load_relaxed(&cache->retired.pinned_bytes);
-	stats->vmas = mapcache_load_relaxed(&cache->vmas);
+	stats->mapped_bytes = mapcache_load_relaxed(&cache->accounts.mapped_bytes);
+	stats->stale_bytes_max = mapcache_load_relaxed(&cache->accounts.stale_bytes_max);
+	stats->pinned_stale_bytes = mapcache_load_relaxed(&cache->reclaim.retired.pinned_bytes);
+	stats->vmas = mapcache_load_relaxed(&cache->space.vmas);
 	stats->memory_bytes = stats_memory(cache);
-	pthread_mutex_lock(&cache->spans.lock);
-	stats->spans = cache->spans.count;
-	stats->pinned_stale_bytes += cache->spans.pinned_bytes;
-	pthread_mutex_unlock(&cache->spans.lock);
-	pthread_mutex_lock(&cache->clients.lock);
-	stats->clients = cache->clients.count - (cache->refresher != NULL);
-	pthread_mutex_unlock(&cache->clients.lock);
+	pthread_mutex_lock(&cache->pins.spans.lock);
+	stats->spans = cache->pins.spans.count;
+	stats->pinned_stale_bytes += cache->pins.spans.pinned_bytes;
+	pthread_mutex_unlock(&cache->pins.spans.lock);
+	pthread_mutex_lock(&cache->protocol.clients.lock);
+	stats->clients = cache->protocol.clients.count - (cache->reclaim.refresher != NULL);
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
 }
 
 int mapcache_stats(struct mapcache *cache, struct mapcache_stats *stats)

@@ -2,6 +2,10 @@
 /* Giving guest memory up at once, for memory that somebody waits to have back. */
 #include <errno.h>
 
+#include "lib/base/base.h"
+#include "lib/pins/pins.h"
+#include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
 
 #define UNMAP_PAUSE_FIRST UINT64_C(5000) /* ns */
@@ -13,7 +17,7 @@
  */
 static bool unmap_left(struct mapcache *cache, uint64_t first, uint64_t last)
 {
-	uint64_t slots = arena_beyond(&cache->arena);
+	uint64_t slots = arena_beyond(&cache->space.arena);
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		const struct mapping *mapping = mapping_at(cache, slot);
@@ -45,7 +49,7 @@ int mapcache_unmap(struct mapcache *cache, uint64_t gpa, uint64_t len, int timeo
 
 	if (!cache || len == 0)
 		return -EINVAL;
-	if (!cache->places.of)
+	if (!cache->space.places.of)
 		return -EOPNOTSUPP;
 	if (client_in_section(cache))
 		return -EDEADLK;

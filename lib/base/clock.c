@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/private.h"
+#include "lib/base/base.h"
+#include "lib/cache.h"
 
 uint64_t clock_ns(void)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/private.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+
+#include "lib/base/base.h"
+#include "lib/cache.h"
 
 #define LOG_PER_SECOND 10u
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/fill/access.h"
+#include "lib/fill/fill.h"
 
 #include <errno.h>
 
-#include "lib/fill/lookup.h"
+#include "lib/base/base.h"
 
 /* How long a caller outside of sections waits for others to end theirs. */
 #define ACCESS_TRIES 10

@@ -12,12 +12,15 @@
  *     mapping the whole bucket costs, it is mapped whole, and in the next epochs at once.
  * A kernel mapping is only ever replaced or released whole: Linux refuses to split one.
  */
-#include "lib/fill/fill.h"
+#include "lib/fill/filling.h"
 
 #include <errno.h>
 
+#include "lib/base/base.h"
 #include "lib/base/probe.h"
-#include "lib/index/stripe.h"
+#include "lib/index/index.h"
+#include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 
 /* Bounds for the number of calls that make a bucket dense, as it is measured. */
 #define FILL_CALLS_MIN 4
@@ -160,11 +163,11 @@ static int fill_cold(struct fill *fill, bool read_only)
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->cache, !read_only && !fill->cache->notify, &error);
+	mapping = slot_get(fill->cache, !read_only && !fill->cache->embedder.notify, &error);
 	if (!mapping)
 		return fill_spare(fill, read_only, error);
 	fill_adopt(fill, mapping, read_only);
-	error = table_populate(&fill->cache->table, fill->request->index);
+	error = table_populate(&fill->cache->protocol.table, fill->request->index);
 	if (error) {
 		slot_put(fill->cache, mapping);
 		return error;
@@ -190,7 +193,7 @@ static int fill_cold(struct fill *fill, bool read_only)
  */
 static bool fill_maps_over(const struct fill *fill, bool whole)
 {
-	return whole && !fill->cache->notify &&
+	return whole && !fill->cache->embedder.notify &&
 	       (fill->cache->settings.fill.map_over || !slot_plenty(fill->cache));
 }
 
@@ -254,7 +257,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	/* What stays must not stand in the way of a later call in this epoch; and what cannot be
 	 * mapped over must not stay at all. */
 	if (mapping->mapped &&
-	    (fill->cache->places.of ||
+	    (fill->cache->space.places.of ||
 	     (left && (mapping->multiple || left > fill->cache->settings.fill.small))) &&
 	    slot_empty(fill->cache, mapping))
 		return fill_move(fill, mapping, run, false);
@@ -269,7 +272,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 /* Map calls after which one for the whole bucket would not have cost more. */
 static unsigned int fill_dense_calls(const struct fill *fill)
 {
-	const struct fill_cost *cost = &fill->cache->fill_cost;
+	const struct fill_cost *cost = &fill->cache->fill.cost;
 	uint64_t granule = mapcache_load_relaxed(&cost->granule);
 	uint64_t whole = mapcache_load_relaxed(&cost->whole);
 	uint64_t calls = granule ? whole / granule : FILL_CALLS_MAX;
@@ -307,7 +310,7 @@ static int fill_refresh(struct fill *fill, struct mapping *mapping, uint64_t epo
 	bool whole;
 
 	whole = fill_stays_dense(fill, mapping) || settings->granules == 1 ||
-		mapcache_load_relaxed(&fill->cache->vmas) + 2 > settings->vmas_max;
+		mapcache_load_relaxed(&fill->cache->space.vmas) + 2 > settings->vmas_max;
 	if (whole)
 		client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
 	if ((little || (whole && policy->whole_in_place) || !slot_plenty(fill->cache)) &&

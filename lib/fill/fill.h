@@ -1,43 +1,43 @@
 /* SPDX-License-Identifier: MIT */
-/* One fill on its way: fill.c decides, fill_map.c maps. */
-#ifndef FILL_H
-#define FILL_H
+/*
+ * fill: the slow side of a look-up. Find the bucket, decide how much of it to map and where,
+ * map, publish. It promises to the rooms above: a pointer to what was mapped in this epoch or a
+ * later one (A), good until the section ends (B); an error that changed nothing (H); no wait for
+ * another section inside one (J).
+ *
+ * Locks: none of its own; a stripe's while it looks, none while it maps (G).
+ * Guarantees: A, G, H, J.
+ */
+#ifndef MAPCACHE_FILL_H
+#define MAPCACHE_FILL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mapcache/mapcache.h>
 
 #include "lib/space/mapping.h"
 
-/* fill(): somebody else was faster, look again. */
-#define FILL_AGAIN 1
+/* lookup.c */
+/* 0 and the request, or -errno as mapcache_ptr(). */
+int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot,
+		 struct request *request);
+/* Inside a section: 0 and the address, or -errno. */
+int lookup_slow(struct mapcache_client *client, const struct request *request, void **pointer);
+/* The pointer as mapcache_ptr(), inside a section; what is written to it is the caller's to
+ * report. */
+void *lookup_pointer(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
+/* After many invalidations the table is closed; sweep and open it. */
+void lookup_open_table(struct mapcache *cache);
 
-/* docs/storms.md compares it with others. */
-#define FILL_POLICY                                                                                \
-	{                                                                                          \
-		.dense_calls = 0, .dense_epochs = 8, .small = 4, .empty = 16, .at_once = true      \
-	}
-
-struct fill {
-	struct mapcache *cache;
-	struct mapcache_client *client;
-	struct stripe *stripe;
-	const struct request *request;
-	struct mapping *mapping; /* busy, ours: what is being filled */
-	uint64_t valid;          /* its granules that are whole, until they are published */
-};
-
+/* access.c: look-ups for callers who need not be inside a section */
 /*
- * Called with the stripe locked, returns with it unlocked. mapping: the bucket's own, not
- * busy, or NULL. read_only: map for reading only (a page refused to be mapped writable).
- * Returns 0 and the pointer, FILL_AGAIN, or -errno.
+ * Begin a section with a pointer to as much of [gpa, gpa + *len) as lies in one bucket, or in
+ * one page when the rest cannot be reached; *len is set to that. NULL with errno: no section
+ * was begun. Where no outer section is open this waits a while for room.
  */
-int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *mapping,
-	 const struct request *request, bool read_only, void **pointer);
-
-struct run fill_all(const struct fill *fill);
-/* The granules that the request asks for. */
-struct run fill_asked(const struct fill *fill);
-/* One backend call over a run that covers kernel mappings whole; -errno, also when a page of
- * the request could not be mapped. No lock is held (G). */
-int fill_map(struct fill *fill, struct run run);
-/* The same for each run of the request's granules that is not in current. */
-int fill_missing(struct fill *fill, uint64_t current);
+void *access_begin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot);
+/* The same for all of [gpa, gpa + len), which lies in one bucket, or nothing. */
+void *access_begin_whole(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
 
 #endif

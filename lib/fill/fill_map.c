@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/fill/fill.h"
 
 #include <errno.h>
 
-#include "lib/space/place.h"
+#include "lib/base/base.h"
 #include "lib/base/probe.h"
+#include "lib/fill/filling.h"
+#include "lib/protocol/protocol.h"
+#include "lib/space/place.h"
 
 static uint64_t fill_bytes(const struct fill *fill, unsigned int granules)
 {
@@ -73,7 +75,7 @@ static void fill_learn(mapcache_atomic_u64 *known, uint64_t ns)
 
 static void fill_note_cost(struct fill *fill, struct run run, uint64_t ns)
 {
-	struct fill_cost *cost = &fill->cache->fill_cost;
+	struct fill_cost *cost = &fill->cache->fill.cost;
 
 	if (run.count == fill->cache->settings.granules)
 		fill_learn(&cost->whole, ns);

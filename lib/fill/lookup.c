@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The slow side of a look-up: check the request, find the bucket, fill what is missing. */
-#include "lib/fill/lookup.h"
+#include "lib/fill/fill.h"
 
 #include <errno.h>
 
-#include "lib/fill/fill.h"
 #include "lib/base/probe.h"
-#include "lib/index/stripe.h"
+#include "lib/fill/filling.h"
+#include "lib/index/index.h"
+#include "lib/pins/pins.h"
+#include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 
 /* Times that others may get in between before the caller is told to come back. */
 #define LOOKUP_TRIES 64
@@ -47,7 +50,7 @@ static void lookup_sweep_table(struct mapcache *cache)
 	uint64_t before = epoch_now(&cache->shared);
 
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		struct stripe *stripe = &cache->stripes[i];
+		struct stripe *stripe = &cache->index.stripes[i];
 
 		pthread_mutex_lock(&stripe->lock);
 		for (struct mapping *mapping = stripe_oldest(stripe); mapping;
@@ -57,7 +60,7 @@ static void lookup_sweep_table(struct mapcache *cache)
 		}
 		pthread_mutex_unlock(&stripe->lock);
 	}
-	mapcache_add_relaxed(&cache->table_sweeps, 1);
+	mapcache_add_relaxed(&cache->protocol.table_sweeps, 1);
 	table_open(&cache->shared, cache->settings.guest_limit, before);
 }
 
@@ -65,10 +68,10 @@ void lookup_open_table(struct mapcache *cache)
 {
 	if (mapcache_likely(mapcache_load_relaxed(&cache->shared.limit)))
 		return;
-	pthread_mutex_lock(&cache->sweep_lock);
+	pthread_mutex_lock(&cache->protocol.sweep_lock);
 	if (!mapcache_load_relaxed(&cache->shared.limit))
 		lookup_sweep_table(cache);
-	pthread_mutex_unlock(&cache->sweep_lock);
+	pthread_mutex_unlock(&cache->protocol.sweep_lock);
 }
 
 /* It serves the request: the newest of its stripe from now on. Stripe lock held. */
@@ -128,7 +131,7 @@ static uint64_t lookup_gpa(const struct mapcache *cache, const struct request *r
 
 int lookup_slow(struct mapcache_client *client, const struct request *request, void **pointer)
 {
-	bool read_only = client->cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY;
+	bool read_only = client->cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY;
 	int error = read_only && request->write ? -EACCES : FILL_AGAIN;
 
 	client_count(client, COUNTER_SLOW_LOOKUPS, 1);

@@ -3,10 +3,12 @@
 #define HASH_NONFATAL_OOM 1
 #define uthash_nonfatal_oom(element) (failed = true)
 
-#include "lib/index/stripe.h"
+#include "lib/index/index.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#include "lib/reclaim/reclaim.h"
 
 /* Chains may grow longer than uthash lets them before it doubles its array, which is read on slow
  * paths only: four bytes a bucket are worth more than two steps along a chain. */
@@ -47,7 +49,7 @@ int stripe_init_all(struct mapcache *cache)
 		if (error)
 			goto destroy;
 	}
-	cache->stripes = stripes;
+	cache->index.stripes = stripes;
 	return 0;
 destroy:
 	while (i-- > 0)
@@ -59,8 +61,8 @@ destroy:
 void stripe_destroy_all(struct mapcache *cache)
 {
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		stripe_destroy(&cache->stripes[i]);
-	free(cache->stripes);
+		stripe_destroy(&cache->index.stripes[i]);
+	free(cache->index.stripes);
 }
 
 struct stripe *stripe_of(struct mapcache *cache, uint64_t index)
@@ -68,7 +70,7 @@ struct stripe *stripe_of(struct mapcache *cache, uint64_t index)
 	/* Fibonacci hashing: neighbours, which are used together, get different locks. */
 	uint64_t hash = (index * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
 
-	return &cache->stripes[hash & (cache->settings.stripes - 1)];
+	return &cache->index.stripes[hash & (cache->settings.stripes - 1)];
 }
 
 struct mapping *stripe_find(struct stripe *stripe, uint64_t index)
@@ -92,14 +94,14 @@ int stripe_add(struct mapcache *cache, struct stripe *stripe, struct mapping *ma
 	int error = stripe_insert(stripe, mapping);
 
 	if (!error)
-		mapcache_add_relaxed(&cache->buckets, 1);
+		mapcache_add_relaxed(&cache->index.buckets, 1);
 	return error;
 }
 
 void stripe_remove(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
 {
 	HASH_DELETE(hh, stripe->index, mapping);
-	mapcache_add_relaxed(&cache->buckets, UINT64_MAX);
+	mapcache_add_relaxed(&cache->index.buckets, UINT64_MAX);
 }
 
 int stripe_touch(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
@@ -112,7 +114,7 @@ int stripe_touch(struct mapcache *cache, struct stripe *stripe, struct mapping *
 	HASH_DELETE(hh, stripe->index, mapping);
 	error = stripe_insert(stripe, mapping);
 	if (error)
-		mapcache_add_relaxed(&cache->buckets, UINT64_MAX);
+		mapcache_add_relaxed(&cache->index.buckets, UINT64_MAX);
 	return error;
 }
 

@@ -3,7 +3,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "lib/fill/access.h"
+#include "lib/fill/fill.h"
+#include "lib/pins/pins.h"
 
 /* Sections are short: a section of one copied piece ends within microseconds. */
 #define COPY_PIECE ((size_t)64 << 10)

@@ -8,8 +8,12 @@
  */
 #include <errno.h>
 
+#include "lib/base/base.h"
+#include "lib/index/index.h"
+#include "lib/pins/pins.h"
+#include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"
-#include "lib/index/stripe.h"
+#include "lib/space/space.h"
 
 #define DIRTY_TRIES 3
 #define DIRTY_PAUSE_NS UINT64_C(50000)
@@ -31,16 +35,17 @@ static void dirty_send(struct mapcache *cache, const struct mapcache_extent *ext
 	for (int i = 0; error && i < DIRTY_TRIES; i++) {
 		if (i)
 			clock_sleep_ns(DIRTY_PAUSE_NS);
-		error = cache->backend->modified(cache->backend_state, extents, count);
+		error = cache->embedder.backend->modified(cache->embedder.backend_state, extents,
+							  count);
 	}
 	for (size_t i = 0; i < count; i++)
 		pages += extents[i].pages;
-	mapcache_add_relaxed(&cache->modified_calls, 1);
+	mapcache_add_relaxed(&cache->pins.modified_calls, 1);
 	if (!error) {
-		mapcache_add_relaxed(&cache->modified_pages, pages);
+		mapcache_add_relaxed(&cache->pins.modified_pages, pages);
 		return;
 	}
-	mapcache_add_relaxed(&cache->modified_errors, 1);
+	mapcache_add_relaxed(&cache->pins.modified_errors, 1);
 	log_message(cache, MAPCACHE_LOG_ERROR,
 		    "%llu modified pages from frame 0x%llx could not be reported (error %d)",
 		    (unsigned long long)pages, (unsigned long long)extents[0].gfn, -error);
@@ -118,7 +123,7 @@ static void dirty_add_range(struct mapcache *cache, struct dirty *dirty, uint64_
 		int error = source_translate(cache, start, gpa + part - start, &guest);
 
 		if (error) {
-			mapcache_add_relaxed(&cache->modified_errors, 1);
+			mapcache_add_relaxed(&cache->pins.modified_errors, 1);
 			log_message(cache, MAPCACHE_LOG_ERROR,
 				    "a modified page at 0x%llx cannot be translated (error %d)",
 				    (unsigned long long)gpa, -error);
@@ -166,7 +171,7 @@ void section_report(struct mapcache_client *client)
 static void dirty_hide(struct mapcache *cache)
 {
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		struct stripe *stripe = &cache->stripes[i];
+		struct stripe *stripe = &cache->index.stripes[i];
 
 		pthread_mutex_lock(&stripe->lock);
 		for (struct mapping *mapping = stripe_oldest(stripe); mapping;
@@ -194,11 +199,11 @@ int mapcache_dirty_log(struct mapcache *cache, bool enable)
 {
 	if (!cache)
 		return -EINVAL;
-	if (!cache->backend->modified)
+	if (!cache->embedder.backend->modified)
 		return -EOPNOTSUPP;
 	if (client_in_section(cache))
 		return -EDEADLK;
-	mapcache_store_relaxed(&cache->logging, enable);
+	mapcache_store_relaxed(&cache->pins.logging, enable);
 	if (!enable)
 		return 0;
 	/* Stripe locks order the switch before every later publication; the tick and the barrier

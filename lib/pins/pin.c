@@ -6,10 +6,12 @@
  */
 #include <errno.h>
 
-#include "lib/fill/access.h"
-#include "lib/protocol/pin_count.h"
-#include "lib/space/place.h"
 #include "lib/base/probe.h"
+#include "lib/fill/fill.h"
+#include "lib/pins/pins.h"
+#include "lib/protocol/pin_count.h"
+#include "lib/protocol/protocol.h"
+#include "lib/space/place.h"
 
 /* A client's own count goes to the shared one before it could overflow. */
 #define PIN_FOLD (UINT32_C(1) << 31)
@@ -54,7 +56,7 @@ static int pin_take_slot(struct mapcache_client *client, uint64_t slot)
 /* Where the backend chooses, the slot has to be looked for: that is not a hit. */
 static inline bool pin_take_hit(struct mapcache_client *client, const void *pointer)
 {
-	const struct arena *arena = &client->cache->arena;
+	const struct arena *arena = &client->cache->space.arena;
 
 	return arena_holds(arena, pointer) && pin_try_slot(client, arena_slot(arena, pointer));
 }
@@ -228,11 +230,11 @@ int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t writ
 {
 	if (mapcache_unlikely(!client))
 		return -EINVAL;
-	if (mapcache_unlikely(!arena_holds(&client->cache->arena, ptr) ||
+	if (mapcache_unlikely(!arena_holds(&client->cache->space.arena, ptr) ||
 			      (written && dirty_logging(client->cache))))
 		return pin_give(client, ptr, written);
 	if (mapcache_likely(
-		    pin_count_release(&client->pins[arena_slot(&client->cache->arena, ptr)])))
+		    pin_count_release(&client->pins[arena_slot(&client->cache->space.arena, ptr)])))
 		return 0;
 	return pin_give(client, ptr, 0);
 }
@@ -248,14 +250,14 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 	mapping = mapping_at(cache, slot);
 	if (mapcache_unlikely(written && dirty_logging(cache)))
 		pin_written(cache, NULL, ptr, written);
-	pthread_mutex_lock(&cache->clients.lock);
+	pthread_mutex_lock(&cache->protocol.clients.lock);
 	if (mapping_state(mapping) == MAPPING_SPAN)
 		error = span_unpin_locked(cache, mapping) ? 0 : -EINVAL;
 	else if (client_pins_locked(cache, mapping) > 0)
 		pin_count_release_shared(&mapping->shared_pins);
 	else
 		error = -EINVAL;
-	pthread_mutex_unlock(&cache->clients.lock);
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
 	return error;
 }
 
@@ -280,9 +282,9 @@ int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa)
 
 	if (!cache || !ptr || !gpa)
 		return -EINVAL;
-	if (mapcache_unlikely(!arena_holds(&cache->arena, ptr)))
+	if (mapcache_unlikely(!arena_holds(&cache->space.arena, ptr)))
 		return pin_gpa_placed(cache, ptr, gpa);
-	mapping = mapping_at(cache, arena_slot(&cache->arena, ptr));
+	mapping = mapping_at(cache, arena_slot(&cache->space.arena, ptr));
 	if (mapcache_load_relaxed(&mapping->epoch) == 0)
 		return -ENOENT;
 	offset = (uintptr_t)ptr & ((UINT64_C(1) << cache->settings.bucket_shift) - 1);

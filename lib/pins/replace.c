@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #include "lib/pins/span.h"
+#include "lib/protocol/protocol.h"
+#include "lib/space/space.h"
 
 struct relocation {
 	struct mapcache *cache;
@@ -27,7 +29,7 @@ static bool replace_inside(const struct relocation *relocation, const struct spa
 /* Make those to be relocated ours. Spans lock held. */
 static int replace_claim(struct relocation *relocation)
 {
-	struct spans *spans = &relocation->cache->spans;
+	struct spans *spans = &relocation->cache->pins.spans;
 	struct span *span;
 
 	relocation->spans = calloc((size_t)spans->count + 1, sizeof(*relocation->spans));
@@ -48,7 +50,7 @@ static int replace_claim(struct relocation *relocation)
 
 static bool replace_any_busy(struct mapcache *cache)
 {
-	struct span *span = cache->spans.first;
+	struct span *span = cache->pins.spans.first;
 
 	while (span && !span->busy)
 		span = span->next;
@@ -57,7 +59,7 @@ static bool replace_any_busy(struct mapcache *cache)
 
 static int replace_begin(struct relocation *relocation)
 {
-	struct spans *spans = &relocation->cache->spans;
+	struct spans *spans = &relocation->cache->pins.spans;
 	int error;
 
 	pthread_mutex_lock(&spans->lock);
@@ -70,7 +72,7 @@ static int replace_begin(struct relocation *relocation)
 
 static void replace_end(struct relocation *relocation)
 {
-	struct spans *spans = &relocation->cache->spans;
+	struct spans *spans = &relocation->cache->pins.spans;
 
 	pthread_mutex_lock(&spans->lock);
 	for (size_t i = 0; i < relocation->count; i++)
@@ -105,9 +107,9 @@ static int replace_span(struct relocation *relocation, struct span *span, uint64
 
 	span_notify(cache, span, MAPCACHE_EVENT_GOING);
 	span_unaccount(cache, span);
-	pthread_mutex_lock(&cache->spans.lock);
+	pthread_mutex_lock(&cache->pins.spans.lock);
 	span_name(cache, span, gpa, epoch_now(&cache->shared));
-	pthread_mutex_unlock(&cache->spans.lock);
+	pthread_mutex_unlock(&cache->pins.spans.lock);
 	error = span_map(cache, span, NULL, relocation->error);
 	span_account(cache, span);
 	span_notify(cache, span, MAPCACHE_EVENT_ADDED);
@@ -152,7 +154,7 @@ static int replace_check(struct mapcache *cache, uint64_t old_gpa, uint64_t new_
 	if (!cache || len == 0 || ((old_gpa | new_gpa | len) & (page - 1)) ||
 	    ((old_gpa ^ new_gpa) & ((UINT64_C(1) << cache->settings.bucket_shift) - 1)))
 		return -EINVAL;
-	if (cache->places.of)
+	if (cache->space.places.of)
 		return -EOPNOTSUPP;
 	limit = cache->settings.guest_limit;
 	if (old_gpa >= limit || len > limit - old_gpa || new_gpa >= limit || len > limit - new_gpa)

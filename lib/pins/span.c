@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/fill/lookup.h"
+#include "lib/fill/fill.h"
+#include "lib/pins/pins.h"
 #include "lib/protocol/pin_count.h"
+#include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 
 #define SPAN_LOOK 64 /* at most so many, the most recently used ones, are looked through */
 #define SPAN_IDLE 16 /* so many that nobody pins are kept for the next pin */
@@ -14,31 +17,31 @@
 
 int span_init(struct mapcache *cache)
 {
-	int error = -pthread_mutex_init(&cache->spans.lock, NULL);
+	int error = -pthread_mutex_init(&cache->pins.spans.lock, NULL);
 
 	if (error)
 		return error;
-	error = -pthread_cond_init(&cache->spans.idle, NULL);
+	error = -pthread_cond_init(&cache->pins.spans.idle, NULL);
 	if (error)
-		pthread_mutex_destroy(&cache->spans.lock);
+		pthread_mutex_destroy(&cache->pins.spans.lock);
 	return error;
 }
 
 void span_destroy(struct mapcache *cache)
 {
-	while (cache->spans.first) {
-		struct span *span = cache->spans.first;
+	while (cache->pins.spans.first) {
+		struct span *span = cache->pins.spans.first;
 
-		cache->spans.first = span->next;
+		cache->pins.spans.first = span->next;
 		free(span);
 	}
-	pthread_cond_destroy(&cache->spans.idle);
-	pthread_mutex_destroy(&cache->spans.lock);
+	pthread_cond_destroy(&cache->pins.spans.idle);
+	pthread_mutex_destroy(&cache->pins.spans.lock);
 }
 
 static void span_insert(struct mapcache *cache, struct span *span)
 {
-	struct spans *spans = &cache->spans;
+	struct spans *spans = &cache->pins.spans;
 
 	span->previous = NULL;
 	span->next = spans->first;
@@ -50,7 +53,7 @@ static void span_insert(struct mapcache *cache, struct span *span)
 
 static void span_remove(struct mapcache *cache, struct span *span)
 {
-	struct spans *spans = &cache->spans;
+	struct spans *spans = &cache->pins.spans;
 
 	if (span->next)
 		span->next->previous = span->previous;
@@ -74,9 +77,9 @@ int64_t span_pins(struct mapcache *cache, const struct span *span)
 {
 	int64_t pins;
 
-	pthread_mutex_lock(&cache->clients.lock);
+	pthread_mutex_lock(&cache->protocol.clients.lock);
 	pins = span_sum_locked(cache, span);
-	pthread_mutex_unlock(&cache->clients.lock);
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
 	return pins;
 }
 
@@ -131,7 +134,7 @@ static char *span_pointer(const struct mapcache *cache, const struct span *span,
 static char *span_find(struct mapcache *cache, const struct request *request, uint64_t gpa,
 		       uint64_t len, int *error)
 {
-	struct spans *spans = &cache->spans;
+	struct spans *spans = &cache->pins.spans;
 	char *pointer = NULL;
 	struct span *span;
 	unsigned int seen = 0;
@@ -163,9 +166,9 @@ uint64_t span_discard(struct mapcache *cache, struct span *span)
 		return len;
 	}
 	span->doomed = true;
-	pthread_mutex_lock(&cache->spans.lock);
+	pthread_mutex_lock(&cache->pins.spans.lock);
 	span_insert(cache, span);
-	pthread_mutex_unlock(&cache->spans.lock);
+	pthread_mutex_unlock(&cache->pins.spans.lock);
 	return 0;
 }
 
@@ -178,16 +181,16 @@ static void span_abandon(struct mapcache *cache, struct span *span)
 	}
 	span_account(cache, span);
 	span->doomed = true;
-	pthread_mutex_lock(&cache->spans.lock);
+	pthread_mutex_lock(&cache->pins.spans.lock);
 	span_insert(cache, span);
-	pthread_mutex_unlock(&cache->spans.lock);
+	pthread_mutex_unlock(&cache->pins.spans.lock);
 }
 
 static char *span_make(struct mapcache_client *client, uint64_t gpa, uint64_t len, bool write,
 		       int *error)
 {
 	struct mapcache *cache = client->cache;
-	uint64_t ranges = mapcache_load_relaxed(&cache->range_invalidates);
+	uint64_t ranges = mapcache_load_relaxed(&cache->api.range_invalidates);
 	struct span *span;
 
 	reclaim_help(cache);
@@ -202,13 +205,13 @@ static char *span_make(struct mapcache_client *client, uint64_t gpa, uint64_t le
 	}
 	span_account(cache, span);
 	span_notify(cache, span, MAPCACHE_EVENT_ADDED);
-	pthread_mutex_lock(&cache->spans.lock);
+	pthread_mutex_lock(&cache->pins.spans.lock);
 	span_take(span);
 	/* Under this lock span_invalidate() walks the list, after it has counted: it sees the
 	 * span there, or we see that it has been and may not let others find it. */
-	span->doomed = ranges != mapcache_load_relaxed(&cache->range_invalidates);
+	span->doomed = ranges != mapcache_load_relaxed(&cache->api.range_invalidates);
 	span_insert(cache, span);
-	pthread_mutex_unlock(&cache->spans.lock);
+	pthread_mutex_unlock(&cache->pins.spans.lock);
 	reclaim_wake(cache);
 	return span_pointer(cache, span, gpa);
 }
@@ -222,7 +225,7 @@ static int span_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, 
 		return -EINVAL;
 	if (gpa >= limit || len > limit - gpa)
 		return -ERANGE;
-	if ((prot & PROT_WRITE) && (cache->backend->flags & MAPCACHE_BACKEND_READ_ONLY))
+	if ((prot & PROT_WRITE) && (cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY))
 		return -EACCES;
 	request->write = prot & PROT_WRITE;
 	request->epoch = epoch_now(&cache->shared);
@@ -251,7 +254,7 @@ static struct span *span_pick(struct mapcache *cache, bool all)
 	uint64_t epoch = epoch_now(&cache->shared), idle = 0, pinned = 0;
 	struct span *span, *picked = NULL;
 
-	for (span = cache->spans.first; span && !picked; span = span->next) {
+	for (span = cache->pins.spans.first; span && !picked; span = span->next) {
 		bool stale = span->doomed || span->epoch < epoch;
 
 		if (span->busy)
@@ -264,7 +267,7 @@ static struct span *span_pick(struct mapcache *cache, bool all)
 	if (picked)
 		span_remove(cache, picked);
 	else
-		cache->spans.pinned_bytes = pinned;
+		cache->pins.spans.pinned_bytes = pinned;
 	return picked;
 }
 
@@ -274,9 +277,9 @@ uint64_t span_reclaim(struct mapcache *cache, bool all)
 	struct span *span;
 
 	do {
-		pthread_mutex_lock(&cache->spans.lock);
+		pthread_mutex_lock(&cache->pins.spans.lock);
 		span = span_pick(cache, all);
-		pthread_mutex_unlock(&cache->spans.lock);
+		pthread_mutex_unlock(&cache->pins.spans.lock);
 		gone = span ? span_discard(cache, span) : 0;
 		released += gone;
 	} while (gone);
@@ -287,10 +290,10 @@ void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
 	struct span *span;
 
-	pthread_mutex_lock(&cache->spans.lock);
-	for (span = cache->spans.first; span; span = span->next)
+	pthread_mutex_lock(&cache->pins.spans.lock);
+	for (span = cache->pins.spans.first; span; span = span->next)
 		span->doomed = span->doomed || span_touches(span, gpa, len);
-	pthread_mutex_unlock(&cache->spans.lock);
+	pthread_mutex_unlock(&cache->pins.spans.lock);
 }
 
 bool span_pinned(struct mapcache *cache, uint64_t epoch)
@@ -298,9 +301,9 @@ bool span_pinned(struct mapcache *cache, uint64_t epoch)
 	struct span *span;
 	bool pinned = false;
 
-	pthread_mutex_lock(&cache->spans.lock);
-	for (span = cache->spans.first; span && !pinned; span = span->next)
+	pthread_mutex_lock(&cache->pins.spans.lock);
+	for (span = cache->pins.spans.first; span && !pinned; span = span->next)
 		pinned = span->epoch < epoch && span_pins(cache, span);
-	pthread_mutex_unlock(&cache->spans.lock);
+	pthread_mutex_unlock(&cache->pins.spans.lock);
 	return pinned;
 }

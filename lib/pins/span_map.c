@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/space/place.h"
+#include "lib/base/base.h"
 #include "lib/pins/span.h"
+#include "lib/protocol/protocol.h"
+#include "lib/space/place.h"
 
 struct span_part span_part(const struct mapcache *cache, const struct span *span, uint64_t slot)
 {
@@ -65,7 +67,7 @@ int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *
 {
 	int failed = 0;
 
-	if (cache->places.of)
+	if (cache->space.places.of)
 		return span_map_once(cache, span, client);
 	for (uint64_t i = 0; i < span->slots && !failed; i++) {
 		struct span_part part = span_part(cache, span, i);
@@ -81,7 +83,7 @@ int span_unmap(struct mapcache *cache, struct span *span)
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
 	int error = 0;
 
-	if (cache->places.of)
+	if (cache->space.places.of)
 		return place_release(cache, span->first, span->slots, 0, span->len);
 	for (uint64_t i = 0; i < span->slots && !error; i++)
 		error = place_release(cache, span->first + i, 1, 0, bucket);
@@ -95,11 +97,11 @@ void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event 
 	span->told = event == MAPCACHE_EVENT_ADDED;
 	if (!told && !span->told)
 		return;
-	for (uint64_t i = 0; cache->notify && i < span->slots; i++) {
+	for (uint64_t i = 0; cache->embedder.notify && i < span->slots; i++) {
 		struct span_part part = span_part(cache, span, i);
 
-		cache->notify(cache->notify_data, event, part.gpa, part.address,
-			      (uint64_t)part.pages << PAGE_SHIFT);
+		cache->embedder.notify(cache->embedder.notify_data, event, part.gpa, part.address,
+				       (uint64_t)part.pages << PAGE_SHIFT);
 	}
 }
 
@@ -107,12 +109,12 @@ void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event 
 void span_account(struct mapcache *cache, const struct span *span)
 {
 	account_map(cache, span->epoch, span->len, span->len);
-	mapcache_add_relaxed(&cache->vmas, span->slots + 1);
+	mapcache_add_relaxed(&cache->space.vmas, span->slots + 1);
 }
 
 void span_unaccount(struct mapcache *cache, const struct span *span)
 {
 	account_retire(cache, span->epoch, span->len);
 	account_unmap(cache, span->len);
-	mapcache_add_relaxed(&cache->vmas, -(span->slots + 1));
+	mapcache_add_relaxed(&cache->space.vmas, -(span->slots + 1));
 }

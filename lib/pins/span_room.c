@@ -4,8 +4,12 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include "lib/base/base.h"
+#include "lib/index/index.h"
+#include "lib/pins/pins.h"
 #include "lib/pins/span.h"
-#include "lib/index/stripe.h"
+#include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 
 #define SPAN_WAIT_NS (4 * NS_PER_MS)
 #define SPAN_ROUNDS 16 /* at least, however long the thread was kept from running */
@@ -23,7 +27,7 @@ static void span_evict_slot(struct mapcache *cache, struct mapping *mapping)
 	if (stripe_find(stripe, index) == mapping && !mapping->busy &&
 	    !client_pins(cache, mapping)) {
 		retired_add(cache, stripe, mapping);
-		mapcache_add_relaxed(&cache->evictions, 1);
+		mapcache_add_relaxed(&cache->reclaim.evictions, 1);
 	}
 	pthread_mutex_unlock(&stripe->lock);
 }
@@ -31,7 +35,7 @@ static void span_evict_slot(struct mapcache *cache, struct mapping *mapping)
 /* Free what can be freed of neighbours, other ones at each call: every slot has its turn. */
 static void span_evict(struct mapcache *cache, uint64_t count)
 {
-	uint64_t turn = mapcache_add_relaxed(&cache->evict_stripe, 1);
+	uint64_t turn = mapcache_add_relaxed(&cache->reclaim.evict_stripe, 1);
 	uint64_t last = cache->settings.slots - count;
 	uint64_t first = turn % (last / count + 2) * count;
 
@@ -48,7 +52,7 @@ static struct mapping *span_room(struct mapcache *cache, uint64_t count, int *er
 	if (count + keep > cache->settings.slots)
 		return NULL;
 	for (unsigned int round = 0;; round++) {
-		struct mapping *first = arena_take_run(&cache->arena, count, keep);
+		struct mapping *first = arena_take_run(&cache->space.arena, count, keep);
 
 		if (first)
 			return first;
@@ -99,20 +103,20 @@ struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *e
 	}
 	/* Here the epoch is sampled: no map call has begun (A). */
 	span_name(cache, span, gpa, epoch_now(&cache->shared));
-	pthread_mutex_lock(&cache->clients.lock);
+	pthread_mutex_lock(&cache->protocol.clients.lock);
 	for (uint64_t i = 0; i < span->slots; i++) {
 		span->first[i].span = span;
 		mapping_set_state(&span->first[i], MAPPING_SPAN);
 	}
-	pthread_mutex_unlock(&cache->clients.lock);
-	mapcache_add_relaxed(&cache->spans.slots, span->slots);
-	mapcache_add_relaxed(&cache->memory_bytes, sizeof(*span));
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
+	mapcache_add_relaxed(&cache->pins.spans.slots, span->slots);
+	mapcache_add_relaxed(&cache->accounts.memory_bytes, sizeof(*span));
 	return span;
 }
 
 void span_free(struct mapcache *cache, struct span *span)
 {
-	pthread_mutex_lock(&cache->clients.lock);
+	pthread_mutex_lock(&cache->protocol.clients.lock);
 	for (uint64_t i = 0; i < span->slots; i++) {
 		struct mapping *mapping = &span->first[i];
 
@@ -121,10 +125,10 @@ void span_free(struct mapcache *cache, struct span *span)
 				     -(uint64_t)client_pins_locked(cache, mapping));
 		mapping_set_state(mapping, MAPPING_FREE);
 	}
-	pthread_mutex_unlock(&cache->clients.lock);
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
 	for (uint64_t i = span->slots; i-- > 0;)
-		arena_give(&cache->arena, &span->first[i]);
-	mapcache_add_relaxed(&cache->spans.slots, -span->slots);
-	mapcache_add_relaxed(&cache->memory_bytes, -(uint64_t)sizeof(*span));
+		arena_give(&cache->space.arena, &span->first[i]);
+	mapcache_add_relaxed(&cache->pins.spans.slots, -span->slots);
+	mapcache_add_relaxed(&cache->accounts.memory_bytes, -(uint64_t)sizeof(*span));
 	free(span);
 }

@@ -117,7 +117,7 @@ struct grace {
 };
 
 struct mapcache;
-/* client.c: the scan of grace.h, over a list that stands still. */
+/* clients.c: the scan of grace.h, over a list that stands still. */
 bool client_sections_passed(struct mapcache *cache, struct epoch_condition condition);
 
 #endif

@@ -12,7 +12,7 @@
 
 struct mapcache;
 
-/* client.c: the system call. False: it is refused. */
+/* clients.c: the system call. False: it is refused. */
 bool client_membarrier(struct mapcache *cache);
 
 /*

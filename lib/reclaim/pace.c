@@ -6,7 +6,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "lib/private.h"
+#include "lib/base/base.h"
+#include "lib/cache.h"
 
 #define PACE_SHARE 16 /* the pause is at least this part of what the unmap took */
 #define PACE_SPIN_MIN_NS 2000

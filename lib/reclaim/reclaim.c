@@ -8,12 +8,16 @@
  * what is stale counts from the first invalidation that has not been swept yet, or a storm
  * would keep cold buckets for ever.
  */
+#include "lib/reclaim/reclaim.h"
+
 #include <limits.h>
 #include <signal.h>
 
-#include "lib/reclaim/pace.h"
+#include "lib/base/base.h"
 #include "lib/base/probe.h"
-#include "lib/index/stripe.h"
+#include "lib/index/index.h"
+#include "lib/pins/pins.h"
+#include "lib/reclaim/pace.h"
 
 /* Of reclaim_ms: between two looks; from the first look that sees a new epoch to the sweep.
  * The rest is for grace periods and unmapping. */
@@ -24,7 +28,7 @@
 
 int reclaim_init(struct mapcache *cache)
 {
-	struct reclaim *reclaim = &cache->reclaim;
+	struct reclaim_thread *reclaim = &cache->reclaim.thread;
 	pthread_condattr_t attributes;
 	int error;
 
@@ -48,8 +52,8 @@ destroy_lock:
 
 void reclaim_destroy(struct mapcache *cache)
 {
-	pthread_cond_destroy(&cache->reclaim.wake);
-	pthread_mutex_destroy(&cache->reclaim.lock);
+	pthread_cond_destroy(&cache->reclaim.thread.wake);
+	pthread_mutex_destroy(&cache->reclaim.thread.lock);
 }
 
 /* Returns how many were retired, at most limit. */
@@ -74,7 +78,7 @@ static unsigned int reclaim_sweep_stripe(struct mapcache *cache, struct stripe *
 void reclaim_sweep(struct mapcache *cache, uint64_t epoch)
 {
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		reclaim_sweep_stripe(cache, &cache->stripes[i], epoch, UINT_MAX);
+		reclaim_sweep_stripe(cache, &cache->index.stripes[i], epoch, UINT_MAX);
 }
 
 void reclaim_help(struct mapcache *cache)
@@ -90,16 +94,16 @@ void reclaim_help(struct mapcache *cache)
 	release(cache, bytes, false);
 	span_reclaim(cache, false);
 	/* Of the rest, what is retired only waits for sections or pins to end. */
-	known = mapcache_load_relaxed(&cache->retired.pinned_bytes) +
+	known = mapcache_load_relaxed(&cache->reclaim.retired.pinned_bytes) +
 		(retired_pending(cache) << cache->settings.bucket_shift);
 	if (account_stale(cache) <= cache->settings.stale_max + known)
 		return;
 	for (uint32_t i = 0; i < cache->settings.stripes && left; i++) {
-		uint64_t turn = mapcache_add_relaxed(&cache->help_stripe, 1);
+		uint64_t turn = mapcache_add_relaxed(&cache->reclaim.help_stripe, 1);
 
-		left -= reclaim_sweep_stripe(cache,
-					     &cache->stripes[turn & (cache->settings.stripes - 1)],
-					     epoch_now(&cache->shared), left);
+		left -= reclaim_sweep_stripe(
+			cache, &cache->index.stripes[turn & (cache->settings.stripes - 1)],
+			epoch_now(&cache->shared), left);
 	}
 	/* Nothing stale is in the index, but parts of what is current. */
 	if (left == RECLAIM_HELP)
@@ -131,7 +135,7 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes)
 }
 
 /* There is something stale. */
-static void reclaim_note(struct reclaim *reclaim, uint64_t now, uint64_t epoch)
+static void reclaim_note(struct reclaim_thread *reclaim, uint64_t now, uint64_t epoch)
 {
 	if (reclaim->stale_since)
 		return;
@@ -142,7 +146,7 @@ static void reclaim_note(struct reclaim *reclaim, uint64_t now, uint64_t epoch)
 /* The epoch to sweep up to now, or 0. */
 static uint64_t reclaim_due(struct mapcache *cache, uint64_t now)
 {
-	struct reclaim *reclaim = &cache->reclaim;
+	struct reclaim_thread *reclaim = &cache->reclaim.thread;
 	uint64_t age = cache->settings.reclaim_ms * NS_PER_MS / RECLAIM_AGE;
 	uint64_t epoch = epoch_now(&cache->shared), due = 0;
 
@@ -164,7 +168,7 @@ static void reclaim_pass(struct mapcache *cache)
 		reclaim_sweep(cache, due);
 		trimmed = trim_old(cache);
 		if (trim_mark(cache))
-			reclaim_note(&cache->reclaim, now, epoch_now(&cache->shared));
+			reclaim_note(&cache->reclaim.thread, now, epoch_now(&cache->shared));
 	}
 	reclaim_release(cache, UINT64_MAX, trimmed);
 	if (cache->settings.refresh_bytes)
@@ -174,7 +178,7 @@ static void reclaim_pass(struct mapcache *cache)
 /* Wait for the next look, or until something is mapped. Lock held. */
 static void reclaim_wait(struct mapcache *cache)
 {
-	struct reclaim *reclaim = &cache->reclaim;
+	struct reclaim_thread *reclaim = &cache->reclaim.thread;
 	uint64_t until = clock_ns() + cache->settings.reclaim_ms * NS_PER_MS / RECLAIM_LOOKS;
 	struct timespec time = { .tv_sec = (time_t)(until / NS_PER_SECOND),
 				 .tv_nsec = (long)(until % NS_PER_SECOND) };
@@ -183,7 +187,7 @@ static void reclaim_wait(struct mapcache *cache)
 	/* Pairs with the fence in reclaim_wake(): either we see what was mapped, or its mapper
 	 * sees us asleep (E). */
 	mapcache_fence_seq_cst();
-	if (mapcache_load_relaxed(&cache->mapped_bytes) == 0 && retired_empty(cache)) {
+	if (mapcache_load_relaxed(&cache->accounts.mapped_bytes) == 0 && retired_empty(cache)) {
 		pthread_cond_wait(&reclaim->wake, &reclaim->lock);
 	} else {
 		mapcache_store_relaxed(&reclaim->asleep, 0);
@@ -194,7 +198,7 @@ static void reclaim_wait(struct mapcache *cache)
 
 void reclaim_wake(struct mapcache *cache)
 {
-	struct reclaim *reclaim = &cache->reclaim;
+	struct reclaim_thread *reclaim = &cache->reclaim.thread;
 
 	mapcache_fence_seq_cst(); /* pairs with the fence in reclaim_wait() */
 	if (mapcache_likely(!mapcache_load_relaxed(&reclaim->asleep)))
@@ -207,7 +211,7 @@ void reclaim_wake(struct mapcache *cache)
 static void *reclaim_run(void *data)
 {
 	struct mapcache *cache = data;
-	struct reclaim *reclaim = &cache->reclaim;
+	struct reclaim_thread *reclaim = &cache->reclaim.thread;
 
 	pace_prepare_thread();
 	pthread_mutex_lock(&reclaim->lock);
@@ -223,7 +227,7 @@ static void *reclaim_run(void *data)
 
 int reclaim_start(struct mapcache *cache)
 {
-	struct reclaim *reclaim = &cache->reclaim;
+	struct reclaim_thread *reclaim = &cache->reclaim.thread;
 	sigset_t all, before;
 	int error;
 
@@ -240,7 +244,7 @@ int reclaim_start(struct mapcache *cache)
 
 void reclaim_stop(struct mapcache *cache)
 {
-	struct reclaim *reclaim = &cache->reclaim;
+	struct reclaim_thread *reclaim = &cache->reclaim.thread;
 
 	if (!reclaim->running)
 		return;

@@ -3,10 +3,12 @@
  * Ahead of use: after an invalidation the reclaim thread maps what was used most recently
  * again, up to refresh_bytes, so that its users find it.
  */
-#include "lib/fill/lookup.h"
-#include "lib/index/stripe.h"
 
 /* The granules that were last used of a stale mapping, as a request; false: nothing to do. */
+#include "lib/fill/fill.h"
+#include "lib/index/index.h"
+#include "lib/reclaim/reclaim.h"
+
 static bool refresh_request(struct mapcache *cache, struct mapping *mapping, uint64_t epoch,
 			    struct request *request)
 {
@@ -38,7 +40,7 @@ void refresh_ahead(struct mapcache *cache, uint64_t epoch)
 	bool due;
 
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		struct stripe *stripe = &cache->stripes[i];
+		struct stripe *stripe = &cache->index.stripes[i];
 
 		pthread_mutex_lock(&stripe->lock);
 		mapping = stripe_newest(stripe);
@@ -51,8 +53,8 @@ void refresh_ahead(struct mapcache *cache, uint64_t epoch)
 		if (bytes > left)
 			return;
 		left -= bytes;
-		mapcache_begin_inline(cache->refresher);
-		(void)lookup_slow(cache->refresher, &request, &pointer);
-		mapcache_end_inline(cache->refresher);
+		mapcache_begin_inline(cache->reclaim.refresher);
+		(void)lookup_slow(cache->reclaim.refresher, &request, &pointer);
+		mapcache_end_inline(cache->reclaim.refresher);
 	}
 }

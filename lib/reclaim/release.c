@@ -6,25 +6,27 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/reclaim/pace.h"
-#include "lib/space/place.h"
 #include "lib/base/probe.h"
+#include "lib/reclaim/pace.h"
+#include "lib/reclaim/reclaim.h"
+#include "lib/space/place.h"
+#include "lib/space/space.h"
 
 #define RELEASE_BATCH 64  /* slots looked at together */
 #define RELEASE_PAGES 256 /* in one call */
 
 int release_unmap(struct mapcache *cache, char *base, size_t pages, int keep)
 {
-	const struct mapcache_backend *backend = cache->backend;
-	int error = backend->unmap(cache->backend_state, base, pages, keep);
+	const struct mapcache_backend *backend = cache->embedder.backend;
+	int error = backend->unmap(cache->embedder.backend_state, base, pages, keep);
 
-	if (error == -ENOMEM && ballast_drop(&cache->ballast))
-		error = backend->unmap(cache->backend_state, base, pages, keep);
+	if (error == -ENOMEM && ballast_drop(&cache->space.ballast))
+		error = backend->unmap(cache->embedder.backend_state, base, pages, keep);
 	if (!error)
-		ballast_take(&cache->ballast);
-	mapcache_add_relaxed(&cache->unmap_calls, 1);
+		ballast_take(&cache->space.ballast);
+	mapcache_add_relaxed(&cache->space.unmap_calls, 1);
 	if (error) {
-		mapcache_add_relaxed(&cache->unmap_errors, 1);
+		mapcache_add_relaxed(&cache->space.unmap_errors, 1);
 		PROBE3(unmap_error, cache, base, error);
 		log_message(cache, MAPCACHE_LOG_WARNING,
 			    "cannot unmap %llu KiB (error %d): will try again",
@@ -59,7 +61,7 @@ static unsigned int release_neighbours(struct mapcache *cache, struct mapping **
 	uint64_t pages = mapping_bytes(cache, batch[0]) >> PAGE_SHIFT;
 	unsigned int n = 1;
 
-	while (!cache->places.of && n < count && batch[n] == batch[n - 1] + 1) {
+	while (!cache->space.places.of && n < count && batch[n] == batch[n - 1] + 1) {
 		pages += mapping_bytes(cache, batch[n]) >> PAGE_SHIFT;
 		if (pages > RELEASE_PAGES)
 			break;
@@ -89,7 +91,7 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 			continue;
 		}
 		mapping_uncover(cache, batch[i], all);
-		arena_give(&cache->arena, batch[i]);
+		arena_give(&cache->space.arena, batch[i]);
 	}
 	if (!error)
 		*released += bytes;

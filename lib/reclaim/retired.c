@@ -5,11 +5,14 @@
  * left they are nobody's but their pinners'. One tick is waited for at a time; what is
  * retired meanwhile waits for the next. Nothing here sleeps (J).
  */
-#include "lib/index/stripe.h"
+#include "lib/base/base.h"
+#include "lib/index/index.h"
+#include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 
 void retired_push(struct mapcache *cache, struct mapping *mapping, uint64_t current)
 {
-	struct retired *retired = &cache->retired;
+	struct retired *retired = &cache->reclaim.retired;
 
 	account_retire(cache, mapcache_load_relaxed(&mapping->epoch),
 		       (uint64_t)__builtin_popcountll(current) << cache->settings.granule_shift);
@@ -33,29 +36,29 @@ void retired_add(struct mapcache *cache, struct stripe *stripe, struct mapping *
 
 void retired_add_ready(struct mapcache *cache, struct mapping *mapping)
 {
-	pthread_mutex_lock(&cache->retired.lock);
+	pthread_mutex_lock(&cache->reclaim.retired.lock);
 	mapping_set_state(mapping, MAPPING_RETIRED);
-	mapping->next = cache->retired.ready;
-	cache->retired.ready = mapping;
-	pthread_mutex_unlock(&cache->retired.lock);
+	mapping->next = cache->reclaim.retired.ready;
+	cache->reclaim.retired.ready = mapping;
+	pthread_mutex_unlock(&cache->reclaim.retired.lock);
 }
 
 struct mapping *retired_take_ready(struct mapcache *cache)
 {
 	struct mapping *mapping;
 
-	pthread_mutex_lock(&cache->retired.lock);
-	mapping = cache->retired.ready;
+	pthread_mutex_lock(&cache->reclaim.retired.lock);
+	mapping = cache->reclaim.retired.ready;
 	if (mapping)
-		cache->retired.ready = mapping->next;
-	pthread_mutex_unlock(&cache->retired.lock);
+		cache->reclaim.retired.ready = mapping->next;
+	pthread_mutex_unlock(&cache->reclaim.retired.lock);
 	return mapping;
 }
 
 /* Each to the ready or the pinned ones. Nobody can pin them anew: their grace is over (B). */
 static void retired_sort(struct mapcache *cache, struct mapping *list)
 {
-	struct retired *retired = &cache->retired;
+	struct retired *retired = &cache->reclaim.retired;
 	struct mapping *next, **to;
 
 	for (; list; list = next) {
@@ -72,7 +75,7 @@ static void retired_sort(struct mapcache *cache, struct mapping *list)
 
 void retired_check_pins(struct mapcache *cache)
 {
-	struct retired *retired = &cache->retired;
+	struct retired *retired = &cache->reclaim.retired;
 	struct mapping *list;
 
 	pthread_mutex_lock(&retired->lock);
@@ -86,14 +89,14 @@ void retired_check_pins(struct mapcache *cache)
 /* Start a grace period for what has come in. The lock is dropped for the barrier. */
 static void retired_tick(struct mapcache *cache)
 {
-	struct retired *retired = &cache->retired;
+	struct retired *retired = &cache->reclaim.retired;
 	bool done;
 
 	if (!retired->waiting) {
 		retired->waiting = retired->incoming;
 		retired->incoming = NULL;
 		retired->clock = epoch_advance(&cache->shared);
-		mapcache_add_relaxed(&cache->grace_periods, 1);
+		mapcache_add_relaxed(&cache->reclaim.grace_periods, 1);
 	}
 	retired->barrier = BARRIER_RUNNING;
 	pthread_mutex_unlock(&retired->lock);
@@ -104,7 +107,7 @@ static void retired_tick(struct mapcache *cache)
 
 void retired_advance(struct mapcache *cache)
 {
-	struct retired *retired = &cache->retired;
+	struct retired *retired = &cache->reclaim.retired;
 	struct mapping *list;
 
 	pthread_mutex_lock(&retired->lock);
@@ -129,7 +132,7 @@ void retired_advance(struct mapcache *cache)
 
 bool retired_empty(struct mapcache *cache)
 {
-	struct retired *retired = &cache->retired;
+	struct retired *retired = &cache->reclaim.retired;
 	bool empty;
 
 	pthread_mutex_lock(&retired->lock);
@@ -140,5 +143,5 @@ bool retired_empty(struct mapcache *cache)
 
 uint64_t retired_pending(struct mapcache *cache)
 {
-	return mapcache_load_relaxed(&cache->retired.pending);
+	return mapcache_load_relaxed(&cache->reclaim.retired.pending);
 }

@@ -16,16 +16,20 @@
  * client's spare slot, which no other client ever sees, so that it needs no grace period but
  * the end of the client's own section.
  */
-#include "lib/private.h"
 
 #include <errno.h>
 #include <sched.h>
 
-#include "lib/space/place.h"
+#include "lib/base/base.h"
 #include "lib/base/probe.h"
-#include "lib/protocol/section.h"
+#include "lib/cache.h"
+#include "lib/index/index.h"
+#include "lib/pins/pins.h"
 #include "lib/pins/span.h"
-#include "lib/index/stripe.h"
+#include "lib/protocol/protocol.h"
+#include "lib/protocol/section.h"
+#include "lib/reclaim/reclaim.h"
+#include "lib/space/place.h"
 
 /* Sections are short, but their threads can be preempted. */
 #define SLOT_WAIT_NS (2 * NS_PER_MS)
@@ -35,7 +39,7 @@
 
 bool slot_plenty(struct mapcache *cache)
 {
-	return arena_used(&cache->arena) + cache->settings.reserve < cache->settings.slots;
+	return arena_used(&cache->space.arena) + cache->settings.reserve < cache->settings.slots;
 }
 
 /* One in eight of a stripe, and at least one, wait on probation. */
@@ -65,7 +69,7 @@ static bool slot_evict_from(struct mapcache *cache, struct stripe *stripe)
 	if (mapping) {
 		PROBE2(evict, cache, mapping->index << cache->settings.bucket_shift);
 		retired_add(cache, stripe, mapping);
-		mapcache_add_relaxed(&cache->evictions, 1);
+		mapcache_add_relaxed(&cache->reclaim.evictions, 1);
 		slot_probate(cache, stripe);
 	}
 	pthread_mutex_unlock(&stripe->lock);
@@ -80,9 +84,10 @@ static unsigned int slot_evict(struct mapcache *cache)
 	unsigned int evicted = 0;
 
 	for (uint32_t i = 0; i < cache->settings.stripes && evicted < batch; i++) {
-		uint64_t turn = mapcache_add_relaxed(&cache->evict_stripe, 1);
+		uint64_t turn = mapcache_add_relaxed(&cache->reclaim.evict_stripe, 1);
 
-		if (slot_evict_from(cache, &cache->stripes[turn & (cache->settings.stripes - 1)]))
+		if (slot_evict_from(cache,
+				    &cache->index.stripes[turn & (cache->settings.stripes - 1)]))
 			evicted++;
 	}
 	return evicted;
@@ -91,8 +96,8 @@ static unsigned int slot_evict(struct mapcache *cache)
 /* Whether there are more mappings, contiguous ones included, than leave both reserves. */
 static bool slot_crowded(struct mapcache *cache)
 {
-	uint64_t taken =
-		mapcache_load_relaxed(&cache->buckets) + mapcache_load_relaxed(&cache->spans.slots);
+	uint64_t taken = mapcache_load_relaxed(&cache->index.buckets) +
+			 mapcache_load_relaxed(&cache->pins.spans.slots);
 
 	return taken + 2 * cache->settings.reserve >= cache->settings.slots;
 }
@@ -128,8 +133,8 @@ int slot_empty(struct mapcache *cache, struct mapping *mapping)
 /* Fewer kernel mappings before there is one more. */
 static void slot_trim_vmas(struct mapcache *cache)
 {
-	for (int i = 0; i < 4 && mapcache_load_relaxed(&cache->vmas) >= cache->settings.vmas_max;
-	     i++) {
+	for (int i = 0;
+	     i < 4 && mapcache_load_relaxed(&cache->space.vmas) >= cache->settings.vmas_max; i++) {
 		slot_evict(cache);
 		retired_advance(cache);
 		release(cache, UINT64_MAX, false);
@@ -144,7 +149,7 @@ static struct mapping *slot_find(struct mapcache *cache, bool dirty)
 	if (dirty)
 		mapping = slot_recycle(cache, true);
 	if (!mapping)
-		mapping = arena_take(&cache->arena);
+		mapping = arena_take(&cache->space.arena);
 	if (!mapping)
 		mapping = slot_recycle(cache, dirty);
 	return mapping;
@@ -154,8 +159,8 @@ struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
 {
 	uint64_t since = 0;
 
-	dirty = dirty && !cache->places.of;
-	if (mapcache_load_relaxed(&cache->vmas) >= cache->settings.vmas_max)
+	dirty = dirty && !cache->space.places.of;
+	if (mapcache_load_relaxed(&cache->space.vmas) >= cache->settings.vmas_max)
 		slot_trim_vmas(cache);
 	for (unsigned int round = 0;; round++) {
 		struct mapping *mapping;
@@ -190,7 +195,7 @@ struct mapping *slot_spare(struct mapcache_client *client)
 	if (client->fast.nested & MAPCACHE_NESTED_SPARE)
 		return NULL;
 	if (!client->spare)
-		client->spare = arena_take_spare(&cache->arena);
+		client->spare = arena_take_spare(&cache->space.arena);
 	if (!client->spare)
 		return NULL;
 	client->fast.nested |= MAPCACHE_NESTED_SPARE;
@@ -211,5 +216,5 @@ void slot_put(struct mapcache *cache, struct mapping *mapping)
 	if (mapping->mapped && slot_empty(cache, mapping))
 		retired_add_ready(cache, mapping);
 	else
-		arena_give(&cache->arena, mapping);
+		arena_give(&cache->space.arena, mapping);
 }

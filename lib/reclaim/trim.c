@@ -8,11 +8,13 @@
  * Most are mapped again soon. So the thread marks what is stale after each sweep, and unmaps
  * after the next what is marked still.
  */
-#include "lib/reclaim/pace.h"
-#include "lib/space/place.h"
-#include "lib/index/stripe.h"
 
 /* Those from the first one on that are side by side. */
+#include "lib/index/index.h"
+#include "lib/reclaim/pace.h"
+#include "lib/reclaim/reclaim.h"
+#include "lib/space/place.h"
+
 static struct run trim_run(uint64_t granules)
 {
 	unsigned int first = (unsigned int)__builtin_ctzll(granules);
@@ -96,7 +98,7 @@ static uint64_t trim_stripes(struct mapcache *cache, uint64_t budget, bool old, 
 	uint64_t gone = 0;
 
 	for (uint32_t i = 0; i < cache->settings.stripes && gone < budget; i++)
-		gone += trim_stripe(cache, &cache->stripes[i], budget - gone, old, paced);
+		gone += trim_stripe(cache, &cache->index.stripes[i], budget - gone, old, paced);
 	return gone;
 }
 
@@ -131,9 +133,9 @@ bool trim_mark(struct mapcache *cache)
 	bool stale = false;
 
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		pthread_mutex_lock(&cache->stripes[i].lock);
-		stale = trim_mark_stripe(cache, &cache->stripes[i]) || stale;
-		pthread_mutex_unlock(&cache->stripes[i].lock);
+		pthread_mutex_lock(&cache->index.stripes[i].lock);
+		stale = trim_mark_stripe(cache, &cache->index.stripes[i]) || stale;
+		pthread_mutex_unlock(&cache->index.stripes[i].lock);
 	}
 	return stale;
 }

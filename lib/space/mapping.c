@@ -1,33 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/space/place.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/base.h"
+#include "lib/pins/pins.h"
+#include "lib/space/place.h"
+
 struct mapping *mapping_at(struct mapcache *cache, uint64_t slot)
 {
-	return &cache->arena.mappings[slot];
+	return &cache->space.arena.mappings[slot];
 }
 
 uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mapping)
 {
-	return (uint64_t)(mapping - cache->arena.mappings);
+	return (uint64_t)(mapping - cache->space.arena.mappings);
 }
 
 char *mapping_base(const struct mapcache *cache, const struct mapping *mapping)
 {
 	uint64_t slot = mapping_slot(cache, mapping);
 
-	if (cache->places.of)
-		return (char *)(uintptr_t)mapcache_load_relaxed(&cache->places.of[slot].origin);
-	return cache->arena.base + (slot << cache->arena.shift);
+	if (cache->space.places.of)
+		return (char *)(uintptr_t)mapcache_load_relaxed(
+			&cache->space.places.of[slot].origin);
+	return cache->space.arena.base + (slot << cache->space.arena.shift);
 }
 
 static struct mapcache_entry *mapping_entry(const struct mapcache *cache,
 					    const struct mapping *mapping)
 {
-	return &cache->table.entries[mapcache_load_relaxed(&mapping->index)];
+	return &cache->protocol.table.entries[mapcache_load_relaxed(&mapping->index)];
 }
 
 uint64_t mapping_valid(const struct mapcache *cache, const struct mapping *mapping)
@@ -98,7 +102,7 @@ static struct mapping_detail *mapping_need_detail(struct mapcache *cache, struct
 	if (!mapping->detail) {
 		mapping->detail = calloc(1, size);
 		if (mapping->detail)
-			mapcache_add_relaxed(&cache->memory_bytes, size);
+			mapcache_add_relaxed(&cache->accounts.memory_bytes, size);
 	}
 	return mapping->detail;
 }
@@ -107,7 +111,7 @@ void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping)
 {
 	if (!mapping->detail)
 		return;
-	mapcache_add_relaxed(&cache->memory_bytes, -(uint64_t)mapping_detail_bytes(cache));
+	mapcache_add_relaxed(&cache->accounts.memory_bytes, -(uint64_t)mapping_detail_bytes(cache));
 	free(mapping->detail);
 	mapping->detail = NULL;
 }
@@ -170,7 +174,7 @@ static void mapping_set(struct mapcache *cache, struct mapping *mapping, uint64_
 
 	mapping->mapped = mapped;
 	mapping->extents = (uint8_t)extents;
-	mapcache_add_relaxed(&cache->vmas, mapping_vmas(mapping, &cache->settings) - before);
+	mapcache_add_relaxed(&cache->space.vmas, mapping_vmas(mapping, &cache->settings) - before);
 }
 
 static unsigned int mapping_granules(uint64_t mask)
@@ -290,4 +294,26 @@ bool mapping_published(const struct mapcache *cache, const struct mapping *mappi
 void mapping_unpublish(struct mapcache *cache, struct mapping *mapping)
 {
 	table_unpublish(mapping_entry(cache, mapping));
+}
+
+void notify_going_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask)
+{
+	const struct settings *settings = &cache->settings;
+	uint64_t gpa = mapcache_load_relaxed(&mapping->index) << settings->bucket_shift;
+	unsigned int first = 0;
+
+	if (!cache->embedder.notify)
+		return;
+	while (first < settings->granules && mask >> first) {
+		unsigned int end;
+
+		first += (unsigned int)__builtin_ctzll(mask >> first);
+		for (end = first; end < settings->granules && (mask >> end & 1); end++)
+			;
+		notify_going(cache, gpa + ((uint64_t)first << settings->granule_shift),
+			     mapping_base(cache, mapping) +
+				     ((uint64_t)first << settings->granule_shift),
+			     (uint64_t)(end - first) << settings->granule_shift);
+		first = end;
+	}
 }

@@ -33,7 +33,24 @@
 
 #include <uthash.h>
 
-#include "lib/private.h"
+#include "lib/cache.h"
+
+/* A look-up, checked. */
+struct request {
+	uint64_t index;          /* bucket */
+	uint64_t offset;         /* in the bucket */
+	unsigned int first_page; /* pages of the bucket, both included */
+	unsigned int last_page;
+	uint64_t granules; /* mask of those that hold the pages */
+	uint64_t epoch;    /* when the look-up began: nothing older serves it (A) */
+	bool write;
+};
+
+/* Granules [first, first + count) of a bucket. */
+struct run {
+	unsigned int first;
+	unsigned int count;
+};
 
 enum mapping_state { MAPPING_FREE, MAPPING_LIVE, MAPPING_RETIRED, MAPPING_SPAN };
 
@@ -120,6 +137,8 @@ uint64_t mapping_stale(const struct mapcache *cache, const struct mapping *mappi
 /* These and no others are old from now on. -ENOMEM. Stripe lock held and not busy. */
 int mapping_mark(struct mapcache *cache, struct mapping *mapping, uint64_t old);
 void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping);
+/* Tell the embedder that the granules of the mask go. No lock is held. */
+void notify_going_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask);
 void mapping_doom(struct mapping *mapping);
 bool mapping_doomed(const struct mapping *mapping);
 

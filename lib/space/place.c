@@ -8,17 +8,19 @@
 
 #include <errno.h>
 
+#include "lib/space/space.h"
+
 #define PLACE_HEADS_MIN 64
 #define PLACE_HEADS_MAX (UINT64_C(1) << 20)
 
 static size_t place_bytes(const struct mapcache *cache)
 {
-	return (size_t)(cache->arena.slots * sizeof(struct place));
+	return (size_t)(cache->space.arena.slots * sizeof(struct place));
 }
 
 static size_t place_heads_bytes(const struct mapcache *cache)
 {
-	return (size_t)((cache->places.mask + 1) * sizeof(uint32_t));
+	return (size_t)((cache->space.places.mask + 1) * sizeof(uint32_t));
 }
 
 /* Costs memory only where it is touched. */
@@ -30,13 +32,13 @@ static void *place_memory(size_t bytes)
 
 int place_init(struct mapcache *cache)
 {
-	struct places *places = &cache->places;
+	struct places *places = &cache->space.places;
 	uint64_t heads = PLACE_HEADS_MIN;
 	int error;
 
-	if (cache->backend->flags & MAPCACHE_BACKEND_FIXED)
+	if (cache->embedder.backend->flags & MAPCACHE_BACKEND_FIXED)
 		return 0;
-	while (heads < cache->arena.slots && heads < PLACE_HEADS_MAX)
+	while (heads < cache->space.arena.slots && heads < PLACE_HEADS_MAX)
 		heads *= 2;
 	places->mask = heads - 1;
 	places->of = place_memory(place_bytes(cache));
@@ -62,22 +64,22 @@ unmap_places:
 
 void place_unreserve(struct mapcache *cache)
 {
-	if (!cache->places.of)
+	if (!cache->space.places.of)
 		return;
-	munmap(cache->places.heads, place_heads_bytes(cache));
-	munmap(cache->places.of, place_bytes(cache));
+	munmap(cache->space.places.heads, place_heads_bytes(cache));
+	munmap(cache->space.places.of, place_bytes(cache));
 }
 
 void place_destroy(struct mapcache *cache)
 {
-	if (cache->places.of)
-		pthread_mutex_destroy(&cache->places.lock);
+	if (cache->space.places.of)
+		pthread_mutex_destroy(&cache->space.places.lock);
 	place_unreserve(cache);
 }
 
 static uint32_t *place_head(const struct mapcache *cache, uint64_t window)
 {
-	return &cache->places.heads[window & cache->places.mask];
+	return &cache->space.places.heads[window & cache->space.places.mask];
 }
 
 static uint64_t place_window(const struct mapcache *cache, const void *pointer)
@@ -88,7 +90,7 @@ static uint64_t place_window(const struct mapcache *cache, const void *pointer)
 /* Places lock held, as for the next three. */
 static void place_insert(struct mapcache *cache, uint64_t slot)
 {
-	struct place *place = &cache->places.of[slot];
+	struct place *place = &cache->space.places.of[slot];
 	uint32_t *head = place_head(cache, place_window(cache, place->address));
 
 	place->next = *head;
@@ -97,11 +99,11 @@ static void place_insert(struct mapcache *cache, uint64_t slot)
 
 static void place_remove(struct mapcache *cache, uint64_t slot)
 {
-	struct place *place = &cache->places.of[slot];
+	struct place *place = &cache->space.places.of[slot];
 	uint32_t *link = place_head(cache, place_window(cache, place->address));
 
 	while (*link != (uint32_t)slot + 1)
-		link = &cache->places.of[*link - 1].next;
+		link = &cache->space.places.of[*link - 1].next;
 	*link = place->next;
 }
 
@@ -110,7 +112,7 @@ static uint64_t place_search(const struct mapcache *cache, uint64_t window, cons
 	uint32_t link = *place_head(cache, window);
 
 	while (link) {
-		const struct place *place = &cache->places.of[link - 1];
+		const struct place *place = &cache->space.places.of[link - 1];
 
 		if ((uintptr_t)pointer - (uintptr_t)place->address < place->pages << PAGE_SHIFT)
 			return link - 1;
@@ -123,13 +125,13 @@ uint64_t place_find(struct mapcache *cache, const void *pointer)
 {
 	uint64_t window = place_window(cache, pointer), slot;
 
-	if (!cache->places.of)
+	if (!cache->space.places.of)
 		return PLACE_NONE;
-	pthread_mutex_lock(&cache->places.lock);
+	pthread_mutex_lock(&cache->space.places.lock);
 	slot = place_search(cache, window, pointer);
 	if (slot == PLACE_NONE)
 		slot = place_search(cache, window - 1, pointer);
-	pthread_mutex_unlock(&cache->places.lock);
+	pthread_mutex_unlock(&cache->space.places.lock);
 	return slot;
 }
 
@@ -139,9 +141,9 @@ static void place_note(struct mapcache *cache, uint64_t slot, uint64_t count, ch
 {
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift, left = pages;
 
-	pthread_mutex_lock(&cache->places.lock);
+	pthread_mutex_lock(&cache->space.places.lock);
 	for (uint64_t end = slot + count; slot < end; slot++) {
-		struct place *place = &cache->places.of[slot];
+		struct place *place = &cache->space.places.of[slot];
 		uint64_t part = (bucket - offset) >> PAGE_SHIFT;
 
 		place->address = address;
@@ -152,7 +154,7 @@ static void place_note(struct mapcache *cache, uint64_t slot, uint64_t count, ch
 		left -= place->pages;
 		offset = 0;
 	}
-	pthread_mutex_unlock(&cache->places.lock);
+	pthread_mutex_unlock(&cache->space.places.lock);
 }
 
 char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
@@ -160,7 +162,7 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 {
 	char *address;
 
-	if (!cache->places.of)
+	if (!cache->space.places.of)
 		return source_map(cache, mapping_base(cache, mapping) + offset, gpa, pages, prot,
 				  error);
 	address = source_map(cache, NULL, gpa, pages, prot, error);
@@ -175,34 +177,34 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
  */
 static int place_unmap(struct mapcache *cache, uint64_t slot, uint64_t count)
 {
-	struct place *places = cache->places.of + slot;
+	struct place *places = cache->space.places.of + slot;
 	size_t pages = 0;
 	int error;
 
 	if (!places->address)
 		return 0;
-	pthread_mutex_lock(&cache->places.lock);
+	pthread_mutex_lock(&cache->space.places.lock);
 	for (uint64_t i = 0; i < count; i++) {
 		pages += places[i].pages;
 		place_remove(cache, slot + i);
 	}
-	pthread_mutex_unlock(&cache->places.lock);
+	pthread_mutex_unlock(&cache->space.places.lock);
 	error = release_unmap(cache, places->address, pages, 0);
-	pthread_mutex_lock(&cache->places.lock);
+	pthread_mutex_lock(&cache->space.places.lock);
 	for (uint64_t i = 0; i < count; i++) {
 		if (error)
 			place_insert(cache, slot + i);
 		else
 			places[i].address = NULL;
 	}
-	pthread_mutex_unlock(&cache->places.lock);
+	pthread_mutex_unlock(&cache->space.places.lock);
 	return error;
 }
 
 int place_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
 		  uint64_t bytes)
 {
-	if (cache->places.of)
+	if (cache->space.places.of)
 		return place_unmap(cache, mapping_slot(cache, mapping), count);
 	return release_unmap(cache, mapping_base(cache, mapping) + offset,
 			     (size_t)(bytes >> PAGE_SHIFT), 1);

@@ -10,10 +10,11 @@
 #include <cmocka.h>
 
 #include <mapcache/ioreq.h>
-#include <lib/private.h>
 #include <tests/fault/calls.h>
 #include <tests/fault/scenario.h>
 #include <tests/xensim/xensim.h>
+#include <lib/cache.h>
+#include <lib/reclaim/reclaim.h>
 
 #define PAGE UINT64_C(4096)
 #define BUCKET (UINT64_C(1) << 16)

@@ -6,8 +6,8 @@
  */
 #include <string.h>
 #include <unistd.h>
-
-#include <lib/private.h>
+#include <lib/base/base.h>
+#include <lib/cache.h>
 
 #define LOOK_NS 50u
 #define YIELD_NS 1000u

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <lib/index/stripe.h>
+#include <lib/index/index.h>
 #include <tests/support/locks.h>
 
 #define LOCKS_MAX 4200u
@@ -8,17 +8,17 @@ static unsigned int locks_list(struct mapcache *cache, pthread_mutex_t **list)
 {
 	unsigned int count = 0;
 
-	list[count++] = &cache->reclaim.lock;
-	list[count++] = &cache->sweep_lock;
+	list[count++] = &cache->reclaim.thread.lock;
+	list[count++] = &cache->protocol.sweep_lock;
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		list[count++] = &cache->stripes[i].lock;
-	list[count++] = &cache->spans.lock;
-	list[count++] = &cache->placeholders.lock;
-	list[count++] = &cache->current_lock;
-	list[count++] = &cache->retired.lock;
-	list[count++] = &cache->clients.lock;
-	list[count++] = &cache->arena.lock;
-	list[count++] = &cache->table.lock;
+		list[count++] = &cache->index.stripes[i].lock;
+	list[count++] = &cache->pins.spans.lock;
+	list[count++] = &cache->space.placeholders.lock;
+	list[count++] = &cache->accounts.current_lock;
+	list[count++] = &cache->reclaim.retired.lock;
+	list[count++] = &cache->protocol.clients.lock;
+	list[count++] = &cache->space.arena.lock;
+	list[count++] = &cache->protocol.table.lock;
 	list[count++] = &cache->log.lock;
 	return count;
 }

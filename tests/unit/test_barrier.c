@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include <lib/private.h>
 #include <tests/support/bed.h>
+#include <lib/cache.h>
 
 #define GFN 5u
 #define GPA (GFN * BED_PAGE)
@@ -57,7 +57,7 @@ static void start(struct bed *bed, uint32_t flags)
 {
 	refused = false;
 	bed_start(bed, &(struct rig_options){ .cache.flags = MAPCACHE_NO_RECLAIM_THREAD | flags });
-	if (!flags && bed->cache->clients.grace.fenced) {
+	if (!flags && bed->cache->protocol.clients.grace.fenced) {
 		bed_stop(bed);
 		skip(); /* this kernel has no membarrier */
 	}

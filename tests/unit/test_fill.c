@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include <lib/private.h>
 #include <tests/support/bed.h>
 #include <tests/support/gate.h>
 #include <tests/support/peer.h>
+#include <lib/cache.h>
 
 #define BOTH (PROT_READ | PROT_WRITE)
 #define GRANULE UINT64_C(16384)

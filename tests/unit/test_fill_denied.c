@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include <lib/private.h>
 #include <tests/support/bed.h>
+#include <lib/cache.h>
 
 #define BOTH (PROT_READ | PROT_WRITE)
 
@@ -72,17 +72,17 @@ static void holes_cost_memory_only_while_they_are_there(void **state)
 	(void)state;
 	bed_start(&bed, BED_QUIET);
 	bed_read(bed.client, 0);
-	memory = mapcache_load_relaxed(&bed.cache->memory_bytes);
+	memory = mapcache_load_relaxed(&bed.cache->accounts.memory_bytes);
 	bed_remove(&bed, 9);
 	mapcache_invalidate(bed.cache);
 	assert_int_equal(bed_error(bed.client, 9 * BED_PAGE, 8, BOTH), EFAULT);
 	assert_int_equal(bed_read(bed.client, 10 * BED_PAGE), bed_value(10));
-	assert_true(mapcache_load_relaxed(&bed.cache->memory_bytes) > memory);
+	assert_true(mapcache_load_relaxed(&bed.cache->accounts.memory_bytes) > memory);
 	bed_populate(&bed, 9, 1);
 	mapcache_invalidate(bed.cache);
 	bed_read(bed.client, 9 * BED_PAGE);
 	bed_reclaim(&bed);
-	assert_int_equal(mapcache_load_relaxed(&bed.cache->memory_bytes), memory);
+	assert_int_equal(mapcache_load_relaxed(&bed.cache->accounts.memory_bytes), memory);
 	bed_stop(&bed);
 }
 

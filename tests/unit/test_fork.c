@@ -15,11 +15,11 @@
 
 #include <cmocka.h>
 
-#include <lib/private.h>
-#include <lib/index/stripe.h>
 #include <tests/support/bed.h>
 #include <tests/support/flag.h>
 #include <tests/support/peer.h>
+#include <lib/cache.h>
+#include <lib/index/index.h>
 
 #define GPA (5 * BED_PAGE)
 

@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include <lib/private.h>
 #include <tests/support/bed.h>
 #include <tests/support/peer.h>
 #include <tests/support/spy.h>
+#include <lib/cache.h>
 
 #define SHIFT 16
 #define BUCKETS 64u
@@ -62,7 +62,7 @@ static bool thread_sleeps(void *data)
 {
 	struct bed *bed = data;
 
-	return mapcache_load_relaxed(&bed->cache->reclaim.asleep);
+	return mapcache_load_relaxed(&bed->cache->reclaim.thread.asleep);
 }
 
 static bool nothing_is_mapped(void *data)

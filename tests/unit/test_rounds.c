@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include <lib/private.h>
 #include <tests/support/bed.h>
+#include <lib/cache.h>
 
 #define TAGS (UINT64_C(1) << (64 - MAPCACHE_TAG_SHIFT))
 #define SWEEP (UINT64_C(1) << EPOCH_SWEEP_SHIFT)

@@ -9,9 +9,10 @@
 
 #include <cmocka.h>
 
-#include <lib/private.h>
 #include <tests/support/bed.h>
 #include <tests/support/spy.h>
+#include <lib/base/base.h>
+#include <lib/cache.h>
 
 static void a_fresh_cache_has_counted_nothing(void **state)
 {

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include <lib/index/stripe.h>
+#include <lib/index/index.h>
 #include <tests/support/bed.h>
 
 #define SWEEP (UINT64_C(1) << EPOCH_SWEEP_SHIFT)
@@ -80,7 +80,7 @@ static bool table_is_open(struct bed *bed)
 
 static uint64_t word_of(struct bed *bed, uint64_t bucket)
 {
-	return mapcache_load_relaxed(&bed->cache->table.entries[bucket].word);
+	return mapcache_load_relaxed(&bed->cache->protocol.table.entries[bucket].word);
 }
 
 /* The control: were the table never swept, an old tag would be met again. */

@@ -8,9 +8,10 @@
 
 #include <cmocka.h>
 
-#include <lib/private.h>
 #include <tests/support/bed.h>
 #include <tests/support/spy.h>
+#include <lib/cache.h>
+#include <lib/reclaim/reclaim.h>
 
 #define GRANULE (UINT64_C(16) << 10)
 #define PAGES 4 /* of a granule */

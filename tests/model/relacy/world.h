@@ -14,7 +14,7 @@
 
 #include <mapcache/inline.h>
 
-/* As lib/private.h has it, without what has nothing to do with sections and pins. */
+/* As lib/cache.h has it, without what has nothing to do with sections and pins. */
 struct mapcache_client {
 	struct mapcache_client_fast fast;
 	mapcache_atomic_u32 *pins;

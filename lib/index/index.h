@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One stripe of the index: a lock, the buckets whose number hashes to it, and their order of
- * use. The only user of uthash, whose own element order is the LRU list: oldest first.
+ * index: which bucket has a mapping, in stripes. A stripe is a lock, the buckets whose number
+ * hashes to it, and their order of use: the only user of uthash, whose own element order is the
+ * LRU list, oldest first. It promises to the rooms above: one mapping a bucket; who holds the
+ * stripe's lock has its mappings to itself, but for those that are busy.
+ *
+ * Lock: a stripe's.
+ * Guarantees: C (what is retired is in no index).
  */
-#ifndef STRIPE_H
-#define STRIPE_H
+#ifndef MAPCACHE_INDEX_H
+#define MAPCACHE_INDEX_H
 
 #include "lib/space/mapping.h"
 

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/private.h"
+#include "lib/cache.h"
+#include "lib/space/space.h"
 
 struct placeholder {
 	struct placeholder *next;
@@ -20,7 +21,7 @@ struct placeholder {
 
 int source_init(struct mapcache *cache)
 {
-	return -pthread_mutex_init(&cache->placeholders.lock, NULL);
+	return -pthread_mutex_init(&cache->space.placeholders.lock, NULL);
 }
 
 static void source_free(struct placeholder *placeholder)
@@ -31,13 +32,13 @@ static void source_free(struct placeholder *placeholder)
 
 void source_destroy(struct mapcache *cache)
 {
-	while (cache->placeholders.first) {
-		struct placeholder *gone = cache->placeholders.first;
+	while (cache->space.placeholders.first) {
+		struct placeholder *gone = cache->space.placeholders.first;
 
-		cache->placeholders.first = gone->next;
+		cache->space.placeholders.first = gone->next;
 		source_free(gone);
 	}
-	pthread_mutex_destroy(&cache->placeholders.lock);
+	pthread_mutex_destroy(&cache->space.placeholders.lock);
 }
 
 static bool source_overlaps(const struct placeholder *placeholder, uint64_t gpa, uint64_t len)
@@ -55,9 +56,9 @@ int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_
 	int error;
 
 	*guest = gpa;
-	if (!cache->translate)
+	if (!cache->embedder.translate)
 		return 0;
-	error = cache->translate(cache->translate_data, gpa, len, guest);
+	error = cache->embedder.translate(cache->embedder.translate_data, gpa, len, guest);
 	if (!error && ((*guest & ((UINT64_C(1) << PAGE_SHIFT) - 1)) || *guest + len < *guest))
 		error = -EINVAL;
 	return error > 0 ? -EINVAL : error;
@@ -73,8 +74,8 @@ static void *source_map_guest(struct mapcache *cache, void *address, uint64_t gp
 		errno = -refused;
 		return NULL;
 	}
-	return cache->backend->map(cache->backend_state, address, guest >> PAGE_SHIFT, pages, prot,
-				   error);
+	return cache->embedder.backend->map(cache->embedder.backend_state, address,
+					    guest >> PAGE_SHIFT, pages, prot, error);
 }
 
 /*
@@ -89,8 +90,8 @@ static size_t source_piece(struct mapcache *cache, void *address, uint64_t gpa, 
 	struct placeholder *each;
 
 	*mapped = NULL;
-	pthread_mutex_lock(&cache->placeholders.lock);
-	for (each = cache->placeholders.first; each; each = each->next) {
+	pthread_mutex_lock(&cache->space.placeholders.lock);
+	for (each = cache->space.placeholders.first; each; each = each->next) {
 		if (!source_overlaps(each, gpa, len))
 			continue;
 		if (each->gpa > gpa) {
@@ -103,7 +104,7 @@ static size_t source_piece(struct mapcache *cache, void *address, uint64_t gpa, 
 			       (off_t)(gpa - each->gpa));
 		break;
 	}
-	pthread_mutex_unlock(&cache->placeholders.lock);
+	pthread_mutex_unlock(&cache->space.placeholders.lock);
 	return (size_t)(len >> PAGE_SHIFT);
 }
 
@@ -112,7 +113,7 @@ void *source_map(struct mapcache *cache, void *address, uint64_t gpa, size_t pag
 {
 	size_t done = 0, part;
 
-	if (mapcache_likely(!mapcache_load_relaxed(&cache->placeholders.count)))
+	if (mapcache_likely(!mapcache_load_relaxed(&cache->space.placeholders.count)))
 		return source_map_guest(cache, address, gpa, pages, prot, error);
 	for (; done < pages; done += part) {
 		uint64_t offset = (uint64_t)done << PAGE_SHIFT;
@@ -134,10 +135,10 @@ bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len)
 	struct placeholder *each;
 	bool straddles = false;
 
-	pthread_mutex_lock(&cache->placeholders.lock);
-	for (each = cache->placeholders.first; each && !straddles; each = each->next)
+	pthread_mutex_lock(&cache->space.placeholders.lock);
+	for (each = cache->space.placeholders.first; each && !straddles; each = each->next)
 		straddles = source_overlaps(each, gpa, len) && !source_inside(each, gpa, len);
-	pthread_mutex_unlock(&cache->placeholders.lock);
+	pthread_mutex_unlock(&cache->space.placeholders.lock);
 	return straddles;
 }
 
@@ -145,24 +146,24 @@ void source_forget(struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
 	struct placeholder **link, *gone;
 
-	pthread_mutex_lock(&cache->placeholders.lock);
-	for (link = &cache->placeholders.first; *link;) {
+	pthread_mutex_lock(&cache->space.placeholders.lock);
+	for (link = &cache->space.placeholders.first; *link;) {
 		gone = *link;
 		if (!source_inside(gone, gpa, len)) {
 			link = &gone->next;
 			continue;
 		}
 		*link = gone->next;
-		mapcache_add_relaxed(&cache->placeholders.count, UINT64_MAX);
+		mapcache_add_relaxed(&cache->space.placeholders.count, UINT64_MAX);
 		source_free(gone);
 	}
-	pthread_mutex_unlock(&cache->placeholders.lock);
+	pthread_mutex_unlock(&cache->space.placeholders.lock);
 }
 
 /* Takes it over, or -EEXIST. */
 static int source_add(struct mapcache *cache, struct placeholder *placeholder)
 {
-	struct placeholders *all = &cache->placeholders;
+	struct placeholders *all = &cache->space.placeholders;
 	struct placeholder *each;
 
 	pthread_mutex_lock(&all->lock);
@@ -189,7 +190,7 @@ int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
 		return -EINVAL;
 	if (gpa >= cache->settings.guest_limit || len > cache->settings.guest_limit - gpa)
 		return -ERANGE;
-	if (cache->places.of)
+	if (cache->space.places.of)
 		return -EOPNOTSUPP;
 	placeholder = malloc(sizeof(*placeholder));
 	if (!placeholder)

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* What api keeps of a cache. Its own files only. */
+#ifndef MAPCACHE_API_STATE_H
+#define MAPCACHE_API_STATE_H
+
+#include <sys/types.h>
+
+#include <mapcache/atomic.h>
+
+struct api {
+	pid_t pid; /* who opened it: a child may only close */
+	mapcache_atomic_u64 range_invalidates;
+};
+
+#endif

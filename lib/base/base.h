@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base: what every room stands on. The settings, the clock, the embedder's callbacks and
+ * backend, messages to it, static probes, and how many bytes are mapped and stale.
+ *
+ * Locks: accounts.current_lock and the log's, both innermost: nothing is called with them held.
+ * Guarantees: H (messages are rate-limited, clocks cannot fail).
+ * Above it: everybody.
+ */
+#ifndef MAPCACHE_BASE_H
+#define MAPCACHE_BASE_H
+
+#include <stdint.h>
+
+#include <mapcache/mapcache.h>
+
+#define NS_PER_SECOND UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
+
+/* clock.c */
+uint64_t clock_ns(void);
+void clock_sleep_ns(uint64_t ns);
+
+/* account.c: bytes mapped and stale */
+void account_map(struct mapcache *cache, uint64_t epoch, uint64_t mapped, uint64_t current);
+void account_unmap(struct mapcache *cache, uint64_t mapped);
+/* What was current in the epoch, and still is mapped, counts as stale from now on. */
+void account_retire(struct mapcache *cache, uint64_t epoch, uint64_t current);
+uint64_t account_stale(struct mapcache *cache);
+
+/* notify.c: tell the embedder what shows guest memory. No lock is held. */
+void notify_added(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len);
+void notify_going(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len);
+
+#endif

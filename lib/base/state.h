@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What base keeps of a cache. Its own files only. */
+#ifndef MAPCACHE_BASE_STATE_H
+#define MAPCACHE_BASE_STATE_H
+
+#include <pthread.h>
+
+#include <mapcache/mapcache.h>
+
+/* Bytes mapped, and of which epoch how many are current. */
+struct accounts {
+	mapcache_atomic_u64 mapped_bytes;
+	mapcache_atomic_u64 current_epoch; /* current_bytes is about this epoch */
+	mapcache_atomic_u64 current_bytes;
+	pthread_mutex_t current_lock; /* the two together */
+	mapcache_atomic_u64 stale_bytes_max;
+	mapcache_atomic_u64 memory_bytes;
+};
+
+/* What the embedder gave: any room may call it, with no lock held (G). */
+struct embedder {
+	struct mapcache_backend backend_known; /* the given one, completed */
+	const struct mapcache_backend *backend;
+	void *backend_state;
+	void (*notify)(void *data, enum mapcache_event event, uint64_t gpa, void *address,
+		       uint64_t len);
+	void *notify_data;
+	int (*translate)(void *data, uint64_t address, uint64_t len, uint64_t *gpa);
+	void *translate_data;
+};
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* One fill on its way: fill.c decides, fill_map.c maps. */
+#ifndef FILLING_H
+#define FILLING_H
+
+#include "lib/space/mapping.h"
+
+/* fill(): somebody else was faster, look again. */
+#define FILL_AGAIN 1
+
+/* docs/storms.md compares it with others. */
+#define FILL_POLICY                                                                                \
+	{                                                                                          \
+		.dense_calls = 0, .dense_epochs = 8, .small = 4, .empty = 16, .at_once = true      \
+	}
+
+struct fill {
+	struct mapcache *cache;
+	struct mapcache_client *client;
+	struct stripe *stripe;
+	const struct request *request;
+	struct mapping *mapping; /* busy, ours: what is being filled */
+	uint64_t valid;          /* its granules that are whole, until they are published */
+};
+
+/*
+ * Called with the stripe locked, returns with it unlocked. mapping: the bucket's own, not
+ * busy, or NULL. read_only: map for reading only (a page refused to be mapped writable).
+ * Returns 0 and the pointer, FILL_AGAIN, or -errno.
+ */
+int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *mapping,
+	 const struct request *request, bool read_only, void **pointer);
+
+struct run fill_all(const struct fill *fill);
+/* The granules that the request asks for. */
+struct run fill_asked(const struct fill *fill);
+/* One backend call over a run that covers kernel mappings whole; -errno, also when a page of
+ * the request could not be mapped. No lock is held (G). */
+int fill_map(struct fill *fill, struct run run);
+/* The same for each run of the request's granules that is not in current. */
+int fill_missing(struct fill *fill, uint64_t current);
+
+#endif

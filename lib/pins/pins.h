@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pins: pointers that outlive sections, one bucket each or in one piece; copies; relocation; the
+ * log of modified pages. It promises to the room above: what a pin shows stays mapped until it
+ * is given up (B) and shows its pinners only once it is stale (C); what is written is reported
+ * after it was written.
+ *
+ * Lock: the spans lock, outside of a stripe's.
+ * Guarantees: B, C.
+ */
+#ifndef MAPCACHE_PINS_H
+#define MAPCACHE_PINS_H
+
+#include "lib/cache.h"
+
+struct mapping;
+
+/* dirty.c: modified pages */
+/* Whether to report at all. */
+static inline bool dirty_logging(const struct mapcache *cache)
+{
+	return mapcache_load_relaxed(&cache->pins.logging);
+}
+/* Report a range that was written: at once outside of sections, else at the section's end. */
+void dirty_written(struct mapcache_client *client, uint64_t gpa, uint64_t len);
+/* The same at once, by anybody. */
+void dirty_report(struct mapcache *cache, uint64_t gpa, uint64_t len);
+/* The section is going to write it. */
+void dirty_will_write(struct mapcache_client *client, uint64_t gpa, uint64_t len);
+
+/* span.c: contiguous pins */
+int span_init(struct mapcache *cache);
+void span_destroy(struct mapcache *cache);
+void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot);
+/* Unpinned ones go: all, or those that are not current. Returns the bytes unmapped. */
+uint64_t span_reclaim(struct mapcache *cache, bool all);
+/* Those that touch the range are not to be found any more. */
+void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len);
+/* Bytes of the span from a pointer into one of its slots on; a pin holds it. */
+uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping,
+		   const void *pointer);
+/* The same for spans as client_pins() and its release, clients lock held: false, not pinned. */
+bool span_unpin_locked(struct mapcache *cache, struct mapping *mapping);
+/* Any span that is pinned and older than the epoch. */
+bool span_pinned(struct mapcache *cache, uint64_t epoch);
+
+#endif

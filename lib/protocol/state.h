@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What the protocol keeps of a cache. Its own files only. */
+#ifndef MAPCACHE_PROTOCOL_STATE_H
+#define MAPCACHE_PROTOCOL_STATE_H
+
+#include <pthread.h>
+
+#include "lib/protocol/epoch.h"
+#include "lib/protocol/protocol.h"
+#include "lib/protocol/table.h"
+
+struct clients {
+	pthread_mutex_t lock; /* protects the lists and closed[] */
+	struct mapcache_client *first;
+	struct mapcache_client *pinners; /* the others' counts are all 0 and not looked at */
+	uint64_t count;
+	uint64_t closed[COUNTERS]; /* of clients that are gone */
+	struct grace grace;
+};
+
+struct protocol {
+	struct table table;
+	struct clients clients;
+	pthread_mutex_t sweep_lock; /* one sweep of a closed table at a time */
+	mapcache_atomic_u64 table_sweeps, grace_failures;
+};
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim: takes mappings out of use and unmaps them: what is stale, what has to make room, what
+ * is too much. It promises to the rooms above: an empty slot, or an error that says why there is
+ * none; what is stale and unused goes within its bounds (E); nothing is unmapped that a section
+ * or a pin may still use (B); nobody waits for a section inside one (J).
+ *
+ * Lock: the retired lock, inside a stripe's. The thread's own lock is held for its state only.
+ * Guarantees: B, C, E, J.
+ */
+#ifndef MAPCACHE_RECLAIM_H
+#define MAPCACHE_RECLAIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mapcache/mapcache.h>
+
+struct mapping;
+struct stripe;
+
+/* slot.c: room for one more mapping */
+/* A mapping of nobody's; dirty: what is mapped in it may be left for the caller to map over.
+ * NULL and *error: -EAGAIN, -ENOMEM. */
+struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error);
+/* The client's own, empty, once in a section; or NULL. */
+struct mapping *slot_spare(struct mapcache_client *client);
+/* It came to nothing: its slot may serve the same section again. */
+void slot_spare_back(struct mapcache_client *client);
+void slot_put(struct mapcache *cache, struct mapping *mapping);
+/* Release what is mapped in it. -errno: unchanged. */
+int slot_empty(struct mapcache *cache, struct mapping *mapping);
+/* Whether there is room without evicting. */
+bool slot_plenty(struct mapcache *cache);
+
+/* retired.c: grace periods */
+/* Out of the table and the index. Stripe lock held, not busy. */
+void retired_add(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
+/* The same for one that is in neither; current: its granules that counted as such. */
+void retired_push(struct mapcache *cache, struct mapping *mapping, uint64_t current);
+/* One that nobody can be using. */
+void retired_add_ready(struct mapcache *cache, struct mapping *mapping);
+struct mapping *retired_take_ready(struct mapcache *cache);
+/* Move grace periods on as far as they go without waiting. */
+void retired_advance(struct mapcache *cache);
+/* Look again at those that were pinned. */
+void retired_check_pins(struct mapcache *cache);
+bool retired_empty(struct mapcache *cache);
+/* How many are on their way through a grace period. */
+uint64_t retired_pending(struct mapcache *cache);
+
+/* release.c: unmapping */
+/* Unmap up to so many bytes of what is ready; returns the bytes unmapped. Paced: others who
+ * want the kernel's mmap_lock get it in between (pace.h). */
+uint64_t release(struct mapcache *cache, uint64_t budget, bool paced);
+
+/* trim.c: stale granules beside current ones. Unmaps up to budget bytes and what is next to them,
+ * or what was marked and has not been mapped since; returns the bytes. trim_mark: whether there
+ * are any. No lock is held; never wait for a section. */
+uint64_t trim(struct mapcache *cache, uint64_t budget, bool paced);
+uint64_t trim_old(struct mapcache *cache);
+bool trim_mark(struct mapcache *cache);
+
+/* reclaim.c: when */
+int reclaim_init(struct mapcache *cache);
+void reclaim_destroy(struct mapcache *cache);
+int reclaim_start(struct mapcache *cache);
+void reclaim_stop(struct mapcache *cache);
+/* Something is mapped: the thread may have to get up. */
+void reclaim_wake(struct mapcache *cache);
+/* Retire what is older than the epoch. */
+void reclaim_sweep(struct mapcache *cache, uint64_t epoch);
+/* Before mapping: too much is stale, so release some of it. */
+void reclaim_help(struct mapcache *cache);
+
+/* refresh.c: map again what was used last, ahead of its next use */
+void refresh_ahead(struct mapcache *cache, uint64_t epoch);
+
+#endif

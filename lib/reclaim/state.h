@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* What reclaim keeps of a cache. Its own files only. */
+#ifndef MAPCACHE_RECLAIM_STATE_H
+#define MAPCACHE_RECLAIM_STATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <mapcache/atomic.h>
+
+struct mapcache_client;
+struct mapping;
+
+/* Retired mappings on their way to the arena. */
+struct retired {
+	pthread_mutex_t lock;     /* protects what follows */
+	struct mapping *incoming; /* since the last tick of the clock */
+	struct mapping *waiting;  /* until every section is past that tick */
+	struct mapping *ready;    /* nobody can be using it, and nobody pins it */
+	struct mapping *pinned;   /* nobody but its pinners */
+	uint32_t clock;           /* the tick that waiting waits for */
+	enum { BARRIER_NONE, BARRIER_RUNNING, BARRIER_DONE } barrier; /* since that tick */
+	mapcache_atomic_u64 pending;                                  /* incoming and waiting */
+	mapcache_atomic_u64 pinned_bytes;
+};
+
+/* When to retire, and the thread that does it. */
+struct reclaim_thread {
+	pthread_mutex_t lock; /* protects what follows */
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool running, stop;
+	uint64_t swept_epoch;       /* no LIVE mapping that is older was left unused */
+	uint64_t stale_since;       /* ns: when an epoch past swept_epoch was first seen; 0: none */
+	uint64_t stale_epoch;       /* that epoch */
+	mapcache_atomic_u32 asleep; /* until something is mapped */
+};
+
+struct reclaim {
+	struct retired retired;
+	struct reclaim_thread thread;
+	struct mapcache_client *refresher;             /* the reclaim thread's own */
+	mapcache_atomic_u64 evict_stripe, help_stripe; /* whose turn it is */
+	mapcache_atomic_u64 evictions, grace_periods;
+};
+
+#endif
