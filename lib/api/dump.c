@@ -96,7 +96,7 @@ static int dump_buckets(struct dump *dump)
 	int error = dump_make_room(dump, DUMP_ROOM);
 
 	for (uint32_t i = 0; i < dump->cache->settings.stripes && !error; i++)
-		error = dump_stripe(dump, &dump->cache->index.stripes[i]);
+		error = dump_stripe(dump, stripe_at(dump->cache, i));
 	free(dump->buckets);
 	return error;
 }

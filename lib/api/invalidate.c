@@ -81,13 +81,13 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 	end = len < cache->settings.guest_limit - gpa ? gpa + len : cache->settings.guest_limit;
 	first = gpa >> cache->settings.bucket_shift;
 	last = (end - 1) >> cache->settings.bucket_shift;
-	if (last - first < mapcache_load_relaxed(&cache->index.buckets)) {
+	if (last - first < index_buckets(cache)) {
 		for (uint64_t index = first; index <= last; index++)
 			invalidate_bucket(cache, index);
 		return 0;
 	}
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		invalidate_stripe(cache, &cache->index.stripes[i], first, last);
+		invalidate_stripe(cache, stripe_at(cache, i), first, last);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/api/options.h"
+#include "lib/base/base.h"
 #include "lib/fill/fill.h"
 #include "lib/index/index.h"
 #include "lib/pins/pins.h"
@@ -42,98 +43,35 @@ static int mapcache_take_backend(struct mapcache *cache, const struct mapcache_o
 	return 0;
 }
 
-static int mapcache_init_locks(struct mapcache *cache)
-{
-	pthread_mutex_t *locks[] = { &cache->protocol.clients.lock, &cache->reclaim.retired.lock,
-				     &cache->accounts.current_lock, &cache->protocol.sweep_lock };
-	size_t count = sizeof(locks) / sizeof(*locks), i;
-	int error;
-
-	for (i = 0; i < count; i++) {
-		error = -pthread_mutex_init(locks[i], NULL);
-		if (error)
-			goto destroy;
-	}
-	return 0;
-destroy:
-	while (i-- > 0)
-		pthread_mutex_destroy(locks[i]);
-	return error;
-}
-
-static void mapcache_destroy_locks(struct mapcache *cache)
-{
-	pthread_mutex_destroy(&cache->protocol.clients.lock);
-	pthread_mutex_destroy(&cache->reclaim.retired.lock);
-	pthread_mutex_destroy(&cache->accounts.current_lock);
-	pthread_mutex_destroy(&cache->protocol.sweep_lock);
-}
-
-/* What finds a mapping, and where mappings lie. */
-static int mapcache_init_index(struct mapcache *cache)
-{
-	const struct settings *settings = &cache->settings;
-	int error;
-
-	error = table_init(&cache->protocol.table, settings->guest_limit >> settings->bucket_shift);
-	if (error)
-		return error;
-	cache->shared.limit = settings->guest_limit;
-	error = arena_init(&cache->space.arena, settings->slots, settings->bucket_shift,
-			   cache->embedder.backend->flags & MAPCACHE_BACKEND_FIXED);
-	if (error)
-		goto destroy_table;
-	error = place_init(cache);
-	if (error)
-		goto destroy_arena;
-	error = stripe_init_all(cache);
-	if (error)
-		goto destroy_places;
-	return 0;
-destroy_places:
-	place_destroy(cache);
-destroy_arena:
-	arena_destroy(&cache->space.arena);
-destroy_table:
-	table_destroy(&cache->protocol.table);
-	return error;
-}
-
-static void mapcache_destroy_index(struct mapcache *cache)
-{
-	stripe_destroy_all(cache);
-	place_destroy(cache);
-	arena_destroy(&cache->space.arena);
-	table_destroy(&cache->protocol.table);
-}
-
-/* Everything but the struct itself and its log. */
+/* Everything but the struct itself and its log, room by room. */
 static int mapcache_init(struct mapcache *cache, const struct mapcache_options *options)
 {
+	struct embedder *embedder = &cache->embedder;
 	int error;
 
 	cache->api.pid = getpid();
-	cache->shared.stamp = 1;
-	client_barrier_register(cache);
-	error = mapcache_init_locks(cache);
+	error = account_init(cache);
 	if (error)
 		return error;
-	error = mapcache_init_index(cache);
+	error = protocol_init(cache);
 	if (error)
-		goto destroy_locks;
+		goto destroy_accounts;
+	error = space_init(cache);
+	if (error)
+		goto destroy_protocol;
+	error = index_init(cache);
+	if (error)
+		goto destroy_space;
 	error = reclaim_init(cache);
 	if (error)
 		goto destroy_index;
-	error = span_init(cache);
+	error = pins_init(cache);
 	if (error)
 		goto destroy_reclaim;
-	error = source_init(cache);
+	error = embedder->backend->open(options->backend_data, options->domid,
+					&embedder->backend_state);
 	if (error)
-		goto destroy_spans;
-	error = cache->embedder.backend->open(options->backend_data, options->domid,
-					      &cache->embedder.backend_state);
-	if (error)
-		goto destroy_source;
+		goto destroy_pins;
 	if (cache->settings.refresh_bytes) {
 		error = mapcache_client_open(cache, &cache->reclaim.refresher);
 		if (error)
@@ -142,23 +80,24 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	error = reclaim_start(cache);
 	if (error)
 		goto close_refresher;
-	ballast_take(&cache->space.ballast);
 	return 0;
 close_refresher:
 	if (cache->reclaim.refresher)
 		mapcache_client_close(cache->reclaim.refresher);
 close_backend:
-	cache->embedder.backend->close(cache->embedder.backend_state);
-destroy_source:
-	source_destroy(cache);
-destroy_spans:
-	span_destroy(cache);
+	embedder->backend->close(embedder->backend_state);
+destroy_pins:
+	pins_destroy(cache);
 destroy_reclaim:
 	reclaim_destroy(cache);
 destroy_index:
-	mapcache_destroy_index(cache);
-destroy_locks:
-	mapcache_destroy_locks(cache);
+	index_destroy(cache);
+destroy_space:
+	space_destroy(cache);
+destroy_protocol:
+	protocol_destroy(cache);
+destroy_accounts:
+	account_destroy(cache);
 	return error;
 }
 
@@ -251,25 +190,15 @@ static uint64_t mapcache_clients(struct mapcache *cache)
 	return count;
 }
 
-/* Details hang on mappings in the index; those that are retired have none. */
-static void mapcache_drop_details(struct mapcache *cache)
-{
-	uint64_t slots = cache->space.arena.beyond;
-
-	for (uint64_t slot = 0; slot < slots; slot++)
-		mapping_drop_detail(cache, mapping_at(cache, slot));
-}
-
 static void mapcache_free(struct mapcache *cache)
 {
 	cache->embedder.backend->close(cache->embedder.backend_state);
-	mapcache_drop_details(cache);
-	source_destroy(cache);
-	span_destroy(cache);
+	pins_destroy(cache);
 	reclaim_destroy(cache);
-	ballast_drop(&cache->space.ballast);
-	mapcache_destroy_index(cache);
-	mapcache_destroy_locks(cache);
+	index_destroy(cache);
+	space_destroy(cache);
+	protocol_destroy(cache);
+	account_destroy(cache);
 	log_destroy(&cache->log);
 	free(cache);
 }
@@ -282,12 +211,9 @@ static void mapcache_free(struct mapcache *cache)
 static void mapcache_close_in_a_child(struct mapcache *cache)
 {
 	cache->embedder.backend->close(cache->embedder.backend_state);
-	place_unreserve(cache);
-	arena_unreserve(&cache->space.arena);
-	ballast_drop(&cache->space.ballast);
-	table_unreserve(&cache->protocol.table);
-	free(cache->protocol.table.chunks);
-	free(cache->index.stripes);
+	space_abandon(cache);
+	protocol_abandon(cache);
+	index_abandon(cache);
 	free(cache);
 }
 

@@ -5,6 +5,9 @@
  * nothing as soon as that epoch is over.
  */
 #include "lib/base/base.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
 #include "lib/cache.h"
 
 void account_map(struct mapcache *cache, uint64_t epoch, uint64_t mapped, uint64_t current)
@@ -49,4 +52,40 @@ uint64_t account_stale(struct mapcache *cache)
 		mapcache_store_relaxed(&cache->accounts.stale_bytes_max, stale);
 	pthread_mutex_unlock(&cache->accounts.current_lock);
 	return stale;
+}
+
+uint64_t account_resident(const void *start, uint64_t bytes)
+{
+	static const size_t step = 256; /* pages asked about at once */
+	unsigned char resident[256];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t pages = (bytes + page - 1) / page, count = 0;
+
+	for (uint64_t i = 0; i < pages; i += step) {
+		size_t n = pages - i < step ? (size_t)(pages - i) : step;
+
+		if (mincore((char *)(uintptr_t)start + i * page, n * page, resident))
+			continue;
+		for (size_t j = 0; j < n; j++)
+			count += resident[j] & 1;
+	}
+	return count * page;
+}
+
+int account_init(struct mapcache *cache)
+{
+	return -pthread_mutex_init(&cache->accounts.current_lock, NULL);
+}
+
+void account_destroy(struct mapcache *cache)
+{
+	pthread_mutex_destroy(&cache->accounts.current_lock);
+}
+
+void account_stats(struct mapcache *cache, struct mapcache_stats *stats)
+{
+	stats->stale_bytes = account_stale(cache);
+	stats->mapped_bytes = mapcache_load_relaxed(&cache->accounts.mapped_bytes);
+	stats->stale_bytes_max = mapcache_load_relaxed(&cache->accounts.stale_bytes_max);
+	stats->memory_bytes += mapcache_load_relaxed(&cache->accounts.memory_bytes);
 }

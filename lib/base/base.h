@@ -22,6 +22,11 @@ uint64_t clock_ns(void);
 void clock_sleep_ns(uint64_t ns);
 
 /* account.c: bytes mapped and stale */
+int account_init(struct mapcache *cache);
+void account_destroy(struct mapcache *cache);
+void account_stats(struct mapcache *cache, struct mapcache_stats *stats);
+/* Of a range of address space, the bytes that are in memory. */
+uint64_t account_resident(const void *start, uint64_t bytes);
 void account_map(struct mapcache *cache, uint64_t epoch, uint64_t mapped, uint64_t current);
 void account_unmap(struct mapcache *cache, uint64_t mapped);
 /* What was current in the epoch, and still is mapped, counts as stale from now on. */

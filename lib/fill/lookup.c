@@ -50,7 +50,7 @@ static void lookup_sweep_table(struct mapcache *cache)
 	uint64_t before = epoch_now(&cache->shared);
 
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		struct stripe *stripe = &cache->index.stripes[i];
+		struct stripe *stripe = stripe_at(cache, i);
 
 		pthread_mutex_lock(&stripe->lock);
 		for (struct mapping *mapping = stripe_oldest(stripe); mapping;

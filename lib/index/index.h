@@ -19,9 +19,22 @@ struct stripe {
 	struct mapping *index;
 } __attribute__((aligned(CACHE_LINE)));
 
-int stripe_init_all(struct mapcache *cache);
-void stripe_destroy_all(struct mapcache *cache);
+int index_init(struct mapcache *cache);
+void index_destroy(struct mapcache *cache);
+/* In a child after fork(2): what hangs on the stripes stays, somebody may have been changing it. */
+void index_abandon(struct mapcache *cache);
+void index_stats(struct mapcache *cache, struct mapcache_stats *stats);
+/* The stripe of a bucket, and the i-th of settings.stripes, counted round. */
 struct stripe *stripe_of(struct mapcache *cache, uint64_t index);
+static inline struct stripe *stripe_at(const struct mapcache *cache, uint64_t i)
+{
+	return &cache->index.stripes[i & (cache->settings.stripes - 1)];
+}
+/* Buckets that have a mapping. */
+static inline uint64_t index_buckets(const struct mapcache *cache)
+{
+	return mapcache_load_relaxed(&cache->index.buckets);
+}
 
 /* All with the lock held. */
 struct mapping *stripe_find(struct stripe *stripe, uint64_t index);

@@ -34,7 +34,7 @@ static void stripe_destroy(struct stripe *stripe)
 	pthread_mutex_destroy(&stripe->lock);
 }
 
-int stripe_init_all(struct mapcache *cache)
+int index_init(struct mapcache *cache)
 {
 	uint32_t count = cache->settings.stripes, i;
 	struct stripe *stripes;
@@ -58,10 +58,10 @@ destroy:
 	return error;
 }
 
-void stripe_destroy_all(struct mapcache *cache)
+void index_destroy(struct mapcache *cache)
 {
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		stripe_destroy(&cache->index.stripes[i]);
+		stripe_destroy(stripe_at(cache, i));
 	free(cache->index.stripes);
 }
 
@@ -160,4 +160,21 @@ uint64_t stripe_memory(struct stripe *stripe)
 {
 	return HASH_OVERHEAD(hh, stripe->index) -
 	       HASH_COUNT(stripe->index) * sizeof(UT_hash_handle);
+}
+
+void index_abandon(struct mapcache *cache)
+{
+	free(cache->index.stripes);
+}
+
+void index_stats(struct mapcache *cache, struct mapcache_stats *stats)
+{
+	stats->buckets = mapcache_load_relaxed(&cache->index.buckets);
+	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
+		struct stripe *stripe = stripe_at(cache, i);
+
+		pthread_mutex_lock(&stripe->lock);
+		stats->memory_bytes += sizeof(*stripe) + stripe_memory(stripe);
+		pthread_mutex_unlock(&stripe->lock);
+	}
 }

@@ -171,7 +171,7 @@ void section_report(struct mapcache_client *client)
 static void dirty_hide(struct mapcache *cache)
 {
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		struct stripe *stripe = &cache->index.stripes[i];
+		struct stripe *stripe = stripe_at(cache, i);
 
 		pthread_mutex_lock(&stripe->lock);
 		for (struct mapping *mapping = stripe_oldest(stripe); mapping;

@@ -15,6 +15,10 @@
 
 struct mapping;
 
+int pins_init(struct mapcache *cache);
+void pins_destroy(struct mapcache *cache);
+void pins_stats(struct mapcache *cache, struct mapcache_stats *stats);
+
 /* dirty.c: modified pages */
 /* Whether to report at all. */
 static inline bool dirty_logging(const struct mapcache *cache)
@@ -29,8 +33,6 @@ void dirty_report(struct mapcache *cache, uint64_t gpa, uint64_t len);
 void dirty_will_write(struct mapcache_client *client, uint64_t gpa, uint64_t len);
 
 /* span.c: contiguous pins */
-int span_init(struct mapcache *cache);
-void span_destroy(struct mapcache *cache);
 void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot);
 /* Unpinned ones go: all, or those that are not current. Returns the bytes unmapped. */
 uint64_t span_reclaim(struct mapcache *cache, bool all);

@@ -15,7 +15,7 @@
 #define SPAN_IDLE 16 /* so many that nobody pins are kept for the next pin */
 #define SPAN_PINS_MAX (INT64_C(1) << 62)
 
-int span_init(struct mapcache *cache)
+int pins_init(struct mapcache *cache)
 {
 	int error = -pthread_mutex_init(&cache->pins.spans.lock, NULL);
 
@@ -27,7 +27,7 @@ int span_init(struct mapcache *cache)
 	return error;
 }
 
-void span_destroy(struct mapcache *cache)
+void pins_destroy(struct mapcache *cache)
 {
 	while (cache->pins.spans.first) {
 		struct span *span = cache->pins.spans.first;
@@ -37,6 +37,19 @@ void span_destroy(struct mapcache *cache)
 	}
 	pthread_cond_destroy(&cache->pins.spans.idle);
 	pthread_mutex_destroy(&cache->pins.spans.lock);
+}
+
+void pins_stats(struct mapcache *cache, struct mapcache_stats *stats)
+{
+	struct pins *pins = &cache->pins;
+
+	stats->modified_calls = mapcache_load_relaxed(&pins->modified_calls);
+	stats->modified_errors = mapcache_load_relaxed(&pins->modified_errors);
+	stats->modified_pages = mapcache_load_relaxed(&pins->modified_pages);
+	pthread_mutex_lock(&pins->spans.lock);
+	stats->spans = pins->spans.count;
+	stats->pinned_stale_bytes += pins->spans.pinned_bytes;
+	pthread_mutex_unlock(&pins->spans.lock);
 }
 
 static void span_insert(struct mapcache *cache, struct span *span)

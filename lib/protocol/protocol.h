@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <mapcache/inline.h>
+#include <mapcache/mapcache.h>
 
 struct mapcache;
 struct mapping;
@@ -37,6 +37,15 @@ enum counter {
 	COUNTERS
 };
 
+/* protocol.c */
+int protocol_init(struct mapcache *cache);
+void protocol_destroy(struct mapcache *cache);
+/* In a child after fork(2), where locks must not be touched: the address space only. */
+void protocol_abandon(struct mapcache *cache);
+/* slots: how many a client's pins may be about; memory is added. */
+void protocol_stats(struct mapcache *cache, uint64_t slots, struct mapcache_stats *stats);
+
+/* clients.c */
 void client_count(struct mapcache_client *client, enum counter counter, uint64_t n);
 int client_barrier_register(struct mapcache *cache);
 /* The heavy half of the asymmetric fence: after it, every section that began before is seen

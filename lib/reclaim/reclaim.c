@@ -33,9 +33,12 @@ int reclaim_init(struct mapcache *cache)
 	int error;
 
 	reclaim->swept_epoch = 1;
-	error = -pthread_mutex_init(&reclaim->lock, NULL);
+	error = -pthread_mutex_init(&cache->reclaim.retired.lock, NULL);
 	if (error)
 		return error;
+	error = -pthread_mutex_init(&reclaim->lock, NULL);
+	if (error)
+		goto destroy_retired;
 	error = -pthread_condattr_init(&attributes);
 	if (error)
 		goto destroy_lock;
@@ -47,6 +50,8 @@ int reclaim_init(struct mapcache *cache)
 	return 0;
 destroy_lock:
 	pthread_mutex_destroy(&reclaim->lock);
+destroy_retired:
+	pthread_mutex_destroy(&cache->reclaim.retired.lock);
 	return error;
 }
 
@@ -54,6 +59,16 @@ void reclaim_destroy(struct mapcache *cache)
 {
 	pthread_cond_destroy(&cache->reclaim.thread.wake);
 	pthread_mutex_destroy(&cache->reclaim.thread.lock);
+	pthread_mutex_destroy(&cache->reclaim.retired.lock);
+}
+
+void reclaim_stats(struct mapcache *cache, struct mapcache_stats *stats)
+{
+	stats->evictions = mapcache_load_relaxed(&cache->reclaim.evictions);
+	stats->grace_periods = mapcache_load_relaxed(&cache->reclaim.grace_periods);
+	stats->pinned_stale_bytes += mapcache_load_relaxed(&cache->reclaim.retired.pinned_bytes);
+	/* The embedder's clients only. */
+	stats->clients -= cache->reclaim.refresher != NULL;
 }
 
 /* Returns how many were retired, at most limit. */
@@ -78,7 +93,7 @@ static unsigned int reclaim_sweep_stripe(struct mapcache *cache, struct stripe *
 void reclaim_sweep(struct mapcache *cache, uint64_t epoch)
 {
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		reclaim_sweep_stripe(cache, &cache->index.stripes[i], epoch, UINT_MAX);
+		reclaim_sweep_stripe(cache, stripe_at(cache, i), epoch, UINT_MAX);
 }
 
 void reclaim_help(struct mapcache *cache)
@@ -101,9 +116,8 @@ void reclaim_help(struct mapcache *cache)
 	for (uint32_t i = 0; i < cache->settings.stripes && left; i++) {
 		uint64_t turn = mapcache_add_relaxed(&cache->reclaim.help_stripe, 1);
 
-		left -= reclaim_sweep_stripe(
-			cache, &cache->index.stripes[turn & (cache->settings.stripes - 1)],
-			epoch_now(&cache->shared), left);
+		left -= reclaim_sweep_stripe(cache, stripe_at(cache, turn),
+					     epoch_now(&cache->shared), left);
 	}
 	/* Nothing stale is in the index, but parts of what is current. */
 	if (left == RECLAIM_HELP)

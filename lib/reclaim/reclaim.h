@@ -64,6 +64,7 @@ bool trim_mark(struct mapcache *cache);
 /* reclaim.c: when */
 int reclaim_init(struct mapcache *cache);
 void reclaim_destroy(struct mapcache *cache);
+void reclaim_stats(struct mapcache *cache, struct mapcache_stats *stats);
 int reclaim_start(struct mapcache *cache);
 void reclaim_stop(struct mapcache *cache);
 /* Something is mapped: the thread may have to get up. */

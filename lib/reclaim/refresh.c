@@ -40,7 +40,7 @@ void refresh_ahead(struct mapcache *cache, uint64_t epoch)
 	bool due;
 
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		struct stripe *stripe = &cache->index.stripes[i];
+		struct stripe *stripe = stripe_at(cache, i);
 
 		pthread_mutex_lock(&stripe->lock);
 		mapping = stripe_newest(stripe);

@@ -86,8 +86,7 @@ static unsigned int slot_evict(struct mapcache *cache)
 	for (uint32_t i = 0; i < cache->settings.stripes && evicted < batch; i++) {
 		uint64_t turn = mapcache_add_relaxed(&cache->reclaim.evict_stripe, 1);
 
-		if (slot_evict_from(cache,
-				    &cache->index.stripes[turn & (cache->settings.stripes - 1)]))
+		if (slot_evict_from(cache, stripe_at(cache, turn)))
 			evicted++;
 	}
 	return evicted;
@@ -96,8 +95,7 @@ static unsigned int slot_evict(struct mapcache *cache)
 /* Whether there are more mappings, contiguous ones included, than leave both reserves. */
 static bool slot_crowded(struct mapcache *cache)
 {
-	uint64_t taken = mapcache_load_relaxed(&cache->index.buckets) +
-			 mapcache_load_relaxed(&cache->pins.spans.slots);
+	uint64_t taken = index_buckets(cache) + mapcache_load_relaxed(&cache->pins.spans.slots);
 
 	return taken + 2 * cache->settings.reserve >= cache->settings.slots;
 }

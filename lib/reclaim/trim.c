@@ -98,7 +98,7 @@ static uint64_t trim_stripes(struct mapcache *cache, uint64_t budget, bool old, 
 	uint64_t gone = 0;
 
 	for (uint32_t i = 0; i < cache->settings.stripes && gone < budget; i++)
-		gone += trim_stripe(cache, &cache->index.stripes[i], budget - gone, old, paced);
+		gone += trim_stripe(cache, stripe_at(cache, i), budget - gone, old, paced);
 	return gone;
 }
 
@@ -133,9 +133,9 @@ bool trim_mark(struct mapcache *cache)
 	bool stale = false;
 
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		pthread_mutex_lock(&cache->index.stripes[i].lock);
-		stale = trim_mark_stripe(cache, &cache->index.stripes[i]) || stale;
-		pthread_mutex_unlock(&cache->index.stripes[i].lock);
+		pthread_mutex_lock(&stripe_at(cache, i)->lock);
+		stale = trim_mark_stripe(cache, stripe_at(cache, i)) || stale;
+		pthread_mutex_unlock(&stripe_at(cache, i)->lock);
 	}
 	return stale;
 }

@@ -16,6 +16,14 @@
 
 #include <mapcache/mapcache.h>
 
+int space_init(struct mapcache *cache);
+void space_destroy(struct mapcache *cache);
+/* In a child after fork(2), where locks must not be touched: the address space only. */
+void space_abandon(struct mapcache *cache);
+/* Slots that were ever taken: those past them are FREE. */
+uint64_t space_slots(struct mapcache *cache);
+void space_stats(struct mapcache *cache, struct mapcache_stats *stats);
+
 /* As backend->unmap(), counted, and with the ballast dropped if need be. */
 int release_unmap(struct mapcache *cache, char *base, size_t pages, int keep);
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* What the protocol begins and ends with a cache, and what it counts. */
+#include "lib/protocol/protocol.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/base.h"
+#include "lib/cache.h"
+
+int protocol_init(struct mapcache *cache)
+{
+	struct protocol *protocol = &cache->protocol;
+	const struct settings *settings = &cache->settings;
+	int error;
+
+	cache->shared.stamp = 1;
+	cache->shared.limit = settings->guest_limit;
+	client_barrier_register(cache);
+	error = -pthread_mutex_init(&protocol->clients.lock, NULL);
+	if (error)
+		return error;
+	error = -pthread_mutex_init(&protocol->sweep_lock, NULL);
+	if (error)
+		goto destroy_clients;
+	error = table_init(&protocol->table, settings->guest_limit >> settings->bucket_shift);
+	if (error)
+		goto destroy_sweep;
+	return 0;
+destroy_sweep:
+	pthread_mutex_destroy(&protocol->sweep_lock);
+destroy_clients:
+	pthread_mutex_destroy(&protocol->clients.lock);
+	return error;
+}
+
+void protocol_destroy(struct mapcache *cache)
+{
+	table_destroy(&cache->protocol.table);
+	pthread_mutex_destroy(&cache->protocol.sweep_lock);
+	pthread_mutex_destroy(&cache->protocol.clients.lock);
+}
+
+void protocol_abandon(struct mapcache *cache)
+{
+	table_unreserve(&cache->protocol.table);
+	free(cache->protocol.table.chunks);
+}
+
+/* What clients counted, open and closed ones, and the memory they take. */
+static void protocol_sum(struct mapcache *cache, uint64_t slots, uint64_t *sums,
+			 struct mapcache_stats *stats)
+{
+	struct clients *clients = &cache->protocol.clients;
+	struct mapcache_client *client;
+
+	pthread_mutex_lock(&clients->lock);
+	memcpy(sums, clients->closed, sizeof(clients->closed));
+	for (client = clients->first; client; client = client->next) {
+		for (int i = 0; i < COUNTERS; i++)
+			sums[i] += mapcache_load_relaxed(&client->counters[i]);
+		stats->memory_bytes +=
+			sizeof(*client) + cache->settings.bucket_pages * sizeof(*client->error) +
+			account_resident(client->pins, slots * sizeof(*client->pins));
+	}
+	stats->clients = clients->count;
+	pthread_mutex_unlock(&clients->lock);
+}
+
+void protocol_stats(struct mapcache *cache, uint64_t slots, struct mapcache_stats *stats)
+{
+	uint64_t sums[COUNTERS];
+
+	protocol_sum(cache, slots, sums, stats);
+	stats->epoch = epoch_now(&cache->shared);
+	stats->slow_lookups = sums[COUNTER_SLOW_LOOKUPS];
+	stats->misses = sums[COUNTER_MISSES];
+	stats->waits = sums[COUNTER_WAITS];
+	stats->born_stale = sums[COUNTER_BORN_STALE];
+	stats->map_calls = sums[COUNTER_MAP_CALLS];
+	stats->map_errors = sums[COUNTER_MAP_ERRORS];
+	stats->pages_mapped = sums[COUNTER_PAGES_MAPPED];
+	stats->holes = sums[COUNTER_HOLES];
+	stats->refreshed_in_place = sums[COUNTER_REFRESHED_IN_PLACE];
+	stats->refreshed_in_fresh_slot = sums[COUNTER_REFRESHED_IN_FRESH_SLOT];
+	stats->mapped_whole = sums[COUNTER_MAPPED_WHOLE];
+	stats->rescues = sums[COUNTER_RESCUES];
+	stats->grace_failures = mapcache_load_relaxed(&cache->protocol.grace_failures);
+	stats->table_sweeps = mapcache_load_relaxed(&cache->protocol.table_sweeps);
+	stats->memory_bytes += table_memory(&cache->protocol.table, account_resident);
+}
