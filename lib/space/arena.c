@@ -6,20 +6,6 @@
 
 #include "lib/space/mapping.h"
 
-static void arena_put(struct arena *arena, struct mapping *mapping)
-{
-	struct mapping **list = &arena->free;
-
-	if (mapping < arena->mappings + ARENA_SPARES)
-		list = &arena->spare;
-	else
-		arena->used--;
-	mapping_set_state(mapping, MAPPING_FREE);
-	mapping->listed = list == &arena->free;
-	mapping->next = *list;
-	*list = mapping;
-}
-
 /* One bucket more, to align the first slot. */
 static int arena_reserve(struct arena *arena)
 {
@@ -66,10 +52,14 @@ int arena_init(struct arena *arena, uint64_t slots, uint32_t shift, bool reserve
 	error = -pthread_mutex_init(&arena->lock, NULL);
 	if (error)
 		goto unmap;
-	for (unsigned int i = 0; i < ARENA_SPARES; i++)
-		arena_put(arena, &arena->mappings[i]);
+	error = runs_init(&arena->free, slots - ARENA_SPARES);
+	if (error)
+		goto destroy_lock;
+	arena->spares = UINT64_MAX >> (64 - ARENA_SPARES);
 	arena->beyond = ARENA_SPARES;
 	return 0;
+destroy_lock:
+	pthread_mutex_destroy(&arena->lock);
 unmap:
 	munmap(arena->mappings, (size_t)(slots * sizeof(*arena->mappings)));
 unreserve:
@@ -79,6 +69,7 @@ unreserve:
 
 void arena_unreserve(struct arena *arena)
 {
+	runs_destroy(&arena->free);
 	munmap(arena->mappings, (size_t)(arena->slots * sizeof(*arena->mappings)));
 	arena_unreserve_space(arena);
 }
@@ -89,106 +80,55 @@ void arena_destroy(struct arena *arena)
 	arena_unreserve(arena);
 }
 
-struct mapping *arena_take(struct arena *arena)
-{
-	struct mapping *mapping = NULL;
-
-	pthread_mutex_lock(&arena->lock);
-	if (arena->free) {
-		mapping = arena->free;
-		mapping->listed = 0;
-		arena->free = mapping->next;
-	} else if (arena->beyond < arena->slots) {
-		mapping = &arena->mappings[arena->beyond++];
-	}
-	if (mapping)
-		arena->used++;
-	pthread_mutex_unlock(&arena->lock);
-	return mapping;
-}
-
-/* The first of count neighbours on the free list; NULL: there are none. Lock held. */
-static struct mapping *arena_find_run(struct arena *arena, uint64_t count)
-{
-	uint64_t run = 0;
-
-	for (uint64_t slot = ARENA_SPARES; slot < arena->beyond; slot++) {
-		run = arena->mappings[slot].listed ? run + 1 : 0;
-		if (run == count)
-			return &arena->mappings[slot + 1 - count];
-	}
-	return NULL;
-}
-
-static void arena_unlist_run(struct arena *arena, struct mapping *first, uint64_t count)
-{
-	struct mapping **link = &arena->free;
-
-	for (uint64_t left = count; *link && left;) {
-		if (*link >= first && *link < first + count) {
-			(*link)->listed = 0;
-			*link = (*link)->next;
-			left--;
-		} else {
-			link = &(*link)->next;
-		}
-	}
-}
-
-/* Whether the list begins with count neighbours, as giving a run back leaves it. */
-static bool arena_begins_run(const struct arena *arena, uint64_t count)
-{
-	const struct mapping *mapping = arena->free;
-	uint64_t run = 0;
-
-	while (mapping && mapping == arena->free + run && ++run < count)
-		mapping = mapping->next;
-	return run == count;
-}
-
 struct mapping *arena_take_run(struct arena *arena, uint64_t count, uint64_t keep)
 {
-	struct mapping *first = NULL;
-	uint64_t all = arena->slots - ARENA_SPARES;
+	uint64_t all = arena->slots - ARENA_SPARES, first = RUNS_NONE;
 
 	pthread_mutex_lock(&arena->lock);
-	if (count + keep > all || arena->used > all - count - keep)
-		goto unlock;
-	if (arena_begins_run(arena, count)) {
-		first = arena->free;
-		arena_unlist_run(arena, first, count);
-	} else if (count <= arena->slots - arena->beyond) {
-		first = &arena->mappings[arena->beyond];
-		arena->beyond += count;
-	} else {
-		first = arena_find_run(arena, count);
-		if (first)
-			arena_unlist_run(arena, first, count);
-	}
-	if (first)
+	if (count + keep <= all && arena->used <= all - count - keep)
+		first = runs_find(&arena->free, count);
+	if (first != RUNS_NONE) {
+		runs_set(&arena->free, first, count, true);
 		arena->used += count;
-unlock:
+		first += ARENA_SPARES;
+		if (arena->beyond < first + count)
+			arena->beyond = first + count;
+	}
 	pthread_mutex_unlock(&arena->lock);
-	return first;
+	return first == RUNS_NONE ? NULL : &arena->mappings[first];
+}
+
+struct mapping *arena_take(struct arena *arena)
+{
+	return arena_take_run(arena, 1, 0);
 }
 
 struct mapping *arena_take_spare(struct arena *arena)
 {
-	struct mapping *mapping;
+	struct mapping *mapping = NULL;
 
 	pthread_mutex_lock(&arena->lock);
-	mapping = arena->spare;
-	if (mapping)
-		arena->spare = mapping->next;
+	if (arena->spares) {
+		mapping = &arena->mappings[__builtin_ctzll(arena->spares)];
+		arena->spares &= arena->spares - 1;
+	}
 	pthread_mutex_unlock(&arena->lock);
 	return mapping;
 }
 
 void arena_give(struct arena *arena, struct mapping *mapping)
 {
+	uint64_t slot = (uint64_t)(mapping - arena->mappings);
+
 	mapcache_store_relaxed(&mapping->epoch, 0); /* mapcache_gpa(): nobody's */
 	pthread_mutex_lock(&arena->lock);
-	arena_put(arena, mapping);
+	mapping_set_state(mapping, MAPPING_FREE);
+	if (slot < ARENA_SPARES) {
+		arena->spares |= UINT64_C(1) << slot;
+	} else {
+		runs_set(&arena->free, slot - ARENA_SPARES, 1, false);
+		arena->used--;
+	}
 	pthread_mutex_unlock(&arena->lock);
 }
 

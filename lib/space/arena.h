@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/space/runs.h"
+
 struct mapping;
 
 struct arena {
@@ -22,12 +24,13 @@ struct arena {
 	uint64_t slots;           /* those of the clients' spares included */
 	struct mapping *mappings; /* one a slot */
 	pthread_mutex_t lock;     /* protects what follows */
-	struct mapping *free, *spare;
-	uint64_t used;   /* slots taken and not given back */
-	uint64_t beyond; /* slots at and past this were never taken */
+	struct runs free;         /* but for the spares */
+	uint64_t spares;          /* mask of those that are free */
+	uint64_t used;            /* slots taken and not given back, but for the spares */
+	uint64_t beyond;          /* slots at and past this were never taken */
 };
 
-#define ARENA_SPARES 64 /* the first slots, for clients' own use */
+#define ARENA_SPARES 64 /* the first slots, for clients' own use; at most 64 */
 
 /* reserve: with address space, for a backend that maps where it is told. */
 int arena_init(struct arena *arena, uint64_t slots, uint32_t shift, bool reserve);

@@ -6,7 +6,7 @@
  *
  * States, and who moves between them:
  *
- *   FREE    nothing mapped; on the arena's list
+ *   FREE    nothing mapped; nobody's
  *   LIVE    in its stripe's index; published in the table, or on probation
  *   RETIRED in no index; on one of the lists of retired.c until nobody can be using it
  *   SPAN    in no index; one of the neighbours that a contiguous pin has for itself
@@ -65,7 +65,7 @@ struct mapping_detail {
 struct mapping {
 	union {
 		UT_hash_handle hh;    /* LIVE: index by bucket, and LRU order */
-		struct mapping *next; /* FREE, RETIRED: list */
+		struct mapping *next; /* RETIRED: list */
 		struct span *span;    /* SPAN: whose slot it is (span.h) */
 	};
 	mapcache_atomic_u64 index;       /* bucket number; read without a lock by mapcache_gpa() */
@@ -86,7 +86,6 @@ struct mapping {
 	uint8_t busy;
 	uint8_t doomed; /* do not show it: invalidated by range while busy, or damaged;
 			   also set by the owner. Atomic */
-	uint8_t listed; /* on the arena's list of free slots. Arena lock held */
 };
 
 /* Relaxed: who acts on it holds the lock that its state is changed under. */

@@ -95,11 +95,35 @@ static void look_ups_get_room_beside_contiguous_pins_and_from_those_that_nobody_
 	bed_stop(&bed);
 }
 
+/* However many slots were used before, and in whatever order they were given back. */
+static void a_contiguous_pin_finds_room_in_an_idle_cache(void **state)
+{
+	(void)state;
+	for (uint64_t used = 0; used <= 40; used += 10) {
+		struct rig_options options = { .cache = { .max_bytes = 64 * BED_BUCKET,
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD },
+					       .ram_pages = 64 * 256 };
+		volatile uint64_t *pointer;
+		struct bed bed;
+
+		bed_start(&bed, &options);
+		for (uint64_t i = 0; i < used; i++)
+			bed_read(bed.client, i * BED_BUCKET);
+		mapcache_invalidate(bed.cache);
+		assert_int_equal(bed_reclaim(&bed), 0);
+		pointer = pin(bed.client, 8 * BED_BUCKET, 40 * BED_BUCKET);
+		assert_int_equal(bed_stats(&bed).evictions, 0);
+		assert_int_equal(mapcache_client_unpin(bed.client, (void *)pointer, 0), 0);
+		bed_stop(&bed);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_contiguous_pin_gets_room_in_a_full_cache),
 		cmocka_unit_test(a_contiguous_pin_of_most_of_the_budget_gets_room),
+		cmocka_unit_test(a_contiguous_pin_finds_room_in_an_idle_cache),
 		cmocka_unit_test(
 			look_ups_get_room_beside_contiguous_pins_and_from_those_that_nobody_pins),
 	};
