@@ -101,7 +101,7 @@ static int fill_finish(struct fill *fill, struct mapping *old, int error)
 static int fill_release(struct fill *fill, struct mapping *mapping, int error)
 {
 	pthread_mutex_lock(&fill->stripe->lock);
-	stripe_settle(fill->cache, fill->stripe, mapping);
+	retired_settle(fill->cache, fill->stripe, mapping);
 	pthread_mutex_unlock(&fill->stripe->lock);
 	return error;
 }

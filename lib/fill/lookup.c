@@ -7,7 +7,6 @@
 #include "lib/base/probe.h"
 #include "lib/fill/filling.h"
 #include "lib/index/index.h"
-#include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
 
@@ -161,14 +160,5 @@ void *lookup_pointer(struct mapcache_client *client, uint64_t gpa, size_t len, i
 		error = lookup_slow(client, &request, &pointer);
 	if (error)
 		errno = -error;
-	return pointer;
-}
-
-void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
-{
-	void *pointer = lookup_pointer(client, gpa, len, prot);
-
-	if (pointer && (prot & PROT_WRITE) && dirty_logging(client->cache))
-		dirty_will_write(client, gpa, len);
 	return pointer;
 }

@@ -47,8 +47,6 @@ struct mapping *stripe_oldest(struct stripe *stripe);
 struct mapping *stripe_newest(struct stripe *stripe);
 struct mapping *stripe_newer(struct mapping *mapping);
 struct mapping *stripe_older(struct mapping *mapping);
-/* It is busy no more, and as it was; doomed meanwhile, it is retired. Wakes who waits. */
-void stripe_settle(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
 uint64_t stripe_count(struct stripe *stripe);
 uint64_t stripe_memory(struct stripe *stripe);
 

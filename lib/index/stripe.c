@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/reclaim/reclaim.h"
-
 /* Chains may grow longer than uthash lets them before it doubles its array, which is read on slow
  * paths only: four bytes a bucket are worth more than two steps along a chain. */
 #undef HASH_BKT_CAPACITY_THRESH
@@ -141,14 +139,6 @@ struct mapping *stripe_newer(struct mapping *mapping)
 struct mapping *stripe_older(struct mapping *mapping)
 {
 	return (struct mapping *)mapping->hh.prev;
-}
-
-void stripe_settle(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
-{
-	mapping->busy = 0;
-	if (mapping_doomed(mapping))
-		retired_add(cache, stripe, mapping);
-	pthread_cond_broadcast(&stripe->filled);
 }
 
 uint64_t stripe_count(struct stripe *stripe)

@@ -5,6 +5,7 @@
 
 #include "lib/fill/fill.h"
 #include "lib/pins/pins.h"
+#include "lib/protocol/entry.h"
 
 /* Sections are short: a section of one copied piece ends within microseconds. */
 #define COPY_PIECE ((size_t)64 << 10)
@@ -38,7 +39,7 @@ static ssize_t copy(struct mapcache_client *client, uint64_t gpa, char *buffer, 
 
 static ssize_t copy_written(struct mapcache_client *client, uint64_t gpa, ssize_t done)
 {
-	if (done > 0 && dirty_logging(client->cache))
+	if (done > 0 && entry_logging(client->cache))
 		dirty_written(client, gpa, (uint64_t)done);
 	return done;
 }

@@ -9,11 +9,13 @@
 #include <errno.h>
 
 #include "lib/base/base.h"
+#include "lib/fill/fill.h"
 #include "lib/index/index.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"
 #include "lib/space/space.h"
+#include "lib/protocol/entry.h"
 
 #define DIRTY_TRIES 3
 #define DIRTY_PAUSE_NS UINT64_C(50000)
@@ -160,6 +162,15 @@ void dirty_written(struct mapcache_client *client, uint64_t gpa, uint64_t len)
 		dirty_report(client->cache, gpa, len);
 }
 
+void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+{
+	void *pointer = lookup_pointer(client, gpa, len, prot);
+
+	if (pointer && (prot & PROT_WRITE) && entry_logging(client->cache))
+		dirty_will_write(client, gpa, len);
+	return pointer;
+}
+
 void section_report(struct mapcache_client *client)
 {
 	if (client->dirty.count)
@@ -203,7 +214,7 @@ int mapcache_dirty_log(struct mapcache *cache, bool enable)
 		return -EOPNOTSUPP;
 	if (client_in_section(cache))
 		return -EDEADLK;
-	mapcache_store_relaxed(&cache->pins.logging, enable);
+	entry_set_logging(cache, enable);
 	if (!enable)
 		return 0;
 	/* Stripe locks order the switch before every later publication; the tick and the barrier

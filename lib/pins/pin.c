@@ -12,6 +12,7 @@
 #include "lib/protocol/pin_count.h"
 #include "lib/protocol/protocol.h"
 #include "lib/space/place.h"
+#include "lib/protocol/entry.h"
 
 /* A client's own count goes to the shared one before it could overflow. */
 #define PIN_FOLD (UINT32_C(1) << 31)
@@ -221,7 +222,7 @@ static __attribute__((noinline)) int pin_give(struct mapcache_client *client, vo
 
 	if (slot == PLACE_NONE)
 		return -EINVAL;
-	if (written && dirty_logging(client->cache))
+	if (written && entry_logging(client->cache))
 		pin_written(client->cache, client, ptr, written);
 	return pin_count_release(&client->pins[slot]) ? 0 : mapcache_unpin(client->cache, ptr, 0);
 }
@@ -231,7 +232,7 @@ int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t writ
 	if (mapcache_unlikely(!client))
 		return -EINVAL;
 	if (mapcache_unlikely(!arena_holds(&client->cache->space.arena, ptr) ||
-			      (written && dirty_logging(client->cache))))
+			      (written && entry_logging(client->cache))))
 		return pin_give(client, ptr, written);
 	if (mapcache_likely(
 		    pin_count_release(&client->pins[arena_slot(&client->cache->space.arena, ptr)])))
@@ -248,7 +249,7 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 	if (slot == PLACE_NONE)
 		return -EINVAL;
 	mapping = mapping_at(cache, slot);
-	if (mapcache_unlikely(written && dirty_logging(cache)))
+	if (mapcache_unlikely(written && entry_logging(cache)))
 		pin_written(cache, NULL, ptr, written);
 	pthread_mutex_lock(&cache->protocol.clients.lock);
 	if (mapping_state(mapping) == MAPPING_SPAN)

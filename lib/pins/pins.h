@@ -20,11 +20,6 @@ void pins_destroy(struct mapcache *cache);
 void pins_stats(struct mapcache *cache, struct mapcache_stats *stats);
 
 /* dirty.c: modified pages */
-/* Whether to report at all. */
-static inline bool dirty_logging(const struct mapcache *cache)
-{
-	return mapcache_load_relaxed(&cache->pins.logging);
-}
 /* Report a range that was written: at once outside of sections, else at the section's end. */
 void dirty_written(struct mapcache_client *client, uint64_t gpa, uint64_t len);
 /* The same at once, by anybody. */

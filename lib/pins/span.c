@@ -21,6 +21,7 @@ int pins_init(struct mapcache *cache)
 
 	if (error)
 		return error;
+	reclaim_others(cache, span_reclaim);
 	error = -pthread_cond_init(&cache->pins.spans.idle, NULL);
 	if (error)
 		pthread_mutex_destroy(&cache->pins.spans.lock);

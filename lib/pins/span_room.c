@@ -109,7 +109,7 @@ struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *e
 		mapping_set_state(&span->first[i], MAPPING_SPAN);
 	}
 	pthread_mutex_unlock(&cache->protocol.clients.lock);
-	mapcache_add_relaxed(&cache->pins.spans.slots, span->slots);
+	reclaim_count_others(cache, span->slots);
 	mapcache_add_relaxed(&cache->accounts.memory_bytes, sizeof(*span));
 	return span;
 }
@@ -128,7 +128,7 @@ void span_free(struct mapcache *cache, struct span *span)
 	pthread_mutex_unlock(&cache->protocol.clients.lock);
 	for (uint64_t i = span->slots; i-- > 0;)
 		arena_give(&cache->space.arena, &span->first[i]);
-	mapcache_add_relaxed(&cache->pins.spans.slots, -span->slots);
+	reclaim_count_others(cache, -span->slots);
 	mapcache_add_relaxed(&cache->accounts.memory_bytes, -(uint64_t)sizeof(*span));
 	free(span);
 }

@@ -23,13 +23,11 @@ struct spans {
 	pthread_cond_t idle;  /* one is no longer busy */
 	struct span *first;   /* most recently used first */
 	uint64_t count;
-	uint64_t pinned_bytes;     /* stale and pinned, at the last reclaim */
-	mapcache_atomic_u64 slots; /* that all of them take; no lock */
+	uint64_t pinned_bytes; /* stale and pinned, at the last reclaim */
 };
 
 struct pins {
 	struct spans spans;
-	mapcache_atomic_u32 logging; /* modified pages are reported */
 	mapcache_atomic_u64 modified_calls, modified_errors, modified_pages;
 };
 

@@ -21,7 +21,8 @@ struct clients {
 struct protocol {
 	struct table table;
 	struct clients clients;
-	pthread_mutex_t sweep_lock; /* one sweep of a closed table at a time */
+	pthread_mutex_t sweep_lock;  /* one sweep of a closed table at a time */
+	mapcache_atomic_u32 logging; /* entry.h */
 	mapcache_atomic_u64 table_sweeps, grace_failures;
 };
 

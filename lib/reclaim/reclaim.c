@@ -16,7 +16,6 @@
 #include "lib/base/base.h"
 #include "lib/base/probe.h"
 #include "lib/index/index.h"
-#include "lib/pins/pins.h"
 #include "lib/reclaim/pace.h"
 
 /* Of reclaim_ms: between two looks; from the first look that sees a new epoch to the sweep.
@@ -71,6 +70,16 @@ void reclaim_stats(struct mapcache *cache, struct mapcache_stats *stats)
 	stats->clients -= cache->reclaim.refresher != NULL;
 }
 
+void reclaim_others(struct mapcache *cache, uint64_t (*others)(struct mapcache *cache, bool all))
+{
+	cache->reclaim.others = others;
+}
+
+void reclaim_count_others(struct mapcache *cache, uint64_t slots)
+{
+	mapcache_add_relaxed(&cache->reclaim.other_slots, slots);
+}
+
 /* Returns how many were retired, at most limit. */
 static unsigned int reclaim_sweep_stripe(struct mapcache *cache, struct stripe *stripe,
 					 uint64_t epoch, unsigned int limit)
@@ -107,7 +116,7 @@ void reclaim_help(struct mapcache *cache)
 	retired_check_pins(cache);
 	retired_advance(cache);
 	release(cache, bytes, false);
-	span_reclaim(cache, false);
+	cache->reclaim.others(cache, false);
 	/* Of the rest, what is retired only waits for sections or pins to end. */
 	known = mapcache_load_relaxed(&cache->reclaim.retired.pinned_bytes) +
 		(retired_pending(cache) << cache->settings.bucket_shift);
@@ -134,7 +143,7 @@ static uint64_t reclaim_release(struct mapcache *cache, uint64_t budget, uint64_
 	retired_advance(cache);
 	if (released < budget)
 		released += release(cache, budget - released, true);
-	released += span_reclaim(cache, false);
+	released += cache->reclaim.others(cache, false);
 	stale = account_stale(cache);
 	PROBE3(reclaim, cache, released, stale);
 	return stale;

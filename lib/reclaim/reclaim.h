@@ -36,6 +36,8 @@ bool slot_plenty(struct mapcache *cache);
 /* retired.c: grace periods */
 /* Out of the table and the index. Stripe lock held, not busy. */
 void retired_add(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
+/* It is busy no more, and as it was; doomed meanwhile, it is retired. Wakes who waits. */
+void retired_settle(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
 /* The same for one that is in neither; current: its granules that counted as such. */
 void retired_push(struct mapcache *cache, struct mapping *mapping, uint64_t current);
 /* One that nobody can be using. */
@@ -69,6 +71,11 @@ int reclaim_start(struct mapcache *cache);
 void reclaim_stop(struct mapcache *cache);
 /* Something is mapped: the thread may have to get up. */
 void reclaim_wake(struct mapcache *cache);
+/* A room above that keeps slots of its own says how it gives up those that nobody uses: all, or
+ * those that are not current. It returns the bytes unmapped; no lock is held. Before start. */
+void reclaim_others(struct mapcache *cache, uint64_t (*others)(struct mapcache *cache, bool all));
+/* So many slots more that are not in the index. */
+void reclaim_count_others(struct mapcache *cache, uint64_t slots);
 /* Retire what is older than the epoch. */
 void reclaim_sweep(struct mapcache *cache, uint64_t epoch);
 /* Before mapping: too much is stale, so release some of it. */

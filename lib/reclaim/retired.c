@@ -34,6 +34,14 @@ void retired_add(struct mapcache *cache, struct stripe *stripe, struct mapping *
 	retired_push(cache, mapping, current);
 }
 
+void retired_settle(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
+{
+	mapping->busy = 0;
+	if (mapping_doomed(mapping))
+		retired_add(cache, stripe, mapping);
+	pthread_cond_broadcast(&stripe->filled);
+}
+
 void retired_add_ready(struct mapcache *cache, struct mapping *mapping)
 {
 	pthread_mutex_lock(&cache->reclaim.retired.lock);

@@ -24,8 +24,6 @@
 #include "lib/base/probe.h"
 #include "lib/cache.h"
 #include "lib/index/index.h"
-#include "lib/pins/pins.h"
-#include "lib/pins/span.h"
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"
 #include "lib/reclaim/reclaim.h"
@@ -95,7 +93,7 @@ static unsigned int slot_evict(struct mapcache *cache)
 /* Whether there are more mappings, contiguous ones included, than leave both reserves. */
 static bool slot_crowded(struct mapcache *cache)
 {
-	uint64_t taken = index_buckets(cache) + mapcache_load_relaxed(&cache->pins.spans.slots);
+	uint64_t taken = index_buckets(cache) + mapcache_load_relaxed(&cache->reclaim.other_slots);
 
 	return taken + 2 * cache->settings.reserve >= cache->settings.slots;
 }
@@ -170,7 +168,7 @@ struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
 		if (mapping)
 			return mapping;
 		/* Contiguous mappings that nobody pins are kept only while there is room. */
-		if (span_reclaim(cache, true))
+		if (cache->reclaim.others(cache, true))
 			continue;
 		retired_check_pins(cache);
 		since = since ? since : clock_ns();

@@ -81,7 +81,7 @@ static uint64_t trim_stripe(struct mapcache *cache, struct stripe *stripe, uint6
 		bytes = trim_mapping(cache, mapping, trim_granules(cache, mapping, old));
 		gone += bytes;
 		pthread_mutex_lock(&stripe->lock);
-		stripe_settle(cache, stripe, mapping);
+		retired_settle(cache, stripe, mapping);
 		if (!paced)
 			continue;
 		/* Nobody who wants the bucket waits for this. */

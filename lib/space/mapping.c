@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "lib/base/base.h"
-#include "lib/pins/pins.h"
 #include "lib/space/place.h"
+#include "lib/protocol/entry.h"
 
 struct mapping *mapping_at(struct mapcache *cache, uint64_t slot)
 {
@@ -31,7 +31,7 @@ char *mapping_base(const struct mapcache *cache, const struct mapping *mapping)
 static struct mapcache_entry *mapping_entry(const struct mapcache *cache,
 					    const struct mapping *mapping)
 {
-	return &cache->protocol.table.entries[mapcache_load_relaxed(&mapping->index)];
+	return entry_of(cache, mapcache_load_relaxed(&mapping->index));
 }
 
 uint64_t mapping_valid(const struct mapcache *cache, const struct mapping *mapping)
@@ -272,7 +272,7 @@ void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t v
 	uint64_t all = run_mask((struct run){ 0, cache->settings.granules });
 	uint64_t word = table_word(mapcache_load_relaxed(&mapping->epoch),
 				   (uintptr_t)mapping_base(cache, mapping), valid == all,
-				   !mapping->read_only && !dirty_logging(cache));
+				   !mapping->read_only && !entry_logging(cache));
 
 	/* A map call may have taken so long that the tag would come round before the next sweep
 	 * of the table (A). */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of a cache, for those who show mappings in it (under the bucket's stripe lock). */
+#ifndef MAPCACHE_ENTRY_H
+#define MAPCACHE_ENTRY_H
+
+#include "lib/cache.h"
+
+static inline struct mapcache_entry *entry_of(const struct mapcache *cache, uint64_t index)
+{
+	return &cache->protocol.table.entries[index];
+}
+
+/* Whether modified pages are logged: then no entry says writable, so that every look-up for
+ * writing comes by the slow path. */
+static inline bool entry_logging(const struct mapcache *cache)
+{
+	return mapcache_load_relaxed(&cache->protocol.logging);
+}
+
+static inline void entry_set_logging(struct mapcache *cache, bool logging)
+{
+	mapcache_store_relaxed(&cache->protocol.logging, logging);
+}
+
+#endif
