@@ -51,7 +51,7 @@ extern "C" {
 #endif
 
 #define MAPCACHE_VERSION_MAJOR 0
-#define MAPCACHE_VERSION_MINOR 1
+#define MAPCACHE_VERSION_MINOR 2
 #define MAPCACHE_VERSION_PATCH 0
 
 /* For #if: MAPCACHE_VERSION_CHECK(0, 1, 0) is whether this header is of 0.1.0 or newer. */
