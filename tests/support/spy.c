@@ -52,9 +52,10 @@ static int spy_unmap(void *state, void *address, size_t pages, int keep)
 static int spy_modified(void *state, const struct mapcache_extent *extents, size_t count)
 {
 	struct spy *spy = state;
+	int refused = spy->report ? spy->report(spy) : 0;
 
 	spy_count(&spy->modifieds);
-	return mapcache_backend_xen.modified(spy->state, extents, count);
+	return refused ? refused : mapcache_backend_xen.modified(spy->state, extents, count);
 }
 
 const struct mapcache_backend spy_backend = {

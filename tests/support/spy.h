@@ -25,6 +25,8 @@ struct spy {
 	void *data;
 	/* On the calling thread, before the call; not 0: -errno, and it is not made. May be NULL. */
 	int (*before)(struct spy *spy, const struct spy_call *call);
+	/* The same before a report of modified pages. */
+	int (*report)(struct spy *spy);
 	/* What open returns, instead of opening. */
 	int refuse;
 	void *state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guarantee F: when mapcache_drain(cache, E, ...) returns 0, no section that began before E is
- * running and, with MAPCACHE_DRAIN_PINS, no pin older than E is left.
+ * running and no report of modified pages from before is on its way; with MAPCACHE_DRAIN_PINS, no
+ * pin older than E is left, nor on its way.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -13,7 +14,10 @@
 #include <cmocka.h>
 
 #include <tests/support/bed.h>
+#include <tests/support/flag.h>
+#include <tests/support/gate.h>
 #include <tests/support/peer.h>
+#include <tests/support/spy.h>
 
 struct drain {
 	uint64_t epoch;
@@ -147,6 +151,197 @@ static void drain_of_pins_returns_when_another_thread_unpins(void **state)
 	bed_stop(&bed);
 }
 
+struct range {
+	uint64_t gpa;
+	size_t len;
+	void *pointer;
+};
+
+static int pin_in_one_piece(struct peer *peer, void *data)
+{
+	struct range *range = data;
+
+	range->pointer = mapcache_pin(peer->client, range->gpa, &range->len, PROT_READ,
+				      MAPCACHE_PIN_CONTIGUOUS);
+	return range->pointer ? 0 : -errno;
+}
+
+/* It has been mapped, but the call has not come back. */
+static void drain_of_pins_waits_for_a_contiguous_pin_on_its_way(void **state)
+{
+	struct range range = { BED_BUCKET, 2 * BED_BUCKET, NULL };
+	struct gate gate = GATE;
+	struct peer pinner;
+	struct bed bed;
+	uint64_t epoch;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	peer_open(&pinner, bed.cache);
+	gate_close(&gate, 600, true);
+	peer_start(&pinner, pin_in_one_piece, &range);
+	gate_wait(&gate, 1);
+	assert_int_equal(mapcache_drain(bed.cache, 1, 0, MAPCACHE_DRAIN_PINS), 0);
+	epoch = mapcache_invalidate(bed.cache);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 20, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, 0), 0);
+	gate_open(&gate);
+	assert_int_equal(peer_wait(&pinner), 0);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
+	assert_int_equal(mapcache_unpin(bed.cache, range.pointer, 0), 0);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), 0);
+	peer_close(&pinner);
+	bed_stop(&bed);
+}
+
+/* Nor does one stay on its way that came to nothing. */
+static void a_contiguous_pin_that_fails_is_not_waited_for_any_more(void **state)
+{
+	struct range range = { 3 * BED_BUCKET, 2 * BED_BUCKET, NULL };
+	struct gate gate = GATE;
+	struct peer pinner;
+	struct bed bed;
+	uint64_t epoch;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	peer_open(&pinner, bed.cache);
+	gate_close(&gate, 800, true);
+	peer_start(&pinner, pin_in_one_piece, &range);
+	gate_wait(&gate, 1);
+	epoch = mapcache_invalidate(bed.cache);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), -ETIMEDOUT);
+	gate_open(&gate);
+	assert_int_equal(peer_wait(&pinner), -EFAULT);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 0, MAPCACHE_DRAIN_PINS), 0);
+	peer_close(&pinner);
+	bed_stop(&bed);
+}
+
+/* The word of a page tells since which epoch the guest has it; that of one just populated, nothing. */
+#define SINCE(epoch) (UINT64_C(0x5eed) << 48 | (epoch))
+
+struct race {
+	uint64_t drained;
+	unsigned int pins, older;
+};
+
+/* While the pin is held, no drain of a later epoch than its own returns. */
+static int pin_and_look(struct peer *peer, void *data)
+{
+	struct race *race = data;
+
+	for (unsigned int i = 0; i < 20000; i++) {
+		struct range range = { BED_BUCKET - BED_PAGE, 2 * BED_PAGE, NULL };
+		int error = pin_in_one_piece(peer, &range);
+		uint64_t word, drained;
+
+		if (error == -EFAULT)
+			continue;
+		if (error)
+			return error;
+		drained = __atomic_load_n(&race->drained, __ATOMIC_ACQUIRE);
+		word = *(volatile uint64_t *)range.pointer;
+		race->pins++;
+		race->older += word >= SINCE(0) && word < SINCE(drained);
+		error = mapcache_client_unpin(peer->client, range.pointer, 0);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static void no_contiguous_pin_comes_after_a_drain_and_is_older(void **state)
+{
+	uint64_t gfn = (BED_BUCKET - BED_PAGE) / BED_PAGE;
+	struct race race = { 0, 0, 0 };
+	struct peer pinner;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, NULL);
+	peer_open(&pinner, bed.cache);
+	peer_start(&pinner, pin_and_look, &race);
+	while (peer_busy(&pinner)) {
+		uint64_t epoch;
+
+		bed_exchange(&bed, gfn, SINCE(mapcache_epoch(bed.cache) + 1));
+		epoch = mapcache_invalidate(bed.cache);
+		assert_int_equal(mapcache_drain(bed.cache, epoch, -1, MAPCACHE_DRAIN_PINS), 0);
+		__atomic_store_n(&race.drained, epoch, __ATOMIC_RELEASE);
+	}
+	assert_int_equal(peer_wait(&pinner), 0);
+	assert_true(race.pins > 0);
+	assert_int_equal(race.older, 0);
+	peer_close(&pinner);
+	bed_stop(&bed);
+}
+
+struct slow_report {
+	struct flag begun, go;
+};
+
+static int report_slowly(struct spy *spy)
+{
+	struct slow_report *slow = spy->data;
+
+	flag_set(&slow->begun);
+	flag_wait(&slow->go);
+	return 0;
+}
+
+static int write_in_a_section(struct peer *peer, void *data)
+{
+	struct peer_look look = { .gpa = 0, .prot = PROT_READ | PROT_WRITE };
+
+	(void)data;
+	return peer_read(peer, &look);
+}
+
+static int write_and_unpin(struct peer *peer, void *data)
+{
+	return mapcache_unpin(peer->cache, data, 8);
+}
+
+static void check_report(struct bed *bed, struct slow_report *slow, peer_job job, void *data)
+{
+	struct peer writer;
+	uint64_t epoch;
+
+	*slow = (struct slow_report){ { 0 }, { 0 } };
+	peer_open(&writer, bed->cache);
+	peer_start(&writer, job, data);
+	flag_wait(&slow->begun);
+	epoch = mapcache_invalidate(bed->cache);
+	assert_int_equal(mapcache_drain(bed->cache, epoch, 0, 0), -ETIMEDOUT);
+	assert_int_equal(mapcache_drain(bed->cache, epoch, 20, 0), -ETIMEDOUT);
+	flag_set(&slow->go);
+	assert_int_equal(mapcache_drain(bed->cache, epoch, -1, MAPCACHE_DRAIN_PINS), 0);
+	assert_int_equal(xensim_dirty_pages(bed->domain), 1);
+	assert_int_equal(peer_wait(&writer), 0);
+	peer_close(&writer);
+	xensim_dirty_clear(bed->domain);
+}
+
+/* A section that has ended, a pin that is given up: what they wrote is in the log when it is
+ * read after the drain. */
+static void drain_waits_for_reports_on_their_way(void **state)
+{
+	struct slow_report slow;
+	struct spy spy = { .data = &slow, .report = report_slowly };
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+							  .backend = &spy_backend,
+							  .backend_data = &spy } });
+	assert_int_equal(mapcache_dirty_log(bed.cache, true), 0);
+	check_report(&bed, &slow, write_in_a_section, NULL);
+	check_report(&bed, &slow, write_and_unpin, (void *)(uintptr_t)bed_pin(bed.client, 0));
+	bed_stop(&bed);
+}
+
 static void drain_refuses_what_cannot_be_waited_for(void **state)
 {
 	struct bed bed;
@@ -223,6 +418,10 @@ int main(void)
 		cmocka_unit_test(drain_sees_through_nesting_and_through_what_it_remembers),
 		cmocka_unit_test(drain_of_pins_waits_for_older_pins_only),
 		cmocka_unit_test(drain_of_pins_returns_when_another_thread_unpins),
+		cmocka_unit_test(drain_of_pins_waits_for_a_contiguous_pin_on_its_way),
+		cmocka_unit_test(a_contiguous_pin_that_fails_is_not_waited_for_any_more),
+		cmocka_unit_test(no_contiguous_pin_comes_after_a_drain_and_is_older),
+		cmocka_unit_test(drain_waits_for_reports_on_their_way),
 		cmocka_unit_test(drain_refuses_what_cannot_be_waited_for),
 		cmocka_unit_test(
 			after_drain_nobody_uses_what_was_withdrawn_before_the_invalidation),
