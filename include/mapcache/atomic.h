@@ -16,8 +16,17 @@
 
 #ifndef MAPCACHE_ATOMIC_PROVIDED
 
-typedef uint64_t mapcache_atomic_u64;
+/*
+ * 32-bit processes align 64 bits to 4 bytes in structs; what lies across two cache lines is
+ * read and written in two halves there, whatever the instruction.
+ */
+typedef uint64_t mapcache_atomic_u64 __attribute__((aligned(8)));
 typedef uint32_t mapcache_atomic_u32;
+#ifdef __cplusplus
+static_assert(__alignof__(mapcache_atomic_u64) == 8, "never across two cache lines");
+#else
+_Static_assert(__alignof__(mapcache_atomic_u64) == 8, "never across two cache lines");
+#endif
 
 #define mapcache_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 /* Of what this thread alone writes: no atomic access, so that a compiler may compare in place. */
