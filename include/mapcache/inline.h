@@ -73,17 +73,20 @@ struct mapcache_client_fast {
 
 /*
  * A section word whose epoch is 0 is that of an idle client. With this bit set, its end takes
- * the slow path, because nested is not 0; and so does begin of a client without membarrier(2),
- * whose idle word is this bit alone: there it makes its full fence.
+ * the slow path, because nested is not 0; and so does begin of a client whose idle word is this
+ * bit alone: of one without membarrier(2), which makes its full fence there, and of one whose
+ * thread has ended or that has had none yet, whose owner is noted there.
  */
 #define MAPCACHE_SECTION_SPECIAL (UINT64_C(1) << 63)
 /* In nested: this client has no membarrier(2); this section uses the client's spare slot; it has
- * modified pages to report. */
+ * modified pages to report; the client is nobody's until it begins a section. */
 #define MAPCACHE_NESTED_FENCED 0x80000000u
 #define MAPCACHE_NESTED_SPARE 0x40000000u
 #define MAPCACHE_NESTED_DIRTY 0x20000000u
+#define MAPCACHE_NESTED_UNOWNED 0x10000000u
 #define MAPCACHE_NESTED_FLAGS                                                                      \
-	(MAPCACHE_NESTED_FENCED | MAPCACHE_NESTED_SPARE | MAPCACHE_NESTED_DIRTY)
+	(MAPCACHE_NESTED_FENCED | MAPCACHE_NESTED_SPARE | MAPCACHE_NESTED_DIRTY |                  \
+	 MAPCACHE_NESTED_UNOWNED)
 
 struct mapcache_client;
 

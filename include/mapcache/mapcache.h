@@ -184,6 +184,18 @@ int mapcache_client_open(struct mapcache *cache, struct mapcache_client **client
 int mapcache_client_close(struct mapcache_client *client);
 
 /*
+ * The calling thread's own client of the cache, for programs whose threads come and go, or whose
+ * interfaces have no place for a client: opened at the thread's first call, the same at every
+ * later one, and closed when the thread ends, its section with it, or by mapcache_close() (which
+ * is -EBUSY while one has a section open). Not to be handed to another thread. Some ns when it is
+ * there; NULL with errno. Any thread; does not block.
+ *   EINVAL      cache is NULL
+ *   EAGAIN      the process has no thread-specific key left (pthread_key_create(3))
+ *   ENOMEM      as mapcache_client_open()
+ */
+struct mapcache_client *mapcache_thread_client(struct mapcache *cache);
+
+/*
  * A section: pointers from mapcache_ptr() on this client are good until its end. Sections
  * nest; the outermost end counts. Keep them short (no sleeping, no I/O): a section holds up
  * reclaim and mapcache_drain(). Neither call blocks.

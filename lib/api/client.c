@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/api/thread.h"
 #include "lib/base/base.h"
 #include "lib/cache.h"
 #include "lib/protocol/grace.h"
@@ -45,16 +46,15 @@ int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result
 	}
 	client->spare = arena_take_spare(&cache->space.arena);
 	client->cache = cache;
-	client->owner = pthread_self();
 	client->fast.shared = &cache->shared;
 	client->fast.table = cache->protocol.table.entries;
 	client->fast.bucket_mask = (UINT64_C(1) << cache->settings.bucket_shift) - 1;
 	client->fast.entry_shift = cache->settings.bucket_shift - MAPCACHE_ENTRY_SHIFT;
 	client->fast.granule_shift = cache->settings.granule_shift;
-	if (cache->protocol.clients.grace.fenced) {
-		client->fast.section = MAPCACHE_SECTION_SPECIAL;
-		client->fast.nested = MAPCACHE_NESTED_FENCED;
-	}
+	client->fast.nested = MAPCACHE_NESTED_UNOWNED;
+	if (cache->protocol.clients.grace.fenced)
+		client->fast.nested |= MAPCACHE_NESTED_FENCED;
+	client->fast.section = section_idle(&client->fast);
 
 	pthread_mutex_lock(&cache->protocol.clients.lock);
 	client->next = cache->protocol.clients.first;
@@ -113,6 +113,7 @@ int mapcache_client_close(struct mapcache_client *client)
 		return -EINVAL;
 	if (mapcache_inside_inline(client))
 		return -EBUSY;
+	thread_client_closed(client);
 	cache = client->cache;
 	slots = arena_beyond(&cache->space.arena);
 	pthread_mutex_lock(&cache->protocol.clients.lock);

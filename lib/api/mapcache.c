@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/api/options.h"
+#include "lib/api/thread.h"
 #include "lib/base/base.h"
 #include "lib/fill/fill.h"
 #include "lib/index/index.h"
@@ -50,9 +51,12 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	int error;
 
 	cache->api.pid = getpid();
-	error = account_init(cache);
+	error = thread_init(cache);
 	if (error)
 		return error;
+	error = account_init(cache);
+	if (error)
+		goto destroy_threads;
 	error = protocol_init(cache);
 	if (error)
 		goto destroy_accounts;
@@ -98,6 +102,8 @@ destroy_protocol:
 	protocol_destroy(cache);
 destroy_accounts:
 	account_destroy(cache);
+destroy_threads:
+	thread_destroy(cache);
 	return error;
 }
 
@@ -180,14 +186,19 @@ static bool mapcache_pinned(struct mapcache *cache)
 	return false;
 }
 
-static uint64_t mapcache_clients(struct mapcache *cache)
+/* Any client that somebody has opened, or a thread's own that is in a section. */
+static bool mapcache_used(struct mapcache *cache)
 {
-	uint64_t count;
+	struct clients *clients = &cache->protocol.clients;
+	struct mapcache_client *client;
+	bool used = false;
 
-	pthread_mutex_lock(&cache->protocol.clients.lock);
-	count = cache->protocol.clients.count - (cache->reclaim.refresher != NULL);
-	pthread_mutex_unlock(&cache->protocol.clients.lock);
-	return count;
+	pthread_mutex_lock(&clients->lock);
+	for (client = clients->first; client && !used; client = client->next)
+		used = client != cache->reclaim.refresher &&
+		       (!client->seat || mapcache_inside_inline(client));
+	pthread_mutex_unlock(&clients->lock);
+	return used;
 }
 
 static void mapcache_free(struct mapcache *cache)
@@ -199,6 +210,7 @@ static void mapcache_free(struct mapcache *cache)
 	space_destroy(cache);
 	protocol_destroy(cache);
 	account_destroy(cache);
+	thread_destroy(cache);
 	log_destroy(&cache->log);
 	free(cache);
 }
@@ -214,6 +226,7 @@ static void mapcache_close_in_a_child(struct mapcache *cache)
 	space_abandon(cache);
 	protocol_abandon(cache);
 	index_abandon(cache);
+	thread_forget(cache);
 	free(cache);
 }
 
@@ -225,12 +238,13 @@ int mapcache_close(struct mapcache *cache)
 		mapcache_close_in_a_child(cache);
 		return 0;
 	}
-	if (mapcache_clients(cache))
+	if (mapcache_used(cache))
 		return -EBUSY;
 	span_reclaim(cache, true);
 	if (mapcache_pinned(cache))
 		return -EBUSY;
 	reclaim_stop(cache);
+	thread_close_all(cache);
 	if (cache->reclaim.refresher)
 		mapcache_client_close(cache->reclaim.refresher);
 	cache->reclaim.refresher = NULL;

@@ -3,13 +3,18 @@
 #ifndef MAPCACHE_API_STATE_H
 #define MAPCACHE_API_STATE_H
 
+#include <pthread.h>
 #include <sys/types.h>
 
 #include <mapcache/atomic.h>
 
+struct thread_seat;
+
 struct api {
 	pid_t pid; /* who opened it: a child may only close */
 	mapcache_atomic_u64 range_invalidates;
+	pthread_mutex_t seats_lock; /* protects the list (thread.c) */
+	struct thread_seat *seats;
 };
 
 #endif

@@ -8,6 +8,7 @@
 #include "lib/fill/fill.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/pin_count.h"
+#include "lib/protocol/pinning.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
 
@@ -246,17 +247,30 @@ static int span_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, 
 	return 0;
 }
 
-void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot)
+/* Every epoch that is read meanwhile is one that drain knows of (F). */
+static char *span_pin_begun(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot,
+			    int *error)
 {
 	struct mapcache *cache = client->cache;
 	struct request request;
 	char *pointer = NULL;
-	int error = span_check(cache, gpa, len, prot, &request);
 
-	if (!error)
-		pointer = span_find(cache, &request, gpa, len, &error);
-	if (!pointer && !error)
-		pointer = span_make(client, gpa, len, request.write, &error);
+	*error = span_check(cache, gpa, len, prot, &request);
+	if (!*error)
+		pointer = span_find(cache, &request, gpa, len, error);
+	if (!pointer && !*error)
+		pointer = span_make(client, gpa, len, request.write, error);
+	return pointer;
+}
+
+void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot)
+{
+	char *pointer;
+	int error;
+
+	pinning_begin(&client->pinning, &client->cache->shared);
+	pointer = span_pin_begun(client, gpa, len, prot, &error);
+	pinning_end(&client->pinning);
 	if (!pointer)
 		errno = -error;
 	return pointer;

@@ -10,6 +10,7 @@
 #include "lib/cache.h"
 #include "lib/protocol/grace.h"
 #include "lib/protocol/pin_count.h"
+#include "lib/protocol/pinning.h"
 #include "lib/space/mapping.h"
 
 /*
@@ -89,6 +90,16 @@ bool client_quiet(struct mapcache *cache, uint64_t epoch)
 	return grace_quiet(cache, &cache->protocol.clients.grace, epoch);
 }
 
+bool client_pinnings_over(struct mapcache *cache, uint64_t epoch)
+{
+	bool over;
+
+	pthread_mutex_lock(&cache->protocol.clients.lock);
+	over = pinning_over(cache->protocol.clients.first, epoch);
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
+	return over;
+}
+
 int64_t client_pins_locked(struct mapcache *cache, struct mapping *mapping)
 {
 	return pin_count_sum(cache->protocol.clients.pinners, mapping_slot(cache, mapping),
@@ -111,10 +122,8 @@ bool client_in_section(struct mapcache *cache)
 	bool inside = false;
 
 	pthread_mutex_lock(&cache->protocol.clients.lock);
-	/* The refresher was opened by one thread and is used by another: reclaim's. */
 	for (client = cache->protocol.clients.first; client && !inside; client = client->next)
-		inside = client != cache->reclaim.refresher &&
-			 pthread_equal(client->owner, pthread_self()) &&
+		inside = client->owned && pthread_equal(client->owner, pthread_self()) &&
 			 mapcache_inside_inline(client);
 	pthread_mutex_unlock(&cache->protocol.clients.lock);
 	return inside;

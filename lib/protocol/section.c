@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sections off the fast path: nested ones, and those of clients that need a full fence because
- * membarrier(2) is refused. Compiled as it is by tests/model.
+ * Sections off the fast path: nested ones, those of clients that need a full fence because
+ * membarrier(2) is refused, and the first one of a client on a thread. Compiled as it is by
+ * tests/model.
  */
 #include <errno.h>
 
@@ -16,17 +17,20 @@ void mapcache_begin_slow(struct mapcache_client *client)
 		section_special(fast);
 		return;
 	}
+	if (fast->nested & MAPCACHE_NESTED_UNOWNED)
+		section_adopt(client);
 	/* Acquire and release: as in mapcache_begin_inline(). */
-	mapcache_store_release(&fast->section, mapcache_load_acquire(&fast->shared->stamp) |
-						       MAPCACHE_SECTION_SPECIAL);
+	mapcache_store_release(&fast->section,
+			       mapcache_load_acquire(&fast->shared->stamp) | section_idle(fast));
 	/* Pairs with the fence in grace_barrier(), which is one here, too (B). */
-	mapcache_fence_seq_cst();
+	if (fast->nested & MAPCACHE_NESTED_FENCED)
+		mapcache_fence_seq_cst();
 }
 
 int mapcache_end_slow(struct mapcache_client *client)
 {
 	struct mapcache_client_fast *fast = (struct mapcache_client_fast *)client;
-	uint32_t fenced = fast->nested & MAPCACHE_NESTED_FENCED;
+	uint32_t kept = fast->nested & (MAPCACHE_NESTED_FENCED | MAPCACHE_NESTED_UNOWNED);
 	bool dirty = fast->nested & MAPCACHE_NESTED_DIRTY;
 	bool spare = fast->nested & MAPCACHE_NESTED_SPARE;
 
@@ -36,9 +40,9 @@ int mapcache_end_slow(struct mapcache_client *client)
 		fast->nested--;
 		return 0;
 	}
-	fast->nested = fenced;
+	fast->nested = kept;
 	/* Release: as in mapcache_end_inline(). */
-	mapcache_store_release(&fast->section, fenced ? MAPCACHE_SECTION_SPECIAL : 0);
+	mapcache_store_release(&fast->section, section_idle(fast));
 	/* After the writes, and with nobody waiting for this section any more. */
 	if (dirty)
 		section_report(client);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guarantee F: when mapcache_drain(cache, E, ...) returns 0, no section that began before E is
- * running and no report of modified pages from before is on its way; with MAPCACHE_DRAIN_PINS, no
- * pin older than E is left, nor on its way.
+ * running and, with MAPCACHE_DRAIN_PINS, no pin older than E is left, nor on its way.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -14,10 +13,8 @@
 #include <cmocka.h>
 
 #include <tests/support/bed.h>
-#include <tests/support/flag.h>
 #include <tests/support/gate.h>
 #include <tests/support/peer.h>
-#include <tests/support/spy.h>
 
 struct drain {
 	uint64_t epoch;
@@ -278,70 +275,6 @@ static void no_contiguous_pin_comes_after_a_drain_and_is_older(void **state)
 	bed_stop(&bed);
 }
 
-struct slow_report {
-	struct flag begun, go;
-};
-
-static int report_slowly(struct spy *spy)
-{
-	struct slow_report *slow = spy->data;
-
-	flag_set(&slow->begun);
-	flag_wait(&slow->go);
-	return 0;
-}
-
-static int write_in_a_section(struct peer *peer, void *data)
-{
-	struct peer_look look = { .gpa = 0, .prot = PROT_READ | PROT_WRITE };
-
-	(void)data;
-	return peer_read(peer, &look);
-}
-
-static int write_and_unpin(struct peer *peer, void *data)
-{
-	return mapcache_unpin(peer->cache, data, 8);
-}
-
-static void check_report(struct bed *bed, struct slow_report *slow, peer_job job, void *data)
-{
-	struct peer writer;
-	uint64_t epoch;
-
-	*slow = (struct slow_report){ { 0 }, { 0 } };
-	peer_open(&writer, bed->cache);
-	peer_start(&writer, job, data);
-	flag_wait(&slow->begun);
-	epoch = mapcache_invalidate(bed->cache);
-	assert_int_equal(mapcache_drain(bed->cache, epoch, 0, 0), -ETIMEDOUT);
-	assert_int_equal(mapcache_drain(bed->cache, epoch, 20, 0), -ETIMEDOUT);
-	flag_set(&slow->go);
-	assert_int_equal(mapcache_drain(bed->cache, epoch, -1, MAPCACHE_DRAIN_PINS), 0);
-	assert_int_equal(xensim_dirty_pages(bed->domain), 1);
-	assert_int_equal(peer_wait(&writer), 0);
-	peer_close(&writer);
-	xensim_dirty_clear(bed->domain);
-}
-
-/* A section that has ended, a pin that is given up: what they wrote is in the log when it is
- * read after the drain. */
-static void drain_waits_for_reports_on_their_way(void **state)
-{
-	struct slow_report slow;
-	struct spy spy = { .data = &slow, .report = report_slowly };
-	struct bed bed;
-
-	(void)state;
-	bed_start(&bed, &(struct rig_options){ .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
-							  .backend = &spy_backend,
-							  .backend_data = &spy } });
-	assert_int_equal(mapcache_dirty_log(bed.cache, true), 0);
-	check_report(&bed, &slow, write_in_a_section, NULL);
-	check_report(&bed, &slow, write_and_unpin, (void *)(uintptr_t)bed_pin(bed.client, 0));
-	bed_stop(&bed);
-}
-
 static void drain_refuses_what_cannot_be_waited_for(void **state)
 {
 	struct bed bed;
@@ -421,7 +354,6 @@ int main(void)
 		cmocka_unit_test(drain_of_pins_waits_for_a_contiguous_pin_on_its_way),
 		cmocka_unit_test(a_contiguous_pin_that_fails_is_not_waited_for_any_more),
 		cmocka_unit_test(no_contiguous_pin_comes_after_a_drain_and_is_older),
-		cmocka_unit_test(drain_waits_for_reports_on_their_way),
 		cmocka_unit_test(drain_refuses_what_cannot_be_waited_for),
 		cmocka_unit_test(
 			after_drain_nobody_uses_what_was_withdrawn_before_the_invalidation),

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one thing of the library that is the process' and not a cache's is the key of thread-specific
+ * data: a key a cache would leave its values behind when the cache is closed, since nobody can
+ * know whether a thread is just about to look at one.
+ */
+#include "lib/api/thread.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/base/base.h"
+#include "lib/protocol/section.h"
+
+#define THREAD_PAUSE_NS UINT64_C(50000)
+
+static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_key; /* the first of the thread's seats */
+static int thread_error;
+
+int thread_init(struct mapcache *cache)
+{
+	return -pthread_mutex_init(&cache->api.seats_lock, NULL);
+}
+
+void thread_destroy(struct mapcache *cache)
+{
+	pthread_mutex_destroy(&cache->api.seats_lock);
+}
+
+/* Seq_cst: what the first one has done is seen by the other, and the reverse. */
+static bool thread_claim(struct thread_seat *seat)
+{
+	return mapcache_add_seq_cst(&seat->claims, 1) == 0;
+}
+
+/* Seats lock held. */
+static void thread_unlink(struct mapcache *cache, struct thread_seat *seat)
+{
+	if (seat->next)
+		seat->next->previous = seat->previous;
+	if (seat->previous)
+		seat->previous->next = seat->next;
+	else
+		cache->api.seats = seat->next;
+}
+
+/* Its clients are whose who begins a section of them next. */
+static void thread_disown(struct mapcache *cache)
+{
+	struct clients *clients = &cache->protocol.clients;
+	struct mapcache_client *client;
+
+	pthread_mutex_lock(&clients->lock);
+	for (client = clients->first; client; client = client->next) {
+		if (client->owned && pthread_equal(client->owner, pthread_self())) {
+			client->owned = false;
+			section_disown(&client->fast);
+		}
+	}
+	pthread_mutex_unlock(&clients->lock);
+}
+
+static void thread_close_client(struct mapcache_client *client)
+{
+	/* The thread was cancelled, or forgot: nobody else can end it. */
+	while (mapcache_inside_inline(client))
+		mapcache_end_inline(client);
+	mapcache_client_close(client);
+}
+
+static void thread_leave(struct thread_seat *seat)
+{
+	struct mapcache *cache = seat->cache;
+
+	if (seat->client)
+		thread_close_client(seat->client);
+	thread_disown(cache);
+	pthread_mutex_lock(&cache->api.seats_lock);
+	thread_unlink(cache, seat);
+	/* From here on the cache may be gone. */
+	pthread_mutex_unlock(&cache->api.seats_lock);
+}
+
+static void thread_end(void *data)
+{
+	struct thread_seat *seat = data, *next;
+
+	for (; seat; seat = next) {
+		next = seat->next_own;
+		if (seat->pid == getpid()) {
+			if (thread_claim(seat))
+				thread_leave(seat);
+			else
+				while (!mapcache_load_acquire(&seat->left))
+					clock_sleep_ns(THREAD_PAUSE_NS);
+		}
+		free(seat);
+	}
+}
+
+static void thread_make_key(void)
+{
+	thread_error = pthread_key_create(&thread_key, thread_end);
+}
+
+/* Where the library is part of one that is unloaded, threads that end later must not find it. */
+static __attribute__((destructor)) void thread_drop_key(void)
+{
+	pthread_once(&thread_once, thread_make_key);
+	if (!thread_error)
+		pthread_key_delete(thread_key);
+	thread_error = EAGAIN;
+}
+
+static bool thread_is_of(const struct thread_seat *seat, const struct mapcache *cache)
+{
+	/* Another cache may lie where one was closed, or where a parent's was. */
+	return seat->cache == cache && seat->pid == cache->api.pid &&
+	       !mapcache_load_relaxed(&seat->left);
+}
+
+/* This thread's seats without those of the cache and those that close has left behind. */
+static void thread_clear(const struct mapcache *cache)
+{
+	struct thread_seat *first, *seat, **link = &first;
+
+	if (thread_error)
+		return;
+	first = pthread_getspecific(thread_key);
+	while ((seat = *link)) {
+		if (seat->cache != cache && !mapcache_load_acquire(&seat->left)) {
+			link = &seat->next_own;
+			continue;
+		}
+		*link = seat->next_own;
+		free(seat);
+	}
+	pthread_setspecific(thread_key, first);
+}
+
+static struct thread_seat *thread_take_seat(struct mapcache *cache)
+{
+	struct thread_seat *seat = calloc(1, sizeof(*seat));
+
+	if (!seat)
+		return NULL;
+	thread_clear(NULL);
+	seat->cache = cache;
+	seat->pid = getpid();
+	seat->next_own = pthread_getspecific(thread_key);
+	if (pthread_setspecific(thread_key, seat)) {
+		free(seat);
+		return NULL;
+	}
+	pthread_mutex_lock(&cache->api.seats_lock);
+	seat->next = cache->api.seats;
+	if (seat->next)
+		seat->next->previous = seat;
+	cache->api.seats = seat;
+	pthread_mutex_unlock(&cache->api.seats_lock);
+	return seat;
+}
+
+/* This thread's, or NULL: its end will not be noticed. */
+static struct thread_seat *thread_seat(struct mapcache *cache)
+{
+	struct thread_seat *seat;
+
+	pthread_once(&thread_once, thread_make_key);
+	if (thread_error)
+		return NULL;
+	seat = pthread_getspecific(thread_key);
+	while (seat && !thread_is_of(seat, cache))
+		seat = seat->next_own;
+	return seat ? seat : thread_take_seat(cache);
+}
+
+void section_adopt(struct mapcache_client *client)
+{
+	struct clients *clients = &client->cache->protocol.clients;
+	bool noticed = thread_seat(client->cache) != NULL;
+
+	pthread_mutex_lock(&clients->lock);
+	client->owner = pthread_self();
+	client->owned = true;
+	pthread_mutex_unlock(&clients->lock);
+	/* Else every section says anew whose it is. */
+	if (noticed)
+		client->fast.nested &= ~MAPCACHE_NESTED_UNOWNED;
+}
+
+void thread_close_all(struct mapcache *cache)
+{
+	struct mapcache_client *client;
+	struct thread_seat *seat;
+	bool claimed;
+
+	do {
+		client = NULL;
+		pthread_mutex_lock(&cache->api.seats_lock);
+		seat = cache->api.seats;
+		claimed = seat && thread_claim(seat);
+		if (claimed) {
+			client = seat->client;
+			thread_unlink(cache, seat);
+			/* Its thread may free it now. */
+			mapcache_store_release(&seat->left, 1);
+		}
+		pthread_mutex_unlock(&cache->api.seats_lock);
+		if (client) {
+			client->seat = NULL;
+			mapcache_client_close(client);
+		}
+		if (seat && !claimed)
+			clock_sleep_ns(THREAD_PAUSE_NS);
+	} while (seat);
+	thread_clear(cache);
+}
+
+void thread_forget(struct mapcache *cache)
+{
+	thread_clear(cache);
+}
+
+void thread_client_closed(struct mapcache_client *client)
+{
+	if (client->seat)
+		client->seat->client = NULL;
+}
+
+struct mapcache_client *mapcache_thread_client(struct mapcache *cache)
+{
+	struct thread_seat *seat;
+	int error;
+
+	if (!cache) {
+		errno = EINVAL;
+		return NULL;
+	}
+	seat = thread_seat(cache);
+	if (!seat) {
+		errno = thread_error ? thread_error : ENOMEM;
+		return NULL;
+	}
+	if (mapcache_likely(seat->client))
+		return seat->client;
+	error = mapcache_client_open(cache, &seat->client);
+	if (error) {
+		seat->client = NULL;
+		errno = -error;
+		return NULL;
+	}
+	seat->client->seat = seat;
+	return seat->client;
+}
