@@ -73,8 +73,10 @@ struct mapcache_backend {
 
 	/*
 	 * These frames have been written: tell whoever keeps the log of modified pages. May be
-	 * NULL: mapcache_dirty_log() is then -EOPNOTSUPP. Frames without memory behind them are
-	 * not an error. Returns 0 or -errno.
+	 * NULL: mapcache_dirty_log() is then -EOPNOTSUPP. Returns 0, or -errno when any extent was
+	 * refused, others perhaps not told: the cache then tells each by itself, and what is
+	 * refused in halves. -EAGAIN and -EINTR: again. -EINVAL for a frame alone, none above
+	 * which was ever taken, is no error: it is the guest's last, or has no memory.
 	 */
 	int (*modified)(void *state, const struct mapcache_extent *extents, size_t count);
 };

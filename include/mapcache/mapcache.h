@@ -148,6 +148,14 @@ struct mapcache_options {
 	 * again. Default 0: everything on demand.
 	 */
 	uint64_t whole_bytes;
+
+	/*
+	 * [gfn, gfn + pages) was modified and could not be reported: what mapcache_dirty_log() is
+	 * for, a live migration, would lose it and must be given up. error: the reason, -errno.
+	 * Called as notify, but for the reclaim thread. Default: it is only logged and counted.
+	 */
+	void (*report_failed)(void *report_failed_data, uint64_t gfn, uint64_t pages, int error);
+	void *report_failed_data;
 };
 
 /*
@@ -344,20 +352,56 @@ int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len);
  * reported to Xen (xendevicemodel_modified_memory_bulk): by mapcache_write() and by an unpin with
  * written bytes before they return, of what was looked up for writing in a section before its
  * outermost end returns. Inside a section all reports of a client are gathered for one call at
- * its end, so that the I/O must be completed after that. On: waits for the sections that are
- * open, so that everything written after the return is reported; a pin taken earlier is
- * reported when it is released. Any thread that is not in a section; sleeps.
+ * its end, so that the I/O must be completed after that. Reported is the frame that the memory
+ * shows, whatever the embedder's address means by then. What Xen refuses does not lose the rest;
+ * what is lost is told (report_failed). The guest's last frame is never in Xen's log: not an
+ * error, but counted (modified_refused).
+ * On: waits for the sections that are open, so that everything written after the return is
+ * reported; a pin taken earlier is reported when it is released. Off: reports all that is pinned
+ * for writing as mapcache_modified_pins(), and waits for the sections that are open and for the
+ * reports on their way, so that everything written before the call has been reported.
+ * timeout_ms: 0 = look once, -1 = for ever; mapcache_dirty_log() waits two seconds. Any thread
+ * that is not in a section; sleeps. But for the first three the switch is made all the same, and
+ * the same call waits on.
  *   -EINVAL     cache is NULL
  *   -EOPNOTSUPP the backend cannot report
- *   -EPERM      membarrier(2) is refused since the cache was opened; the log is on, but what
- *               sections that are open write may be missing
  *   -EDEADLK    the caller is in a section
+ *   -ETIMEDOUT  a section from before is still open, or a report is still on its way: what such
+ *               sections write may be missing (on), or has not been reported yet (off)
+ *   -EPERM      membarrier(2) is refused since the cache was opened: as -ETIMEDOUT
+ *   -ENOMEM     off: no memory for the list of what is pinned, which was not reported
+ *   others      off: from the backend, which has failed to report some of it
  */
 int mapcache_dirty_log(struct mapcache *cache, bool enable);
+int mapcache_dirty_log_wait(struct mapcache *cache, bool enable, int timeout_ms);
 
 /*
- * Wait until no section that began before epoch is running and, with MAPCACHE_DRAIN_PINS, no
- * mapping older than epoch is pinned (F). timeout_ms: 0 = look once, -1 = for ever. Any
+ * Report [ptr, ptr + len) as modified while it stays pinned (rings for a device's life, a
+ * display's memory), or as written in the section that is open. Inside a section it is gathered
+ * with the rest for its end, outside it is reported before the return. 0 at once while the log is
+ * off. The client's thread; may block as Xen does.
+ *   -EINVAL     NULL, or no pin of this cache can hold ptr
+ *   -E2BIG      the range runs past what one pin of ptr can hold: nothing was reported
+ *   others      from the backend: what could not be reported was told (report_failed)
+ */
+int mapcache_modified(struct mapcache_client *client, const void *ptr, size_t len);
+
+/*
+ * Report everything that is pinned and can be written, for the last pass of a migration: the
+ * device is stopped, its pins stay. Whatever of a bucket is mapped counts as written, since pins
+ * do not say which of its pages they cover: report what was written by mapcache_modified() as it
+ * is written, and do this once. 0 at once while the log is off. Any thread; takes locks briefly,
+ * does not wait for sections; may block as Xen does.
+ *   -EINVAL     cache is NULL
+ *   -EOPNOTSUPP the backend cannot report
+ *   -ENOMEM     no memory for the list: nothing was reported
+ *   others      from the backend, as above
+ */
+int mapcache_modified_pins(struct mapcache *cache);
+
+/*
+ * Wait until no section that began before epoch is running, no report of modified pages from
+ * before is on its way and, with MAPCACHE_DRAIN_PINS, no mapping older than epoch is pinned (F). timeout_ms: 0 = look once, -1 = for ever. Any
  * thread that is not inside a section; sleeps.
  *   -EINVAL     unknown flags, or an epoch that has not been reached
  *   -ETIMEDOUT  somebody still uses something older
@@ -416,6 +460,7 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
 	X(modified_calls, "reports of modified pages")                                             \
 	X(modified_errors, "reports that failed for good: their pages are not in the log")         \
 	X(modified_pages, "pages reported as modified")                                            \
+	X(modified_refused, "modified pages that Xen does not take: the guest's last, or past it") \
 	X(table_sweeps, "table closed and swept because epoch tags would wrap")                    \
 	X(buckets, "buckets in the index now")                                                     \
 	X(slots_used, "slots of address space in use now")                                         \

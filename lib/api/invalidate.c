@@ -117,8 +117,8 @@ int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsig
 		return -EINVAL;
 	if (client_in_section(cache))
 		return -EDEADLK;
-	/* Sections first: a pin is taken inside one. */
-	while (!client_quiet(cache, epoch) ||
+	/* Sections first: a pin is taken inside one, and a report is on its way before it ends. */
+	while (!client_quiet(cache, epoch) || !report_over(cache, epoch) ||
 	       ((flags & MAPCACHE_DRAIN_PINS) && drain_pinned(cache, epoch))) {
 		if (timeout_ms >= 0 && clock_ns() - start >= (uint64_t)timeout_ms * NS_PER_MS)
 			return -ETIMEDOUT;

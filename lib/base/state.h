@@ -27,6 +27,8 @@ struct embedder {
 	void *notify_data;
 	int (*translate)(void *data, uint64_t address, uint64_t len, uint64_t *gpa);
 	void *translate_data;
+	void (*report_failed)(void *data, uint64_t gfn, uint64_t pages, int error);
+	void *report_failed_data;
 };
 
 #endif

@@ -27,6 +27,8 @@ static ssize_t copy(struct mapcache_client *client, uint64_t gpa, char *buffer, 
 				       write ? PROT_READ | PROT_WRITE : PROT_READ);
 		if (!pointer)
 			return done ? (ssize_t)done : -errno;
+		if (write && entry_logging(client->cache))
+			dirty_note(client, pointer, part);
 		if (write)
 			memcpy(pointer, buffer + done, part);
 		else
@@ -37,13 +39,6 @@ static ssize_t copy(struct mapcache_client *client, uint64_t gpa, char *buffer, 
 	return (ssize_t)done;
 }
 
-static ssize_t copy_written(struct mapcache_client *client, uint64_t gpa, ssize_t done)
-{
-	if (done > 0 && entry_logging(client->cache))
-		dirty_written(client, gpa, (uint64_t)done);
-	return done;
-}
-
 ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer, size_t len)
 {
 	return copy(client, gpa, buffer, len, false);
@@ -52,5 +47,9 @@ ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer
 ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void *buffer, size_t len)
 {
 	/* Only read from: copy() has one pointer for both ways. */
-	return copy_written(client, gpa, copy(client, gpa, (char *)(uintptr_t)buffer, len, true));
+	ssize_t done = copy(client, gpa, (char *)(uintptr_t)buffer, len, true);
+
+	if (client && client->dirty.count)
+		dirty_flush(client);
+	return done;
 }

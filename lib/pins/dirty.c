@@ -4,54 +4,31 @@
  * look-up for writing takes the slow path and is noted; a client gathers what its section
  * writes, and reports it in one call after the section's end. What is reported too much costs
  * the reader of the log a page; what is missing costs the guest its data. So when a client's
- * list is full, neighbours are joined with the gap between them.
+ * list is full, neighbours are joined with the gap between them; and what is pinned while the
+ * log ends is reported as far as it could have been written.
+ *
+ * Reported is the frame that the memory shows, which is noted when it is mapped: the embedder's
+ * addresses may mean others by now.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "lib/base/base.h"
 #include "lib/fill/fill.h"
 #include "lib/index/index.h"
 #include "lib/pins/pins.h"
+#include "lib/pins/span.h"
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"
-#include "lib/space/space.h"
+#include "lib/reclaim/reclaim.h"
 #include "lib/protocol/entry.h"
+#include "lib/space/place.h"
+#include "lib/space/space.h"
 
-#define DIRTY_TRIES 3
 #define DIRTY_PAUSE_NS UINT64_C(50000)
+#define DIRTY_LOG_MS 2000 /* for callers who do not say how long they wait */
 
-/* The last guest address that translation is linear for, together with gpa. */
-static uint64_t dirty_part(const struct mapcache *cache, uint64_t gpa, uint64_t len)
-{
-	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
-	uint64_t part = bucket - (gpa & (bucket - 1));
-
-	return part < len ? part : len;
-}
-
-static void dirty_send(struct mapcache *cache, const struct mapcache_extent *extents, size_t count)
-{
-	uint64_t pages = 0;
-	int error = -EINTR;
-
-	for (int i = 0; error && i < DIRTY_TRIES; i++) {
-		if (i)
-			clock_sleep_ns(DIRTY_PAUSE_NS);
-		error = cache->embedder.backend->modified(cache->embedder.backend_state, extents,
-							  count);
-	}
-	for (size_t i = 0; i < count; i++)
-		pages += extents[i].pages;
-	mapcache_add_relaxed(&cache->pins.modified_calls, 1);
-	if (!error) {
-		mapcache_add_relaxed(&cache->pins.modified_pages, pages);
-		return;
-	}
-	mapcache_add_relaxed(&cache->pins.modified_errors, 1);
-	log_message(cache, MAPCACHE_LOG_ERROR,
-		    "%llu modified pages from frame 0x%llx could not be reported (error %d)",
-		    (unsigned long long)pages, (unsigned long long)extents[0].gfn, -error);
-}
+/* ---- lists of extents ------------------------------------------------------------------ */
 
 static void dirty_remove(struct dirty *dirty, unsigned int i)
 {
@@ -116,67 +93,244 @@ static void dirty_add(struct dirty *dirty, uint64_t gfn, uint64_t pages)
 	dirty_absorb(dirty, i);
 }
 
-/* By guest frames: [gpa, gpa + len) may cross buckets. */
-static void dirty_add_range(struct mapcache *cache, struct dirty *dirty, uint64_t gpa, uint64_t len)
-{
-	while (len) {
-		uint64_t part = dirty_part(cache, gpa, len), guest;
-		uint64_t start = gpa >> PAGE_SHIFT << PAGE_SHIFT;
-		int error = source_translate(cache, start, gpa + part - start, &guest);
+/* ---- which frames an address shows ------------------------------------------------------ */
 
-		if (error) {
-			mapcache_add_relaxed(&cache->pins.modified_errors, 1);
-			log_message(cache, MAPCACHE_LOG_ERROR,
-				    "a modified page at 0x%llx cannot be translated (error %d)",
-				    (unsigned long long)gpa, -error);
-		} else {
-			dirty_add(dirty, guest >> PAGE_SHIFT,
-				  ((gpa + part - start - 1) >> PAGE_SHIFT) + 1);
-		}
-		gpa += part;
-		len -= part;
+/* Bytes from the pointer on that one pin can hold; 0: it points into nothing of ours. */
+static uint64_t dirty_room(struct mapcache *cache, const void *pointer)
+{
+	uint64_t slot = place_slot(cache, pointer);
+	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
+	const struct mapping *mapping;
+
+	if (slot == PLACE_NONE)
+		return 0;
+	mapping = mapping_at(cache, slot);
+	if (mapcache_load_relaxed(&mapping->epoch) == 0)
+		return 0;
+	if (mapping_state(mapping) == MAPPING_SPAN)
+		return span_rest(cache, mapping, pointer);
+	return bucket - (uint64_t)((const char *)pointer - mapping_base(cache, mapping));
+}
+
+/* [pointer, pointer + len) is held, and in what dirty_room() says of it. */
+static void dirty_add_range(struct mapcache *cache, struct dirty *dirty, const char *pointer,
+			    uint64_t len)
+{
+	uint64_t part, in_page;
+
+	for (; len; len -= part, pointer += part) {
+		uint64_t gfn = place_frame(cache, pointer, &part);
+
+		part = part < len ? part : len;
+		in_page = (uintptr_t)pointer & ((UINT64_C(1) << PAGE_SHIFT) - 1);
+		dirty_add(dirty, gfn, ((in_page + part - 1) >> PAGE_SHIFT) + 1);
 	}
 }
 
-void dirty_report(struct mapcache *cache, uint64_t gpa, uint64_t len)
-{
-	struct dirty dirty = { .count = 0 };
+/* ---- what was written ------------------------------------------------------------------ */
 
-	dirty_add_range(cache, &dirty, gpa, len);
-	if (dirty.count)
-		dirty_send(cache, dirty.extent, dirty.count);
-}
-
-void dirty_will_write(struct mapcache_client *client, uint64_t gpa, uint64_t len)
+void dirty_note(struct mapcache_client *client, const void *pointer, uint64_t len)
 {
-	dirty_add_range(client->cache, &client->dirty, gpa, len);
-	client->fast.nested |= MAPCACHE_NESTED_DIRTY;
-	section_special(&client->fast);
-}
-
-void dirty_written(struct mapcache_client *client, uint64_t gpa, uint64_t len)
-{
-	if (mapcache_inside_inline(client))
-		dirty_will_write(client, gpa, len);
-	else
-		dirty_report(client->cache, gpa, len);
+	/* On its way from now on, before the section ends: drain finds the one or the other (F). */
+	if (!client->dirty.count)
+		report_begin(client->cache, &client->report,
+			     epoch_of(mapcache_load_relaxed(&client->fast.section)));
+	dirty_add_range(client->cache, &client->dirty, pointer, len);
 }
 
 void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
 {
 	void *pointer = lookup_pointer(client, gpa, len, prot);
 
-	if (pointer && (prot & PROT_WRITE) && entry_logging(client->cache))
-		dirty_will_write(client, gpa, len);
+	if (pointer && (prot & PROT_WRITE) && entry_logging(client->cache)) {
+		dirty_note(client, pointer, len);
+		dirty_flush(client);
+	}
 	return pointer;
 }
 
 void section_report(struct mapcache_client *client)
 {
-	if (client->dirty.count)
-		dirty_send(client->cache, client->dirty.extent, client->dirty.count);
+	if (!client->dirty.count)
+		return;
+	report_send(client->cache, client->dirty.extent, client->dirty.count);
 	client->dirty.count = 0;
+	report_end(client->cache, &client->report);
 }
+
+void dirty_flush(struct mapcache_client *client)
+{
+	if (!mapcache_inside_inline(client)) {
+		section_report(client);
+		return;
+	}
+	client->fast.nested |= MAPCACHE_NESTED_DIRTY;
+	section_special(&client->fast);
+}
+
+/* At once, by anybody; a pin holds it. */
+static int dirty_report(struct mapcache *cache, const void *pointer, uint64_t len)
+{
+	struct dirty dirty = { .count = 0 };
+	struct report report;
+	int error;
+
+	report_begin(cache, &report, epoch_now(&cache->shared));
+	dirty_add_range(cache, &dirty, pointer, len);
+	error = report_send(cache, dirty.extent, dirty.count);
+	report_end(cache, &report);
+	return error;
+}
+
+static int dirty_written(struct mapcache *cache, struct mapcache_client *client,
+			 const void *pointer, uint64_t len)
+{
+	if (!client || !mapcache_inside_inline(client))
+		return dirty_report(cache, pointer, len);
+	dirty_note(client, pointer, len);
+	dirty_flush(client);
+	return 0;
+}
+
+void dirty_unpin(struct mapcache *cache, struct mapcache_client *client, const void *pointer,
+		 uint64_t written)
+{
+	uint64_t room = dirty_room(cache, pointer);
+
+	written = written < room ? written : room;
+	if (written)
+		dirty_written(cache, client, pointer, written);
+}
+
+int mapcache_modified(struct mapcache_client *client, const void *ptr, size_t len)
+{
+	uint64_t room;
+
+	if (!client || !ptr)
+		return -EINVAL;
+	room = dirty_room(client->cache, ptr);
+	if (!room)
+		return -EINVAL;
+	if (len > room)
+		return -E2BIG;
+	if (!len || !entry_logging(client->cache))
+		return 0;
+	return dirty_written(client->cache, client, ptr, len);
+}
+
+/* ---- what is pinned -------------------------------------------------------------------- */
+
+/* Grows: nothing is told while a lock is held. */
+struct gathered {
+	struct mapcache *cache;
+	struct mapcache_extent *extent;
+	size_t count, room;
+	int error;
+};
+
+static void gather(struct gathered *all, uint64_t gfn, uint64_t pages)
+{
+	struct mapcache_extent *last = all->extent + all->count - 1, *grown;
+
+	if (all->count && last->gfn + last->pages == gfn) {
+		last->pages += pages;
+		return;
+	}
+	if (all->count == all->room) {
+		all->room = all->room ? 2 * all->room : 64;
+		grown = realloc(all->extent, all->room * sizeof(*grown));
+		if (!grown) {
+			all->error = -ENOMEM;
+			all->room = all->count;
+			return;
+		}
+		all->extent = grown;
+	}
+	all->extent[all->count++] = (struct mapcache_extent){ gfn, pages };
+}
+
+static void gather_range(struct gathered *all, const char *pointer, uint64_t len)
+{
+	uint64_t part;
+
+	for (; len && !all->error; len -= part, pointer += part) {
+		uint64_t gfn = place_frame(all->cache, pointer, &part);
+
+		part = part < len ? part : len;
+		gather(all, gfn, part >> PAGE_SHIFT);
+	}
+}
+
+static void gather_span(void *data, const struct span *span, char *address)
+{
+	if (span->writable)
+		gather_range(data, address, span->len);
+}
+
+static void gather_granules(struct gathered *all, const struct mapping *mapping, uint64_t granules)
+{
+	uint64_t bytes = UINT64_C(1) << all->cache->settings.granule_shift;
+	const char *base = mapping_base(all->cache, mapping);
+
+	for (unsigned int i = 0; i < all->cache->settings.granules; i++) {
+		if (granules >> i & 1)
+			gather_range(all, base + i * bytes, bytes);
+	}
+}
+
+/*
+ * A pinned bucket's mapping stays what it is (B) but for what its owner maps beside it: while
+ * that goes on nobody else may look, and all of the bucket is taken.
+ */
+static void gather_slot(struct gathered *all, struct mapping *mapping)
+{
+	struct mapcache *cache = all->cache;
+	struct stripe *stripe = stripe_of(cache, mapcache_load_relaxed(&mapping->index));
+	bool live;
+
+	pthread_mutex_lock(&stripe->lock);
+	live = mapping_state(mapping) == MAPPING_LIVE;
+	if (live && mapping->busy)
+		gather_granules(all, mapping, UINT64_MAX);
+	else if (live && !mapping->read_only)
+		gather_granules(all, mapping, mapping->mapped);
+	pthread_mutex_unlock(&stripe->lock);
+	/* It never comes back from there while it is pinned. */
+	if (!live)
+		gather_granules(all, mapping, retired_writable(cache, mapping));
+}
+
+int mapcache_modified_pins(struct mapcache *cache)
+{
+	struct gathered all = { .cache = cache };
+	struct report report;
+	uint64_t slots;
+	int error;
+
+	if (!cache)
+		return -EINVAL;
+	if (!cache->embedder.backend->modified)
+		return -EOPNOTSUPP;
+	if (!entry_logging(cache))
+		return 0;
+	report_begin(cache, &report, epoch_now(&cache->shared));
+	slots = space_slots(cache);
+	for (uint64_t slot = 0; slot < slots && !all.error; slot++) {
+		struct mapping *mapping = mapping_at(cache, slot);
+
+		if (mapping_state(mapping) != MAPPING_SPAN && client_pins(cache, mapping))
+			gather_slot(&all, mapping);
+	}
+	span_each_pinned(cache, gather_span, &all);
+	error = all.error;
+	if (!error && all.count)
+		error = report_send(cache, all.extent, all.count);
+	report_end(cache, &report);
+	free(all.extent);
+	return error;
+}
+
+/* ---- on and off ------------------------------------------------------------------------ */
 
 /* From here on no entry says writable: those that do are shown again, without. */
 static void dirty_hide(struct mapcache *cache)
@@ -194,31 +348,60 @@ static void dirty_hide(struct mapcache *cache)
 	}
 }
 
-/* Until no section is left that may have found a writable entry. */
-static int dirty_wait(struct mapcache *cache)
+static bool dirty_late(uint64_t start, int timeout_ms)
+{
+	return timeout_ms >= 0 && clock_ns() - start >= (uint64_t)timeout_ms * NS_PER_MS;
+}
+
+/* Until no section is left that began before the switch, and no report of one is on its way. */
+static int dirty_wait(struct mapcache *cache, int timeout_ms)
 {
 	struct epoch_condition condition = { .clock = epoch_advance(&cache->shared) };
+	uint64_t start = clock_ns(), newest;
 
 	if (!client_barrier(cache))
 		return -EPERM;
-	while (!client_sections_passed(cache, condition))
+	while (!client_sections_passed(cache, condition)) {
+		if (dirty_late(start, timeout_ms))
+			return -ETIMEDOUT;
 		clock_sleep_ns(DIRTY_PAUSE_NS);
+	}
+	newest = report_newest(cache);
+	while (!report_past(cache, newest)) {
+		if (dirty_late(start, timeout_ms))
+			return -ETIMEDOUT;
+		clock_sleep_ns(DIRTY_PAUSE_NS);
+	}
 	return 0;
 }
 
-int mapcache_dirty_log(struct mapcache *cache, bool enable)
+int mapcache_dirty_log_wait(struct mapcache *cache, bool enable, int timeout_ms)
 {
+	int error = 0, waited;
+
 	if (!cache)
 		return -EINVAL;
 	if (!cache->embedder.backend->modified)
 		return -EOPNOTSUPP;
 	if (client_in_section(cache))
 		return -EDEADLK;
-	entry_set_logging(cache, enable);
-	if (!enable)
-		return 0;
-	/* Stripe locks order the switch before every later publication; the tick and the barrier
-	 * order it before every later section. */
-	dirty_hide(cache);
-	return dirty_wait(cache);
+	if (enable) {
+		entry_set_logging(cache, true);
+		/* Stripe locks order the switch before every later publication; the tick and the
+		 * barrier order it before every later section. */
+		dirty_hide(cache);
+	} else {
+		/* While it is on: who gives up a pin meanwhile reports it, or we do. */
+		error = mapcache_modified_pins(cache);
+		/* Release: pairs with the release of a pin by who has seen the log to be off, so
+		 * that the pin was counted above. */
+		entry_set_logging(cache, false);
+	}
+	waited = dirty_wait(cache, timeout_ms);
+	return error ? error : waited;
+}
+
+int mapcache_dirty_log(struct mapcache *cache, bool enable)
+{
+	return mapcache_dirty_log_wait(cache, enable, DIRTY_LOG_MS);
 }

@@ -195,25 +195,6 @@ undo:
 	return error;
 }
 
-/* What a pin has let be written, before it is given up (the address is still its own). */
-static void pin_written(struct mapcache *cache, struct mapcache_client *client, const void *ptr,
-			size_t written)
-{
-	const struct mapping *mapping = mapping_at(cache, place_slot(cache, ptr));
-	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift, gpa, rest;
-
-	if (mapcache_gpa(cache, ptr, &gpa))
-		return;
-	rest = bucket - (gpa & (bucket - 1));
-	if (mapping_state(mapping) == MAPPING_SPAN)
-		rest = span_rest(cache, mapping, ptr);
-	rest = written < rest ? written : rest;
-	if (client)
-		dirty_written(client, gpa, rest);
-	else
-		dirty_report(cache, gpa, rest);
-}
-
 /* Out of line: pages to report, a pin that another client holds, or no slot of the arena. */
 static __attribute__((noinline)) int pin_give(struct mapcache_client *client, void *ptr,
 					      size_t written)
@@ -223,7 +204,7 @@ static __attribute__((noinline)) int pin_give(struct mapcache_client *client, vo
 	if (slot == PLACE_NONE)
 		return -EINVAL;
 	if (written && entry_logging(client->cache))
-		pin_written(client->cache, client, ptr, written);
+		dirty_unpin(client->cache, client, ptr, written);
 	return pin_count_release(&client->pins[slot]) ? 0 : mapcache_unpin(client->cache, ptr, 0);
 }
 
@@ -250,7 +231,7 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 		return -EINVAL;
 	mapping = mapping_at(cache, slot);
 	if (mapcache_unlikely(written && entry_logging(cache)))
-		pin_written(cache, NULL, ptr, written);
+		dirty_unpin(cache, NULL, ptr, written);
 	pthread_mutex_lock(&cache->protocol.clients.lock);
 	if (mapping_state(mapping) == MAPPING_SPAN)
 		error = span_unpin_locked(cache, mapping) ? 0 : -EINVAL;

@@ -5,27 +5,30 @@
  * is given up (B) and shows its pinners only once it is stale (C); what is written is reported
  * after it was written.
  *
- * Lock: the spans lock, outside of a stripe's.
- * Guarantees: B, C.
+ * Locks: the spans lock, outside of a stripe's; the reports lock, innermost.
+ * Guarantees: B, C, F.
  */
 #ifndef MAPCACHE_PINS_H
 #define MAPCACHE_PINS_H
 
 #include "lib/cache.h"
+#include "lib/pins/report.h"
 
 struct mapping;
+struct span;
 
 int pins_init(struct mapcache *cache);
 void pins_destroy(struct mapcache *cache);
 void pins_stats(struct mapcache *cache, struct mapcache_stats *stats);
 
 /* dirty.c: modified pages */
-/* Report a range that was written: at once outside of sections, else at the section's end. */
-void dirty_written(struct mapcache_client *client, uint64_t gpa, uint64_t len);
-/* The same at once, by anybody. */
-void dirty_report(struct mapcache *cache, uint64_t gpa, uint64_t len);
-/* The section is going to write it. */
-void dirty_will_write(struct mapcache_client *client, uint64_t gpa, uint64_t len);
+/* In a section that shows [pointer, pointer + len): it is going to be written, or has been. */
+void dirty_note(struct mapcache_client *client, const void *pointer, uint64_t len);
+/* What was noted is reported: at the end of the section that is open, or at once. */
+void dirty_flush(struct mapcache_client *client);
+/* What a pin has let be written, before it is given up; client: whose thread this is, or NULL. */
+void dirty_unpin(struct mapcache *cache, struct mapcache_client *client, const void *pointer,
+		 uint64_t written);
 
 /* span.c: contiguous pins */
 void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot);
@@ -38,6 +41,10 @@ uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping,
 		   const void *pointer);
 /* The same for spans as client_pins() and its release, clients lock held: false, not pinned. */
 bool span_unpin_locked(struct mapcache *cache, struct mapping *mapping);
+/* Each that is pinned and where it is, with the spans lock held. */
+void span_each_pinned(struct mapcache *cache,
+		      void (*visit)(void *data, const struct span *span, char *address),
+		      void *data);
 /* Any span that is pinned and older than the epoch. */
 bool span_pinned(struct mapcache *cache, uint64_t epoch);
 

@@ -18,14 +18,22 @@
 
 int pins_init(struct mapcache *cache)
 {
-	int error = -pthread_mutex_init(&cache->pins.spans.lock, NULL);
+	int error = report_init(cache);
 
 	if (error)
 		return error;
-	reclaim_others(cache, span_reclaim);
+	error = -pthread_mutex_init(&cache->pins.spans.lock, NULL);
+	if (error)
+		goto destroy_reports;
 	error = -pthread_cond_init(&cache->pins.spans.idle, NULL);
 	if (error)
-		pthread_mutex_destroy(&cache->pins.spans.lock);
+		goto destroy_lock;
+	reclaim_others(cache, span_reclaim);
+	return 0;
+destroy_lock:
+	pthread_mutex_destroy(&cache->pins.spans.lock);
+destroy_reports:
+	report_destroy(cache);
 	return error;
 }
 
@@ -39,15 +47,14 @@ void pins_destroy(struct mapcache *cache)
 	}
 	pthread_cond_destroy(&cache->pins.spans.idle);
 	pthread_mutex_destroy(&cache->pins.spans.lock);
+	report_destroy(cache);
 }
 
 void pins_stats(struct mapcache *cache, struct mapcache_stats *stats)
 {
 	struct pins *pins = &cache->pins;
 
-	stats->modified_calls = mapcache_load_relaxed(&pins->modified_calls);
-	stats->modified_errors = mapcache_load_relaxed(&pins->modified_errors);
-	stats->modified_pages = mapcache_load_relaxed(&pins->modified_pages);
+	report_stats(cache, stats);
 	pthread_mutex_lock(&pins->spans.lock);
 	stats->spans = pins->spans.count;
 	stats->pinned_stale_bytes += pins->spans.pinned_bytes;
@@ -334,4 +341,17 @@ bool span_pinned(struct mapcache *cache, uint64_t epoch)
 		pinned = span->epoch < epoch && span_pins(cache, span);
 	pthread_mutex_unlock(&cache->pins.spans.lock);
 	return pinned;
+}
+
+void span_each_pinned(struct mapcache *cache,
+		      void (*visit)(void *data, const struct span *span, char *address), void *data)
+{
+	struct span *span;
+
+	pthread_mutex_lock(&cache->pins.spans.lock);
+	for (span = cache->pins.spans.first; span; span = span->next) {
+		if (span_pins(cache, span))
+			visit(data, span, span_part(cache, span, 0).address);
+	}
+	pthread_mutex_unlock(&cache->pins.spans.lock);
 }

@@ -7,6 +7,8 @@
 
 #include <mapcache/mapcache.h>
 
+#include "lib/pins/report.h"
+
 struct span;
 
 /* Modified pages on their way to a report; what does not fit is covered by a larger extent. */
@@ -28,7 +30,7 @@ struct spans {
 
 struct pins {
 	struct spans spans;
-	mapcache_atomic_u64 modified_calls, modified_errors, modified_pages;
+	struct reports reports;
 };
 
 #endif

@@ -19,7 +19,8 @@ static inline bool entry_logging(const struct mapcache *cache)
 
 static inline void entry_set_logging(struct mapcache *cache, bool logging)
 {
-	mapcache_store_relaxed(&cache->protocol.logging, logging);
+	/* Release: see mapcache_dirty_log_wait(). */
+	mapcache_store_release(&cache->protocol.logging, logging);
 }
 
 #endif

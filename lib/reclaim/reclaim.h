@@ -47,6 +47,8 @@ struct mapping *retired_take_ready(struct mapcache *cache);
 void retired_advance(struct mapcache *cache);
 /* Look again at those that were pinned. */
 void retired_check_pins(struct mapcache *cache);
+/* The granules that a retired mapping shows for writing to its pinners; 0: it has none. */
+uint64_t retired_writable(struct mapcache *cache, struct mapping *mapping);
 bool retired_empty(struct mapcache *cache);
 /* How many are on their way through a grace period. */
 uint64_t retired_pending(struct mapcache *cache);

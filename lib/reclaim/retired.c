@@ -138,6 +138,19 @@ void retired_advance(struct mapcache *cache)
 	pthread_mutex_unlock(&retired->lock);
 }
 
+uint64_t retired_writable(struct mapcache *cache, struct mapping *mapping)
+{
+	uint64_t granules = 0;
+
+	/* Whoever is to unmap it takes it off a list under this lock, once nobody pins it. */
+	pthread_mutex_lock(&cache->reclaim.retired.lock);
+	if (mapping_state(mapping) == MAPPING_RETIRED && client_pins(cache, mapping) &&
+	    !mapping->read_only)
+		granules = mapping->mapped;
+	pthread_mutex_unlock(&cache->reclaim.retired.lock);
+	return granules;
+}
+
 bool retired_empty(struct mapcache *cache)
 {
 	struct retired *retired = &cache->reclaim.retired;

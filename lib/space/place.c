@@ -30,7 +30,25 @@ static void *place_memory(size_t bytes)
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
-int place_init(struct mapcache *cache)
+static size_t place_frames_bytes(const struct mapcache *cache)
+{
+	return (size_t)(cache->space.arena.slots * cache->settings.granules * sizeof(uint64_t));
+}
+
+static int place_init_frames(struct mapcache *cache)
+{
+	void *frames;
+
+	if (!cache->embedder.translate)
+		return 0;
+	frames = place_memory(place_frames_bytes(cache));
+	if (frames == MAP_FAILED)
+		return -errno;
+	cache->space.frames = frames;
+	return 0;
+}
+
+static int place_init_chosen(struct mapcache *cache)
 {
 	struct places *places = &cache->space.places;
 	uint64_t heads = PLACE_HEADS_MIN;
@@ -62,8 +80,22 @@ unmap_places:
 	return error;
 }
 
+int place_init(struct mapcache *cache)
+{
+	int error = place_init_frames(cache);
+
+	if (error)
+		return error;
+	error = place_init_chosen(cache);
+	if (error && cache->space.frames)
+		munmap(cache->space.frames, place_frames_bytes(cache));
+	return error;
+}
+
 void place_unreserve(struct mapcache *cache)
 {
+	if (cache->space.frames)
+		munmap(cache->space.frames, place_frames_bytes(cache));
 	if (!cache->space.places.of)
 		return;
 	munmap(cache->space.places.heads, place_heads_bytes(cache));
@@ -157,15 +189,41 @@ static void place_note(struct mapcache *cache, uint64_t slot, uint64_t count, ch
 	pthread_mutex_unlock(&cache->space.places.lock);
 }
 
+static mapcache_atomic_u64 *place_frames(const struct mapcache *cache, uint64_t slot,
+					 uint64_t offset)
+{
+	return &cache->space.frames[slot * cache->settings.granules +
+				    (offset >> cache->settings.granule_shift)];
+}
+
+uint64_t place_frame(struct mapcache *cache, const void *pointer, uint64_t *linear)
+{
+	uint64_t granule = UINT64_C(1) << cache->settings.granule_shift, gpa, offset;
+	uint64_t slot = place_slot(cache, pointer);
+	const struct mapping *mapping = mapping_at(cache, slot);
+
+	offset = (uint64_t)((const char *)pointer - mapping_base(cache, mapping));
+	gpa = (mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift) + offset;
+	*linear = UINT64_MAX;
+	if (!cache->space.frames)
+		return gpa >> PAGE_SHIFT;
+	*linear = granule - (offset & (granule - 1));
+	return mapcache_load_relaxed(place_frames(cache, slot, offset)) +
+	       ((offset & (granule - 1)) >> PAGE_SHIFT);
+}
+
 char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
 		uint64_t gpa, size_t pages, int prot, int *error)
 {
+	mapcache_atomic_u64 *frames = NULL;
 	char *address;
 
+	if (cache->space.frames)
+		frames = place_frames(cache, mapping_slot(cache, mapping), offset);
 	if (!cache->space.places.of)
 		return source_map(cache, mapping_base(cache, mapping) + offset, gpa, pages, prot,
-				  error);
-	address = source_map(cache, NULL, gpa, pages, prot, error);
+				  error, frames);
+	address = source_map(cache, NULL, gpa, pages, prot, error, frames);
 	if (address)
 		place_note(cache, mapping_slot(cache, mapping), count, address, offset, pages);
 	return address;

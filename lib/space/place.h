@@ -38,6 +38,12 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 int place_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
 		  uint64_t bytes);
 
+/*
+ * The guest frame at a pointer that a pin or a section holds, as it was mapped, and for how many
+ * bytes from there on the next ones follow.
+ */
+uint64_t place_frame(struct mapcache *cache, const void *pointer, uint64_t *linear);
+
 uint64_t place_find(struct mapcache *cache, const void *pointer);
 
 /* The slot that a pointer points into, or PLACE_NONE. */

@@ -64,8 +64,20 @@ int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_
 	return error > 0 ? -EINVAL : error;
 }
 
+/* Before it is shown to anybody; whoever asks later holds it mapped. */
+static void source_note(const struct mapcache *cache, uint64_t gpa, uint64_t guest, size_t pages,
+			mapcache_atomic_u64 *frames)
+{
+	uint64_t granule = cache->settings.granule_pages;
+	uint64_t before = (gpa >> PAGE_SHIFT) & (granule - 1);
+	uint64_t frame = (guest >> PAGE_SHIFT) - before;
+
+	for (uint64_t page = 0; page < before + pages; page += granule)
+		mapcache_store_relaxed(frames++, frame + page);
+}
+
 static void *source_map_guest(struct mapcache *cache, void *address, uint64_t gpa, size_t pages,
-			      int prot, int *error)
+			      int prot, int *error, mapcache_atomic_u64 *frames)
 {
 	uint64_t guest;
 	int refused = source_translate(cache, gpa, (uint64_t)pages << PAGE_SHIFT, &guest);
@@ -74,6 +86,8 @@ static void *source_map_guest(struct mapcache *cache, void *address, uint64_t gp
 		errno = -refused;
 		return NULL;
 	}
+	if (frames)
+		source_note(cache, gpa, guest, pages, frames);
 	return cache->embedder.backend->map(cache->embedder.backend_state, address,
 					    guest >> PAGE_SHIFT, pages, prot, error);
 }
@@ -108,13 +122,22 @@ static size_t source_piece(struct mapcache *cache, void *address, uint64_t gpa, 
 	return (size_t)(len >> PAGE_SHIFT);
 }
 
+/* The entry of the granule that gpa is in, if that of start is the first. */
+static mapcache_atomic_u64 *source_frames(const struct mapcache *cache, mapcache_atomic_u64 *frames,
+					  uint64_t start, uint64_t gpa)
+{
+	uint32_t shift = cache->settings.granule_shift;
+
+	return frames ? frames + ((gpa >> shift) - (start >> shift)) : NULL;
+}
+
 void *source_map(struct mapcache *cache, void *address, uint64_t gpa, size_t pages, int prot,
-		 int *error)
+		 int *error, mapcache_atomic_u64 *frames)
 {
 	size_t done = 0, part;
 
 	if (mapcache_likely(!mapcache_load_relaxed(&cache->space.placeholders.count)))
-		return source_map_guest(cache, address, gpa, pages, prot, error);
+		return source_map_guest(cache, address, gpa, pages, prot, error, frames);
 	for (; done < pages; done += part) {
 		uint64_t offset = (uint64_t)done << PAGE_SHIFT;
 		void *place = (char *)address + offset, *mapped;
@@ -124,7 +147,8 @@ void *source_map(struct mapcache *cache, void *address, uint64_t gpa, size_t pag
 			return NULL;
 		if (mapped)
 			memset(error + done, 0, part * sizeof(*error));
-		else if (!source_map_guest(cache, place, gpa + offset, part, prot, error + done))
+		else if (!source_map_guest(cache, place, gpa + offset, part, prot, error + done,
+					   source_frames(cache, frames, gpa, gpa + offset)))
 			return NULL;
 	}
 	return address;

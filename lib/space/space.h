@@ -30,9 +30,10 @@ int release_unmap(struct mapcache *cache, char *base, size_t pages, int keep);
 /* source.c: where memory comes from: the guest, by way of translation, or a placeholder */
 int source_init(struct mapcache *cache);
 void source_destroy(struct mapcache *cache);
-/* As backend->map() of [gpa, gpa + pages * 4096), in one bucket unless address is NULL. */
+/* As backend->map() of [gpa, gpa + pages * 4096), in one bucket unless address is NULL. frames:
+ * where to note what is shown, from the granule of gpa on, or NULL. */
 void *source_map(struct mapcache *cache, void *address, uint64_t gpa, size_t pages, int prot,
-		 int *error);
+		 int *error, mapcache_atomic_u64 *frames);
 /* Where it is for the guest. -errno from the embedder. */
 int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_t *guest);
 /* Whether a placeholder is part of it and part not. */

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Telling Xen which pages were modified. Xen's rule (dm_op modified_memory): it goes through the
+ * extents from the last to the first and stops at one that it refuses, so that the rest goes
+ * unreported; and it refuses what ends past the guest's highest frame, which it compares as if
+ * that frame were not there: the guest's last frame is refused always. Hence one by one, and
+ * what is refused in halves.
+ */
+#include <errno.h>
+
+#include "lib/base/base.h"
+#include "lib/cache.h"
+
+#define REPORT_TRIES 4
+#define REPORT_PAUSE_NS UINT64_C(50000)
+/* Calls of one report that may fail: enough to find what can be told in many extents, and a bound
+ * where nothing can be. */
+#define REPORT_FAILURES 1024u
+
+struct sending {
+	struct mapcache *cache;
+	unsigned int failures;
+	int error; /* the first that is for good */
+};
+
+int report_init(struct mapcache *cache)
+{
+	return -pthread_mutex_init(&cache->pins.reports.lock, NULL);
+}
+
+void report_destroy(struct mapcache *cache)
+{
+	pthread_mutex_destroy(&cache->pins.reports.lock);
+}
+
+void report_stats(struct mapcache *cache, struct mapcache_stats *stats)
+{
+	const struct reports *reports = &cache->pins.reports;
+
+	stats->modified_calls = mapcache_load_relaxed(&reports->calls);
+	stats->modified_errors = mapcache_load_relaxed(&reports->errors);
+	stats->modified_pages = mapcache_load_relaxed(&reports->pages);
+	stats->modified_refused = mapcache_load_relaxed(&reports->refused);
+}
+
+void report_begin(struct mapcache *cache, struct report *report, uint64_t epoch)
+{
+	struct reports *reports = &cache->pins.reports;
+
+	pthread_mutex_lock(&reports->lock);
+	report->number = ++reports->number;
+	report->epoch = epoch;
+	report->previous = NULL;
+	report->next = reports->first;
+	if (report->next)
+		report->next->previous = report;
+	reports->first = report;
+	pthread_mutex_unlock(&reports->lock);
+}
+
+void report_end(struct mapcache *cache, struct report *report)
+{
+	struct reports *reports = &cache->pins.reports;
+
+	pthread_mutex_lock(&reports->lock);
+	if (report->next)
+		report->next->previous = report->previous;
+	if (report->previous)
+		report->previous->next = report->next;
+	else
+		reports->first = report->next;
+	pthread_mutex_unlock(&reports->lock);
+}
+
+/* Whether none older than both is on its way. */
+static bool report_none(struct mapcache *cache, uint64_t epoch, uint64_t number)
+{
+	struct reports *reports = &cache->pins.reports;
+	const struct report *report;
+
+	pthread_mutex_lock(&reports->lock);
+	report = reports->first;
+	while (report && (report->epoch >= epoch || report->number > number))
+		report = report->next;
+	pthread_mutex_unlock(&reports->lock);
+	return !report;
+}
+
+bool report_over(struct mapcache *cache, uint64_t epoch)
+{
+	return report_none(cache, epoch, UINT64_MAX);
+}
+
+bool report_past(struct mapcache *cache, uint64_t number)
+{
+	return report_none(cache, UINT64_MAX, number);
+}
+
+uint64_t report_newest(struct mapcache *cache)
+{
+	struct reports *reports = &cache->pins.reports;
+	uint64_t number;
+
+	pthread_mutex_lock(&reports->lock);
+	number = reports->number;
+	pthread_mutex_unlock(&reports->lock);
+	return number;
+}
+
+/* One call; what passes by itself is waited for, a few times. */
+static int report_try(struct mapcache *cache, const struct mapcache_extent *extents, size_t count)
+{
+	int error = -EAGAIN;
+
+	for (int i = 0; (error == -EAGAIN || error == -EINTR) && i < REPORT_TRIES; i++) {
+		if (i)
+			clock_sleep_ns(REPORT_PAUSE_NS);
+		error = cache->embedder.backend->modified(cache->embedder.backend_state, extents,
+							  count);
+	}
+	return error > 0 ? -error : error;
+}
+
+static void report_taken(struct mapcache *cache, const struct mapcache_extent *extent)
+{
+	uint64_t end = extent->gfn + extent->pages;
+	uint64_t top = mapcache_load_relaxed(&cache->pins.reports.top);
+
+	mapcache_add_relaxed(&cache->pins.reports.pages, extent->pages);
+	/* Two threads may store in either order: it is only about what is said of one frame. */
+	if (top < end)
+		mapcache_store_relaxed(&cache->pins.reports.top, end);
+}
+
+/* The guest's last frame, or past it, where there is nothing that could have been written. */
+static void report_past_the_top(struct mapcache *cache, const struct mapcache_extent *extent)
+{
+	mapcache_add_relaxed(&cache->pins.reports.refused, extent->pages);
+	if (mapcache_load_relaxed(&cache->pins.reports.top_told))
+		return;
+	mapcache_store_relaxed(&cache->pins.reports.top_told, 1);
+	log_message(cache, MAPCACHE_LOG_INFO,
+		    "frame 0x%llx was modified and cannot be reported: Xen does not take the "
+		    "guest's last frame, nor what is past it",
+		    (unsigned long long)extent->gfn);
+}
+
+static void report_lost(struct sending *sending, const struct mapcache_extent *extent, int error)
+{
+	struct mapcache *cache = sending->cache;
+
+	sending->error = sending->error ? sending->error : error;
+	mapcache_add_relaxed(&cache->pins.reports.errors, 1);
+	log_message(cache, MAPCACHE_LOG_ERROR,
+		    "%llu modified pages from frame 0x%llx could not be reported (error %d)",
+		    (unsigned long long)extent->pages, (unsigned long long)extent->gfn, -error);
+	if (cache->embedder.report_failed)
+		cache->embedder.report_failed(cache->embedder.report_failed_data, extent->gfn,
+					      extent->pages, error);
+}
+
+/*
+ * The upper half first: when a frame alone is refused, it is known whether any above it was
+ * taken, and so whether it can be the last. As deep as a number of pages has bits.
+ */
+static void report_extent(struct sending *sending, struct mapcache_extent extent)
+{
+	struct mapcache_extent upper = { .pages = extent.pages / 2 };
+	struct mapcache *cache = sending->cache;
+	int error = report_try(cache, &extent, 1);
+
+	if (!error) {
+		report_taken(cache, &extent);
+		return;
+	}
+	sending->failures++;
+	if (extent.pages > 1 && error != -ESRCH && sending->failures < REPORT_FAILURES) {
+		extent.pages -= upper.pages;
+		upper.gfn = extent.gfn + extent.pages;
+		report_extent(sending, upper);
+		report_extent(sending, extent);
+	} else if (extent.pages == 1 && error == -EINVAL &&
+		   extent.gfn >= mapcache_load_relaxed(&cache->pins.reports.top)) {
+		report_past_the_top(cache, &extent);
+	} else {
+		report_lost(sending, &extent, error);
+	}
+}
+
+int report_send(struct mapcache *cache, const struct mapcache_extent *extents, size_t count)
+{
+	struct sending sending = { .cache = cache };
+
+	mapcache_add_relaxed(&cache->pins.reports.calls, 1);
+	if (!report_try(cache, extents, count)) {
+		for (size_t i = 0; i < count; i++)
+			report_taken(cache, &extents[i]);
+		return 0;
+	}
+	/* Told twice is as good as once. */
+	for (size_t i = count; i-- > 0;)
+		report_extent(&sending, extents[i]);
+	return sending.error;
+}
