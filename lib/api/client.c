@@ -10,6 +10,7 @@
 
 #include "lib/api/thread.h"
 #include "lib/base/base.h"
+#include "lib/base/cancel.h"
 #include "lib/cache.h"
 #include "lib/protocol/grace.h"
 #include "lib/protocol/pin_count.h"
@@ -90,6 +91,7 @@ void client_give_spare(struct mapcache_client *client)
 {
 	struct mapcache *cache = client->cache;
 	struct mapping *spare = client->spare;
+	CANCEL_DEFERRED;
 
 	if (!spare)
 		return;
@@ -107,6 +109,7 @@ void client_give_spare(struct mapcache_client *client)
 int mapcache_client_close(struct mapcache_client *client)
 {
 	struct mapcache *cache;
+	CANCEL_DEFERRED;
 	uint64_t slots;
 
 	if (!client)

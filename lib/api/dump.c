@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "lib/base/cancel.h"
 #include "lib/index/index.h"
 #include "lib/protocol/protocol.h"
 
@@ -119,6 +120,7 @@ int mapcache_dump(struct mapcache *cache, FILE *file)
 {
 	struct mapcache_stats stats = { .size = sizeof(stats) };
 	struct dump dump = { .cache = cache, .file = file, .bucket = dump_text_bucket };
+	CANCEL_DEFERRED;
 	int error;
 
 	if (!cache || !file)
@@ -162,6 +164,7 @@ int mapcache_dump_json(struct mapcache *cache, FILE *file)
 	struct mapcache_stats stats = { .size = sizeof(stats) };
 	struct dump dump = { .cache = cache, .file = file, .bucket = dump_json_bucket };
 	const char *comma = "";
+	CANCEL_DEFERRED;
 	int error;
 
 	if (!cache || !file)

@@ -8,6 +8,7 @@
 #include "lib/api/options.h"
 #include "lib/api/thread.h"
 #include "lib/base/base.h"
+#include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
 #include "lib/index/index.h"
 #include "lib/pins/pins.h"
@@ -141,6 +142,7 @@ int mapcache_open(const struct mapcache_options *given, struct mapcache **result
 {
 	struct mapcache_options options;
 	struct mapcache *cache;
+	CANCEL_DEFERRED;
 	int error;
 
 	if (!given || !result)
@@ -232,6 +234,8 @@ static void mapcache_close_in_a_child(struct mapcache *cache)
 
 int mapcache_close(struct mapcache *cache)
 {
+	CANCEL_DEFERRED;
+
 	if (!cache)
 		return -EINVAL;
 	if (cache->api.pid != getpid()) {

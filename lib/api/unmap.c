@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "lib/base/base.h"
+#include "lib/base/cancel.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
@@ -32,6 +33,7 @@ static bool unmap_left(struct mapcache *cache, uint64_t first, uint64_t last)
 static int unmap_try(struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
 	int error = mapcache_invalidate_range(cache, gpa, len);
+	CANCEL_DEFERRED;
 
 	if (error)
 		return error;

@@ -17,6 +17,7 @@
 #include <errno.h>
 
 #include "lib/base/base.h"
+#include "lib/base/cancel.h"
 #include "lib/base/probe.h"
 #include "lib/index/index.h"
 #include "lib/protocol/protocol.h"
@@ -361,6 +362,7 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 		.cache = client->cache, .client = client, .stripe = stripe, .request = request
 	};
 	uint64_t gpa = fill_bucket(&fill) + request->offset;
+	CANCEL_DEFERRED;
 	int error;
 
 	if (mapping)

@@ -91,6 +91,19 @@ static int lookup_found(struct mapcache_client *client, struct stripe *stripe,
 	return 0;
 }
 
+static void lookup_unlock(void *lock)
+{
+	pthread_mutex_unlock(lock);
+}
+
+/* Until somebody has mapped something. A cancelled thread leaves here, without the lock. */
+static void lookup_wait(struct stripe *stripe)
+{
+	pthread_cleanup_push(lookup_unlock, &stripe->lock);
+	pthread_cond_wait(&stripe->filled, &stripe->lock);
+	pthread_cleanup_pop(0);
+}
+
 /* Returns 0, FILL_AGAIN or -errno. */
 static int lookup_try(struct mapcache_client *client, const struct request *request, bool read_only,
 		      void **pointer)
@@ -106,7 +119,7 @@ static int lookup_try(struct mapcache_client *client, const struct request *requ
 		if (!mapping || !mapping->busy)
 			break;
 		client_count(client, COUNTER_WAITS, 1);
-		pthread_cond_wait(&stripe->filled, &stripe->lock);
+		lookup_wait(stripe);
 	}
 	if (!mapping || !mapping_serves(cache, mapping, request))
 		return fill(client, stripe, mapping, request, read_only, pointer);

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "lib/base/cancel.h"
 #include "lib/base/probe.h"
 #include "lib/fill/fill.h"
 #include "lib/pins/pins.h"
@@ -169,6 +170,7 @@ int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, i
 		     struct iovec *iov, int iovcnt)
 {
 	int count = 0, error;
+	CANCEL_DEFERRED;
 
 	if (!client || !iov || iovcnt < 0 || len == 0)
 		return -EINVAL;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/base/cancel.h"
 #include "lib/pins/span.h"
 #include "lib/protocol/protocol.h"
 #include "lib/space/space.h"
@@ -170,6 +171,7 @@ int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa,
 		.cache = cache, .old_gpa = old_gpa, .new_gpa = new_gpa, .len = len
 	};
 	int error = replace_check(cache, old_gpa, new_gpa, len);
+	CANCEL_DEFERRED;
 
 	if (error)
 		return error;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/pin_count.h"
@@ -272,6 +273,7 @@ static char *span_pin_begun(struct mapcache_client *client, uint64_t gpa, uint64
 
 void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot)
 {
+	CANCEL_DEFERRED;
 	char *pointer;
 	int error;
 

@@ -14,6 +14,7 @@
 #include <signal.h>
 
 #include "lib/base/base.h"
+#include "lib/base/cancel.h"
 #include "lib/base/probe.h"
 #include "lib/index/index.h"
 #include "lib/reclaim/pace.h"
@@ -151,6 +152,8 @@ static uint64_t reclaim_release(struct mapcache *cache, uint64_t budget, uint64_
 
 uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes)
 {
+	CANCEL_DEFERRED;
+
 	if (!cache)
 		return 0;
 	reclaim_sweep(cache, epoch_now(&cache->shared));

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/cancel.h"
 #include "lib/cache.h"
 #include "lib/space/space.h"
 
@@ -208,6 +209,7 @@ int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
 	uint64_t page = UINT64_C(1) << PAGE_SHIFT;
 	struct placeholder *placeholder;
+	CANCEL_DEFERRED;
 	int error;
 
 	if (!cache || len == 0 || ((gpa | len) & (page - 1)))
