@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/ioreq/ioreq.h"
+#include "lib/base/cancel.h"
 #include "lib/base/log.h"
 #include "lib/api/options.h"
 
@@ -32,6 +33,7 @@ int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_opti
 			struct mapcache_ioreq **server)
 {
 	struct mapcache_ioreq *opened;
+	CANCEL_DEFERRED;
 	int error;
 
 	if (cache == NULL || options == NULL || server == NULL)
@@ -56,6 +58,7 @@ int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_opti
 
 int mapcache_ioreq_close(struct mapcache_ioreq *server)
 {
+	CANCEL_DEFERRED;
 	int error;
 
 	if (server == NULL)

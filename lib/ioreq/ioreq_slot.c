@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "lib/ioreq/ioreq.h"
+#include "lib/base/cancel.h"
 #include "lib/base/log.h"
 
 /*
@@ -132,6 +133,8 @@ static bool in_section(const struct mapcache_client *client)
 int mapcache_ioreq_handle(struct mapcache_ioreq *server, struct mapcache_client *client,
 			  uint32_t vcpu)
 {
+	/* What is taken is answered: a vCPU waits for it, and Xen has no time-out. */
+	CANCEL_DEFERRED;
 	struct ioreq copy;
 
 	if (server == NULL || client == NULL || vcpu >= server->options.vcpus || in_section(client))

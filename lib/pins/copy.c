@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/entry.h"
@@ -46,6 +47,7 @@ ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer
 
 ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void *buffer, size_t len)
 {
+	CANCEL_DEFERRED;
 	/* Only read from: copy() has one pointer for both ways. */
 	ssize_t done = copy(client, gpa, (char *)(uintptr_t)buffer, len, true);
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "lib/base/base.h"
+#include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
 #include "lib/index/index.h"
 #include "lib/pins/pins.h"
@@ -151,6 +152,8 @@ void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len
 
 void section_report(struct mapcache_client *client)
 {
+	CANCEL_DEFERRED;
+
 	if (!client->dirty.count)
 		return;
 	report_send(client->cache, client->dirty.extent, client->dirty.count);
@@ -173,6 +176,7 @@ static int dirty_report(struct mapcache *cache, const void *pointer, uint64_t le
 {
 	struct dirty dirty = { .count = 0 };
 	struct report report;
+	CANCEL_DEFERRED;
 	int error;
 
 	report_begin(cache, &report, epoch_now(&cache->shared));
@@ -304,6 +308,7 @@ int mapcache_modified_pins(struct mapcache *cache)
 {
 	struct gathered all = { .cache = cache };
 	struct report report;
+	CANCEL_DEFERRED;
 	uint64_t slots;
 	int error;
 

@@ -169,6 +169,15 @@ static int reclaim(struct scene *scene)
 	return bed_stats(&scene->bed).mapped_bytes != 0;
 }
 
+static int log_and_write(struct scene *scene)
+{
+	int error = mapcache_dirty_log(scene->bed.cache, true);
+
+	if (error || look_up(scene) || copy(scene) || pin_and_unpin(scene))
+		return 1;
+	return mapcache_dirty_log(scene->bed.cache, false);
+}
+
 static int come_and_go(struct scene *scene)
 {
 	struct mapcache_client *client;
@@ -197,17 +206,9 @@ static int drain(struct scene *scene)
 }
 
 static int (*const calls[])(struct scene *scene) = {
-	look_up,
-	copy,
-	pin_and_unpin,
-	pin_in_pieces,
-	pin_in_one_piece,
-	relocate,
-	place_and_take_away,
-	reclaim,
-	come_and_go,
-	open_and_close,
-	drain,
+	look_up,          copy,        pin_and_unpin,       pin_in_pieces,
+	pin_in_one_piece, relocate,    place_and_take_away, reclaim,
+	log_and_write,    come_and_go, open_and_close,      drain,
 };
 
 struct cancelled {
@@ -395,6 +396,46 @@ static void a_cancelled_wait_for_sections_holds_nothing(void **state)
 	bed_stop(&bed);
 }
 
+/* ---- a request of the guest ---------------------------------------------------------------- */
+
+static int cancel_the_server(void *data, struct mapcache_client *client,
+			     struct mapcache_request *request)
+{
+	struct mapcache_client **served_by = data;
+
+	*served_by = client;
+	request->data = 0x5e;
+	pthread_cancel(pthread_self());
+	pthread_testcancel();
+	return 0;
+}
+
+static void read_register(struct xensim_vcpu *vcpu, void *data)
+{
+	(void)xensim_mmio_read(vcpu, RIG_MMIO, 4, data);
+}
+
+/* A vCPU waits for it, with all that it holds. */
+static void a_request_that_was_taken_is_answered_by_a_cancelled_thread(void **state)
+{
+	struct mapcache_client *client = NULL;
+	struct rig_device device;
+	uint64_t value = 0;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, NULL);
+	rig_device_open(&device, &bed.rig,
+			&(struct rig_device_options){ .handler = cancel_the_server,
+						      .handler_data = &client });
+	rig_device_serve(&device);
+	rig_run(&bed.rig, 0, read_register, &value);
+	assert_int_equal(value, 0x5e);
+	rig_device_close(&device);
+	assert_int_equal(mapcache_client_close(client), 0);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +443,7 @@ int main(void)
 		cmocka_unit_test(a_cancelled_wait_for_anothers_mapping_holds_nothing),
 		cmocka_unit_test(a_cancelled_map_call_is_finished_for_those_who_wait_for_it),
 		cmocka_unit_test(a_cancelled_wait_for_sections_holds_nothing),
+		cmocka_unit_test(a_request_that_was_taken_is_answered_by_a_cancelled_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
