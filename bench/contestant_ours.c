@@ -104,7 +104,6 @@ int ours_open(const struct contestant_config *config, void **instance)
 		.granule_shift = config->granule_shift,
 		.reclaim_ms = config->reclaim_ms,
 		.max_bytes = config->max_bytes,
-		.refresh_bytes = config->refresh_bytes,
 		.backend = config->backend,
 		.log = ours_log,
 	};

@@ -15,7 +15,6 @@ struct contestant_config lineup_config(const struct bench *bench, uint64_t bucke
 		.bucket_shift = bench->options.bucket_shift,
 		.granule_shift = bench->options.granule_shift,
 		.reclaim_ms = bench->options.reclaim_ms,
-		.refresh_bytes = bench->options.refresh_bytes,
 		.backend = &mapcache_backend_xen,
 	};
 

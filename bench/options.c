@@ -25,7 +25,6 @@ enum {
 	OPTION_BUCKET_SHIFT,
 	OPTION_GRANULE_SHIFT,
 	OPTION_RECLAIM_MS,
-	OPTION_REFRESH_BYTES,
 	OPTION_PINNED,
 	OPTION_RESIDENT,
 	OPTION_WRITE,
@@ -53,7 +52,6 @@ static const struct option long_options[] = {
 	{ "bucket-shift", required_argument, NULL, OPTION_BUCKET_SHIFT },
 	{ "granule-shift", required_argument, NULL, OPTION_GRANULE_SHIFT },
 	{ "reclaim-ms", required_argument, NULL, OPTION_RECLAIM_MS },
-	{ "refresh-bytes", required_argument, NULL, OPTION_REFRESH_BYTES },
 	{ "pinned", required_argument, NULL, OPTION_PINNED },
 	{ "resident", required_argument, NULL, OPTION_RESIDENT },
 	{ "write", required_argument, NULL, OPTION_WRITE },
@@ -199,8 +197,6 @@ static bool parse_option(struct options *options, int code, const char *name, co
 		return parse_u32(name, text, 12, 30, &options->granule_shift);
 	case OPTION_RECLAIM_MS:
 		return parse_u32(name, text, 1, 3600000, &options->reclaim_ms);
-	case OPTION_REFRESH_BYTES:
-		return parse_number(name, text, 0, UINT64_C(1) << 40, &options->refresh_bytes);
 	case OPTION_PINNED:
 		return parse_u32(name, text, 0, 100, &options->pinned_percent);
 	case OPTION_RESIDENT:

@@ -41,7 +41,6 @@ struct options {
 	uint32_t bucket_shift;
 	uint32_t granule_shift;
 	uint32_t reclaim_ms;
-	uint64_t refresh_bytes;
 	uint32_t pinned_percent;   /* of the working set's buckets, pinned all the time */
 	uint32_t resident_percent; /* byte budget over working set */
 	uint32_t write_percent;

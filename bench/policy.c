@@ -9,8 +9,6 @@
 
 #include "lib/fill/filling.h"
 
-#define MIB (UINT64_C(1) << 20)
-
 #define CHANGE(...) .change = { __VA_ARGS__ }
 #define TO(knob, n)                                                                                \
 	{                                                                                          \
@@ -65,8 +63,6 @@ const struct policy policies[] = {
 	{ .name = "reclaim-5", .text = "reclaim_ms 5", .reclaim_ms = 5 },
 	{ .name = "reclaim-20", .text = "20", .reclaim_ms = 20 },
 	{ .name = "reclaim-200", .text = "200", .reclaim_ms = 200 },
-	{ .name = "ahead-4M", .text = "refresh_bytes 4 MiB", .refresh_bytes = 4 * MIB },
-	{ .name = "ahead-64M", .text = "64 MiB", .refresh_bytes = 64 * MIB },
 };
 const unsigned int policies_count = sizeof(policies) / sizeof(policies[0]);
 
@@ -98,8 +94,6 @@ void policy_configure(const struct policy *policy, struct contestant_config *con
 		config->granule_shift = policy->granule_shift;
 	if (policy->reclaim_ms)
 		config->reclaim_ms = policy->reclaim_ms;
-	if (policy->refresh_bytes)
-		config->refresh_bytes = policy->refresh_bytes;
 }
 
 static void apply(struct fill_policy *fill, const struct policy_change *change)

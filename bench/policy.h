@@ -31,7 +31,6 @@ struct policy_change {
 struct policy {
 	const char *name, *text;
 	uint32_t bucket_shift, granule_shift, reclaim_ms;
-	uint64_t refresh_bytes;
 	struct policy_change change[POLICY_CHANGES];
 };
 

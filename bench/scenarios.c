@@ -12,7 +12,7 @@ static const struct scenario *const scenarios[] = {
 	&scenario_hit,     &scenario_pin,       &scenario_miss,    &scenario_refresh,
 	&scenario_answer,  &scenario_storm,     &scenario_release, &scenario_throughput,
 	&scenario_reverse, &scenario_footprint, &scenario_scale,   &scenario_policies,
-	&scenario_quick,   &scenario_full,
+	&scenario_vstorm,  &scenario_quick,    &scenario_full,
 };
 #define COUNT (sizeof(scenarios) / sizeof(scenarios[0]))
 
@@ -43,7 +43,6 @@ static const char option_help[] =
 	"  --bucket-shift N       log2 of the bucket, 12..30, default 20\n"
 	"  --granule-shift N      log2 of what is refreshed at once\n"
 	"  --reclaim-ms N         age at which what is stale is unmapped\n"
-	"  --refresh-bytes N      mapped again ahead of use\n"
 	"  --cost MODEL           none, pv or arm: a delay for every map and unmap in the simulator,\n"
 	"                         in the proportions of such a machine\n"
 	"  --cost-unit NS         what a one-page map takes in that model, default 1000\n"

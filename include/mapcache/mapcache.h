@@ -107,8 +107,6 @@ struct mapcache_options {
 				     vm.max_map_count */
 	uint64_t guest_limit;     /* guest-physical addresses at and past this are refused;
 				     default 2^46 or what 2^28 buckets cover, if that is less */
-	uint64_t refresh_bytes;   /* the reclaim thread maps up to this much of what was used
-				     most recently again, ahead of its next use; default 0 */
 	const struct mapcache_backend *backend; /* default &mapcache_backend_xen */
 	void *backend_data;                     /* for backend->open */
 

@@ -77,18 +77,10 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 					&embedder->backend_state);
 	if (error)
 		goto destroy_pins;
-	if (cache->settings.refresh_bytes) {
-		error = mapcache_client_open(cache, &cache->reclaim.refresher);
-		if (error)
-			goto close_backend;
-	}
 	error = reclaim_start(cache);
 	if (error)
-		goto close_refresher;
+		goto close_backend;
 	return 0;
-close_refresher:
-	if (cache->reclaim.refresher)
-		mapcache_client_close(cache->reclaim.refresher);
 close_backend:
 	embedder->backend->close(embedder->backend_state);
 destroy_pins:
@@ -197,8 +189,7 @@ static bool mapcache_used(struct mapcache *cache)
 
 	pthread_mutex_lock(&clients->lock);
 	for (client = clients->first; client && !used; client = client->next)
-		used = client != cache->reclaim.refresher &&
-		       (!client->seat || mapcache_inside_inline(client));
+		used = !client->seat || mapcache_inside_inline(client);
 	pthread_mutex_unlock(&clients->lock);
 	return used;
 }
@@ -249,9 +240,6 @@ int mapcache_close(struct mapcache *cache)
 		return -EBUSY;
 	reclaim_stop(cache);
 	thread_close_all(cache);
-	if (cache->reclaim.refresher)
-		mapcache_client_close(cache->reclaim.refresher);
-	cache->reclaim.refresher = NULL;
 	/* In pieces: one call for all of it would hold up every other thread's mmap. */
 	reclaim_sweep(cache, UINT64_MAX);
 	retired_check_pins(cache);

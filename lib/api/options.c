@@ -137,8 +137,6 @@ static int options_budgets(struct mapcache *cache, struct mapcache_options *opti
 		options->max_vmas = options_vmas();
 	if (options->max_vmas < OPTIONS_VMAS_MIN)
 		return options_refuse(cache, "max_vmas must be at least 64");
-	if (options->refresh_bytes > options->max_bytes)
-		return options_refuse(cache, "refresh_bytes must not exceed max_bytes");
 	return 0;
 }
 
@@ -194,7 +192,6 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	settings->stale_max = options->max_stale_bytes;
 	settings->vmas_max = options->max_vmas;
 	settings->guest_limit = options->guest_limit;
-	settings->refresh_bytes = options->refresh_bytes;
 	settings->whole_bytes = options->whole_bytes;
 	settings->fill = (struct fill_policy)FILL_POLICY;
 	cache->embedder.notify = options->notify;

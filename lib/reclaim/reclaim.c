@@ -67,8 +67,6 @@ void reclaim_stats(struct mapcache *cache, struct mapcache_stats *stats)
 	stats->evictions = mapcache_load_relaxed(&cache->reclaim.evictions);
 	stats->grace_periods = mapcache_load_relaxed(&cache->reclaim.grace_periods);
 	stats->pinned_stale_bytes += mapcache_load_relaxed(&cache->reclaim.retired.pinned_bytes);
-	/* The embedder's clients only. */
-	stats->clients -= cache->reclaim.refresher != NULL;
 }
 
 void reclaim_others(struct mapcache *cache, uint64_t (*others)(struct mapcache *cache, bool all))

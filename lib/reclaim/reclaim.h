@@ -83,7 +83,4 @@ void reclaim_sweep(struct mapcache *cache, uint64_t epoch);
 /* Before mapping: too much is stale, so release some of it. */
 void reclaim_help(struct mapcache *cache);
 
-/* refresh.c: map again what was used last, ahead of its next use */
-void refresh_ahead(struct mapcache *cache, uint64_t epoch);
-
 #endif

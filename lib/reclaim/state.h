@@ -42,7 +42,6 @@ struct reclaim {
 	struct reclaim_thread thread;
 	uint64_t (*others)(struct mapcache *cache, bool all); /* reclaim_others() */
 	mapcache_atomic_u64 other_slots;
-	struct mapcache_client *refresher;             /* the reclaim thread's own */
 	mapcache_atomic_u64 evict_stripe, help_stripe; /* whose turn it is */
 	mapcache_atomic_u64 evictions, grace_periods;
 };

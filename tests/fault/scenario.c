@@ -170,7 +170,6 @@ static int open_cache(struct scenario *scenario)
 		.granule_shift = scenario->options->anywhere ? 16 : 12,
 		.stripes = 2,
 		.max_bytes = SLOTS * BUCKET,
-		.refresh_bytes = scenario->options->reclaim_thread ? 4 * BUCKET : 0,
 		.reclaim_ms = 1,
 		.flags = scenario->options->reclaim_thread ? 0 : MAPCACHE_NO_RECLAIM_THREAD,
 	};

@@ -74,9 +74,6 @@ static bool is_allowed(const struct mapcache_options *options)
 	if (options->guest_limit > UINT64_C(1) << 52 ||
 	    (options->guest_limit + bucket - 1) >> shift > UINT64_C(1) << 32)
 		return false;
-	/* An upper bound of the default. */
-	if (options->refresh_bytes > (most ? most : UINT64_C(1) << 35))
-		return false;
 	return options->reclaim_ms <= 3600000;
 }
 
@@ -94,7 +91,6 @@ static struct mapcache_options take_options(struct input *input, unsigned int *l
 	options.max_stale_bytes = take_number(input);
 	options.max_vmas = take_number(input);
 	options.guest_limit = take_number(input);
-	options.refresh_bytes = take_number(input);
 	options.log = count_line;
 	options.log_data = lines;
 	return options;
@@ -279,7 +275,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	}
 	/* There may be too little address space for what is asked for. */
 	if (error) {
-		must(error == -ENOMEM || (error == -EINVAL && options.refresh_bytes));
+		must(error == -ENOMEM);
 		return 0;
 	}
 	use(cache, &input);

@@ -38,8 +38,6 @@ static void choose_options(struct device *device, uint64_t *random)
 		options->max_stale_bytes = 4 * bucket;
 		options->max_vmas = one_in(random, 2) ? 64 : 0;
 	}
-	if (one_in(random, 4))
-		options->refresh_bytes = options->max_bytes / 4;
 	device->anywhere = one_in(random, 4);
 	if (device->anywhere)
 		options->granule_shift = 0; /* one call maps a bucket */

@@ -137,7 +137,6 @@ static void round_features(struct torture *torture, const struct round *round)
 		had[FEATURE_ANYWHERE] += device->anywhere;
 		had[FEATURE_FENCES] += !!(flags & MAPCACHE_NO_MEMBARRIER);
 		had[FEATURE_EMBEDDER] += !!(flags & MAPCACHE_NO_RECLAIM_THREAD);
-		had[FEATURE_AHEAD] += device->options.refresh_bytes != 0;
 		had[FEATURE_STORM] += device->domain->pace_us == 0;
 	}
 }

@@ -192,7 +192,6 @@ struct round {
 	X(ANYWHERE, "the backend chooses where")                                                   \
 	X(FENCES, "without membarrier")                                                            \
 	X(EMBEDDER, "without reclaim thread")                                                      \
-	X(AHEAD, "refreshed ahead of use")                                                         \
 	X(STORM, "guest without a pause")                                                          \
 	X(FAULTS, "rounds with injected faults")                                                   \
 	X(ARM, "rounds with Arm's rules")

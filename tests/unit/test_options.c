@@ -98,7 +98,6 @@ static void the_defaults_suit_a_64_bit_dom0(void **state)
 	assert_int_equal(settings.stale_max, 8 * GIB);
 	assert_int_equal(settings.vmas_max, limit / 2);
 	assert_int_equal(settings.guest_limit, UINT64_C(1) << 46);
-	assert_int_equal(settings.refresh_bytes, 0);
 	assert_int_equal(settings.flags, 0);
 }
 
@@ -139,7 +138,6 @@ static void what_is_given_is_taken(void **state)
 		.max_stale_bytes = 9 * MIB,
 		.max_vmas = 64,
 		.guest_limit = GIB + 1, /* and a bucket for the byte */
-		.refresh_bytes = MIB,
 		.flags = MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER,
 	});
 
@@ -152,7 +150,6 @@ static void what_is_given_is_taken(void **state)
 	assert_int_equal(settings.stale_max, 9 * MIB);
 	assert_int_equal(settings.vmas_max, 64);
 	assert_int_equal(settings.guest_limit, GIB + 2 * MIB);
-	assert_int_equal(settings.refresh_bytes, MIB);
 	assert_int_equal(settings.flags, MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER);
 	assert_int_equal(settled((struct mapcache_options){ .stripes = 1 }).stripes, 1);
 }
@@ -182,8 +179,6 @@ static void what_is_out_of_range_is_refused_and_named(void **state)
 	assert_refused((struct mapcache_options){ .max_stale_bytes = 4 * MIB - 1 }, -EINVAL,
 		       "max_stale_bytes");
 	assert_refused((struct mapcache_options){ .max_vmas = 63 }, -EINVAL, "max_vmas");
-	assert_refused((struct mapcache_options){ .refresh_bytes = 5 * MIB, .max_bytes = 4 * MIB },
-		       -EINVAL, "refresh_bytes");
 	assert_refused((struct mapcache_options){ .guest_limit = (UINT64_C(1) << 52) + 1 }, -EINVAL,
 		       "guest_limit");
 	assert_refused((struct mapcache_options){ .guest_limit = UINT64_MAX }, -EINVAL,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reclaim: how it unmaps, when its thread sleeps, and mapping ahead of use (refresh_bytes). */
+/* Reclaim: how it unmaps, and when its thread looks and sleeps. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -128,87 +128,6 @@ static void reclaim_takes_what_was_evicted_as_well(void **state)
 	bed_stop(&bed);
 }
 
-/* ---- ahead of use ---------------------------------------------------------------------------- */
-
-struct refreshed {
-	struct bed *bed;
-	uint64_t slow;
-};
-
-/* That a look-up takes no slow path says that somebody has mapped it before. */
-static bool the_next_look_up_hits(void *data)
-{
-	struct refreshed *refreshed = data;
-	uint64_t slow = bed_stats(refreshed->bed).slow_lookups;
-	bool current =
-		bed_stats(refreshed->bed).stale_bytes < bed_stats(refreshed->bed).mapped_bytes;
-
-	if (!current)
-		return false;
-	bed_read(refreshed->bed->client, 0);
-	refreshed->slow = bed_stats(refreshed->bed).slow_lookups;
-	return refreshed->slow == slow;
-}
-
-static void what_was_used_last_is_mapped_again_ahead_of_its_use(void **state)
-{
-	struct bed bed;
-	struct refreshed refreshed = { &bed, 0 };
-
-	(void)state;
-	bed_start(&bed,
-		  &(struct rig_options){ .cache = { .reclaim_ms = 40, .refresh_bytes = 4 << 20 } });
-	assert_int_equal(bed_stats(&bed).clients, 2); /* the thread's own is not ours */
-	bed_read(bed.client, 0);
-	for (unsigned int i = 1; i < 6; i++) {
-		bed_exchange(&bed, 0, i);
-		mapcache_invalidate(bed.cache);
-		assert_true(eventually(the_next_look_up_hits, &refreshed));
-		assert_int_equal(bed_read(bed.client, 0), i);
-	}
-	bed_stop(&bed);
-}
-
-/* A bucket that was mapped whole does not fit: nothing is mapped of it. */
-static void no_more_than_refresh_bytes_is_mapped_ahead(void **state)
-{
-	struct bed bed;
-	uint64_t calls;
-
-	(void)state;
-	bed_start(&bed,
-		  &(struct rig_options){ .cache = { .reclaim_ms = 8, .refresh_bytes = 1 << 16 } });
-	bed_read(bed.client, 0);
-	calls = bed_stats(&bed).map_calls;
-	mapcache_invalidate(bed.cache);
-	assert_true(eventually(nothing_is_mapped, NULL));
-	assert_int_equal(bed_stats(&bed).map_calls, calls);
-	bed_stop(&bed);
-}
-
-static void holes_and_read_only_memory_are_refreshed_without_harm(void **state)
-{
-	struct bed bed;
-
-	(void)state;
-	bed_start(&bed,
-		  &(struct rig_options){ .cache = { .reclaim_ms = 2, .refresh_bytes = 16 << 20 } });
-	assert_true(xensim_p2m_set_type(bed.domain, 256, 256, XENSIM_RAM_RO) >= 0);
-	for (unsigned int i = 0; i < 100; i++) {
-		bed_remove(&bed, 5);
-		mapcache_invalidate(bed.cache);
-		bed_read(bed.client, 6 * BED_PAGE);
-		bed_read(bed.client, BED_BUCKET);
-		assert_int_equal(bed_error(bed.client, 5 * BED_PAGE, 8, PROT_READ), EFAULT);
-		mapcache_invalidate(bed.cache);
-		sched_yield();
-		bed_populate(&bed, 5, i);
-		mapcache_invalidate(bed.cache);
-		assert_int_equal(bed_read(bed.client, 5 * BED_PAGE), i);
-	}
-	bed_stop(&bed);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,9 +135,6 @@ int main(void)
 		cmocka_unit_test(the_thread_sleeps_while_nothing_is_mapped),
 		cmocka_unit_test(the_thread_lets_a_dying_domain_go),
 		cmocka_unit_test(reclaim_takes_what_was_evicted_as_well),
-		cmocka_unit_test(what_was_used_last_is_mapped_again_ahead_of_its_use),
-		cmocka_unit_test(no_more_than_refresh_bytes_is_mapped_ahead),
-		cmocka_unit_test(holes_and_read_only_memory_are_refreshed_without_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
