@@ -10,8 +10,8 @@
 #include <mapcache/mapcache.h>
 
 #include "bench/clock.h"
-#include "lib/pace.h"
-uint64_t reclaim_look(struct mapcache *cache); bool reclaim_wanted(struct mapcache *cache);
+#include "lib/reclaim/pace.h"
+#include "lib/reclaim/reclaim.h"
 
 #define HIT_NS 60
 #define PAGE_SHIFT 12
@@ -31,7 +31,7 @@ static struct {
 	const struct virtual_storm *storm; /* NULL: time is real */
 	struct mapcache *cache;
 	uint8_t *shadow; /* which pages are mapped */
-	uint64_t now, reclaim_now, next_epoch, next_look;
+	uint64_t now, reclaim_now, next_epoch, next_look, period;
 	bool reclaiming, started;
 	uint32_t sent;
 	uint64_t accesses;
@@ -166,7 +166,9 @@ static void reclaim_if_due(void)
 	struct mapcache_stats stats = { .size = sizeof(stats) };
 	uint64_t delay;
 
-	if (world.now < world.next_look && !reclaim_wanted(world.cache))
+	/* The thread is told of work when it looks seldom. */
+	if (world.now < world.next_look &&
+	    (world.next_look - world.now <= world.period || !reclaim_wanted(world.cache)))
 		return;
 	mapcache_stats(world.cache, &stats);
 	if (stats.stale_bytes > world.sum.stale_peak)
@@ -177,6 +179,8 @@ static void reclaim_if_due(void)
 	world.reclaiming = false;
 	world.next_look = world.reclaim_now > world.now ? world.reclaim_now : world.now;
 	world.next_look += delay;
+	if (!world.period || delay < world.period)
+		world.period = delay;
 }
 
 static int look_up(struct mapcache_client *client, uint64_t gpa, uint64_t len)
@@ -196,7 +200,8 @@ static int look_up(struct mapcache_client *client, uint64_t gpa, uint64_t len)
 static void wait_until(uint64_t when)
 {
 	while (world.now < when) {
-		uint64_t next = world.next_look < world.next_epoch ? world.next_look : world.next_epoch;
+		uint64_t next =
+			world.next_look < world.next_epoch ? world.next_look : world.next_epoch;
 
 		next = next < when ? next : when;
 		pass(next > world.now ? next - world.now : 0);
@@ -240,8 +245,7 @@ static int measure(struct mapcache_client *client)
 	since = world.now;
 	if (!error)
 		error = serve(client, storm->epochs, &next);
-	world.sum.accesses_per_second =
-		(double)world.accesses * 1e9 / (double)(world.now - since);
+	world.sum.accesses_per_second = (double)world.accesses * 1e9 / (double)(world.now - since);
 	world.started = false;
 	return error;
 }

@@ -31,10 +31,10 @@ struct virtual_storm {
 	bool populate;                   /* all of it is mapped before the first INVALIDATE */
 	unsigned int processors;         /* 1: reclaim's work holds the reader up */
 	uint32_t reclaim_ms;
-	uint32_t rate;               /* INVALIDATE per second */
-	uint32_t requests;           /* per second; 0: one access follows the other */
-	uint32_t burst;              /* accesses of a request */
-	uint32_t warm_up, epochs;    /* INVALIDATEs before what is measured, and in it */
+	uint32_t rate;            /* INVALIDATE per second */
+	uint32_t requests;        /* per second; 0: one access follows the other */
+	uint32_t burst;           /* accesses of a request */
+	uint32_t warm_up, epochs; /* INVALIDATEs before what is measured, and in it */
 };
 
 /* Per INVALIDATE, but for the first and the last. */

@@ -21,7 +21,8 @@
  *      it is unpinned, whatever else happens.
  *   C  A stale mapping that is still pinned serves its pinners only.
  *   D  mapcache_invalidate() is wait-free and async-signal-safe.
- *   E  Stale mappings are unmapped within reclaim_ms, or by mapcache_reclaim().
+ *   E  What is stale and unused is retired within reclaim_ms and unmapped as fast as the kernel
+ *      does it; within a second more in a cache that nobody uses; or by mapcache_reclaim().
  *   F  mapcache_drain() returns 0 only when nobody uses anything older than its epoch.
  *   G  No lock is held across a backend call: one that hangs hangs nobody else.
  *   H  Nothing a guest, Xen or the kernel does aborts the process or makes memory grow.
@@ -95,7 +96,9 @@ struct mapcache_options {
 	uint32_t granule_shift;   /* log2 bytes refreshed at once, 12..bucket_shift and at least
 				     bucket_shift - 6; default 14, or the nearest allowed */
 	uint32_t stripes;         /* locks, a power of two, 1..4096; default 64 */
-	uint32_t reclaim_ms;      /* an unused stale mapping lives this long; default 40 */
+	uint32_t reclaim_ms;      /* what is stale and unused is taken out of use within this
+				     time of the first look-up that maps after the
+				     INVALIDATE, or a second later without one; default 40 */
 	uint64_t max_bytes;       /* address space for mappings, stale ones included, counted in
 				     whole buckets, at least 4, and up to 64 more that clients
 				     use when sections or pins hold all of it; default 32 GiB

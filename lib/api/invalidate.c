@@ -84,10 +84,11 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 	if (last - first < index_buckets(cache)) {
 		for (uint64_t index = first; index <= last; index++)
 			invalidate_bucket(cache, index);
-		return 0;
+	} else {
+		for (uint32_t i = 0; i < cache->settings.stripes; i++)
+			invalidate_stripe(cache, stripe_at(cache, i), first, last);
 	}
-	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		invalidate_stripe(cache, stripe_at(cache, i), first, last);
+	reclaim_wake(cache);
 	return 0;
 }
 

@@ -52,6 +52,8 @@ uint64_t retired_writable(struct mapcache *cache, struct mapping *mapping);
 bool retired_empty(struct mapcache *cache);
 /* How many are on their way through a grace period. */
 uint64_t retired_pending(struct mapcache *cache);
+/* How many there have been so far. */
+uint64_t retired_count(struct mapcache *cache);
 
 /* release.c: unmapping */
 /* Unmap up to so many bytes of what is ready; returns the bytes unmapped. Paced: others who
@@ -65,21 +67,29 @@ uint64_t trim(struct mapcache *cache, uint64_t budget, bool paced);
 uint64_t trim_old(struct mapcache *cache);
 bool trim_mark(struct mapcache *cache);
 
-/* reclaim.c: when */
+/* thread.c: when */
 int reclaim_init(struct mapcache *cache);
 void reclaim_destroy(struct mapcache *cache);
-void reclaim_stats(struct mapcache *cache, struct mapcache_stats *stats);
 int reclaim_start(struct mapcache *cache);
 void reclaim_stop(struct mapcache *cache);
-/* Something is mapped: the thread may have to get up. */
+/* Something was mapped or retired: the thread may have to get up. */
 void reclaim_wake(struct mapcache *cache);
+/* Whether there is work that the last look has not seen. */
+bool reclaim_wanted(struct mapcache *cache);
+/* A look of the thread, or of who stands in for it. Returns the ns to the next. */
+uint64_t reclaim_look(struct mapcache *cache);
+
+/* reclaim.c: what */
+void reclaim_stats(struct mapcache *cache, struct mapcache_stats *stats);
 /* A room above that keeps slots of its own says how it gives up those that nobody uses: all, or
  * those that are not current. It returns the bytes unmapped; no lock is held. Before start. */
 void reclaim_others(struct mapcache *cache, uint64_t (*others)(struct mapcache *cache, bool all));
 /* So many slots more that are not in the index. */
 void reclaim_count_others(struct mapcache *cache, uint64_t slots);
-/* Retire what is older than the epoch. */
-void reclaim_sweep(struct mapcache *cache, uint64_t epoch);
+/* Retire what is older than the epoch. Whether there was any. */
+bool reclaim_sweep(struct mapcache *cache, uint64_t epoch);
+/* The same, and unmap what can be. Whether it has changed anything. */
+bool reclaim_pass(struct mapcache *cache, uint64_t epoch);
 /* Before mapping: too much is stale, so release some of it. */
 void reclaim_help(struct mapcache *cache);
 

@@ -22,6 +22,7 @@ void retired_push(struct mapcache *cache, struct mapping *mapping, uint64_t curr
 	mapping->next = retired->incoming;
 	retired->incoming = mapping;
 	mapcache_add_relaxed(&retired->pending, 1);
+	mapcache_add_relaxed(&retired->count, 1);
 	pthread_mutex_unlock(&retired->lock);
 }
 
@@ -165,4 +166,9 @@ bool retired_empty(struct mapcache *cache)
 uint64_t retired_pending(struct mapcache *cache)
 {
 	return mapcache_load_relaxed(&cache->reclaim.retired.pending);
+}
+
+uint64_t retired_count(struct mapcache *cache)
+{
+	return mapcache_load_relaxed(&cache->reclaim.retired.count);
 }

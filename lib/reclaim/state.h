@@ -22,6 +22,7 @@ struct retired {
 	uint32_t clock;           /* the tick that waiting waits for */
 	enum { BARRIER_NONE, BARRIER_RUNNING, BARRIER_DONE } barrier; /* since that tick */
 	mapcache_atomic_u64 pending;                                  /* incoming and waiting */
+	mapcache_atomic_u64 count;                                    /* of all so far */
 	mapcache_atomic_u64 pinned_bytes;
 };
 
@@ -31,10 +32,11 @@ struct reclaim_thread {
 	pthread_cond_t wake;
 	pthread_t thread;
 	bool running, stop;
-	uint64_t swept_epoch;       /* no LIVE mapping that is older was left unused */
-	uint64_t stale_since;       /* ns: when an epoch past swept_epoch was first seen; 0: none */
-	uint64_t stale_epoch;       /* that epoch */
-	mapcache_atomic_u32 asleep; /* until something is mapped */
+	/* The thread writes, others read without the lock: */
+	mapcache_atomic_u64 epoch;   /* at the last look: what is older goes at the next */
+	mapcache_atomic_u64 retired; /* how many had been retired by then */
+	mapcache_atomic_u32 asleep;  /* for longer than a look's period: to be told of work */
+	uint64_t delay;              /* ns to the next look; the thread's own */
 };
 
 struct reclaim {

@@ -51,11 +51,9 @@ static uint64_t trim_granules(const struct mapcache *cache, const struct mapping
 	return old ? mapping->detail ? granules & mapping->detail->old : 0 : granules;
 }
 
-/* One that nobody else is busy with, or NULL. Lock held. */
-static struct mapping *trim_find(struct mapcache *cache, struct stripe *stripe, bool old)
+/* From this one on, one that nobody else is busy with, or NULL. Lock held. */
+static struct mapping *trim_find(struct mapcache *cache, struct mapping *mapping, bool old)
 {
-	struct mapping *mapping = stripe_oldest(stripe);
-
 	while (mapping && (mapping->busy || !trim_granules(cache, mapping, old)))
 		mapping = stripe_newer(mapping);
 	return mapping;
@@ -64,30 +62,27 @@ static struct mapping *trim_find(struct mapcache *cache, struct stripe *stripe, 
 static uint64_t trim_stripe(struct mapcache *cache, struct stripe *stripe, uint64_t budget,
 			    bool old, bool paced)
 {
+	struct mapping *mapping, *next;
 	uint64_t gone = 0, bytes = 1, rest;
-	struct mapping *mapping;
 	struct pace pace;
 
 	pthread_mutex_lock(&stripe->lock);
+	mapping = trim_find(cache, stripe_oldest(stripe), old);
 	/* What cannot be unmapped now is left for the next time, and what a storm leaves meanwhile. */
-	for (rest = stripe_count(stripe); rest && bytes && gone < budget; rest--) {
-		mapping = trim_find(cache, stripe, old);
-		if (!mapping)
-			break;
+	for (rest = stripe_count(stripe); mapping && rest && bytes && gone < budget; rest--) {
 		mapping->busy = 1;
 		pthread_mutex_unlock(&stripe->lock);
 		if (paced)
 			pace_begin(&pace);
 		bytes = trim_mapping(cache, mapping, trim_granules(cache, mapping, old));
 		gone += bytes;
+		if (paced)
+			pace_pause(&pace);
 		pthread_mutex_lock(&stripe->lock);
+		/* Busy, it has kept its place in the order: nothing before it is looked at twice. */
+		next = stripe_newer(mapping);
 		retired_settle(cache, stripe, mapping);
-		if (!paced)
-			continue;
-		/* Nobody who wants the bucket waits for this. */
-		pthread_mutex_unlock(&stripe->lock);
-		pace_pause(&pace);
-		pthread_mutex_lock(&stripe->lock);
+		mapping = trim_find(cache, next, old);
 	}
 	pthread_mutex_unlock(&stripe->lock);
 	return gone;
@@ -123,7 +118,7 @@ static bool trim_mark_stripe(struct mapcache *cache, struct stripe *stripe)
 
 		if (granules)
 			(void)mapping_mark(cache, mapping, granules);
-		stale = stale || granules || mapping->busy;
+		stale |= granules != 0;
 	}
 	return stale;
 }

@@ -9,9 +9,11 @@
 #include <cmocka.h>
 
 #include <tests/support/bed.h>
+#include <tests/support/gate.h>
 #include <tests/support/peer.h>
 #include <tests/support/spy.h>
 #include <lib/cache.h>
+#include <lib/reclaim/reclaim.h>
 
 #define SHIFT 16
 #define BUCKETS 64u
@@ -128,6 +130,127 @@ static void reclaim_takes_what_was_evicted_as_well(void **state)
 	bed_stop(&bed);
 }
 
+/* ---- looks, one after the other -------------------------------------------------------------- */
+
+#define PERIOD_NS UINT64_C(10000000) /* a quarter of the default of reclaim_ms */
+#define SECOND_NS UINT64_C(1000000000)
+
+static void what_nobody_uses_is_retired_by_the_second_look(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed_read(bed.client, 0);
+	reclaim_look(bed.cache);
+	mapcache_invalidate(bed.cache);
+	reclaim_look(bed.cache);
+	assert_int_equal(bed_stats(&bed).stale_bytes, BED_BUCKET);
+	reclaim_look(bed.cache);
+	assert_int_equal(bed_stats(&bed).mapped_bytes, 0);
+	bed_stop(&bed);
+}
+
+/* Its epoch is over, and swept, before the map call comes back and it can be retired. */
+static void what_is_inserted_late_is_not_forgotten(void **state)
+{
+	struct peer_look look = { .gpa = 0 };
+	struct gate gate = GATE;
+	struct peer peer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed_read(bed.client, BED_BUCKET);
+	gate_close(&gate, 0, true);
+	peer_open(&peer, bed.cache);
+	peer_start(&peer, peer_read, &look);
+	gate_wait(&gate, 1);
+	mapcache_invalidate(bed.cache);
+	for (unsigned int i = 0; i < 4; i++)
+		reclaim_look(bed.cache);
+	gate_open(&gate);
+	assert_int_equal(peer_wait(&peer), 0);
+	assert_int_equal(bed_stats(&bed).born_stale, 1);
+	for (unsigned int i = 0; i < 2; i++)
+		reclaim_look(bed.cache);
+	assert_int_equal(bed_stats(&bed).mapped_bytes, 0);
+	peer_close(&peer);
+	bed_stop(&bed);
+}
+
+static void looks_that_find_nothing_grow_rare_until_something_is_invalidated(void **state)
+{
+	uint64_t delay = 0, last;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed_read(bed.client, 0);
+	assert_true(reclaim_wanted(bed.cache));
+	assert_int_equal(reclaim_look(bed.cache), PERIOD_NS);
+	for (unsigned int i = 0; i < 10; i++) {
+		last = delay;
+		delay = reclaim_look(bed.cache);
+		assert_in_range(delay, last, SECOND_NS);
+		assert_false(reclaim_wanted(bed.cache));
+	}
+	assert_int_equal(delay, SECOND_NS);
+	/* Hits are no news, and neither is another bucket. */
+	bed_read(bed.client, 0);
+	bed_read(bed.client, BED_BUCKET);
+	assert_false(reclaim_wanted(bed.cache));
+	mapcache_invalidate(bed.cache);
+	assert_true(reclaim_wanted(bed.cache));
+	assert_int_equal(reclaim_look(bed.cache), PERIOD_NS);
+	assert_int_equal(reclaim_look(bed.cache), PERIOD_NS);
+	assert_int_equal(bed_stats(&bed).mapped_bytes, 0);
+	bed_stop(&bed);
+}
+
+/* A pin may stay for ever: looking for its end must not cost more and more processors. */
+static void a_stale_pin_is_looked_at_ever_more_rarely_and_goes_after_its_unpin(void **state)
+{
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	pointer = bed_pin(bed.client, 0);
+	mapcache_invalidate(bed.cache);
+	for (unsigned int i = 0; i < 12; i++)
+		reclaim_look(bed.cache);
+	assert_int_equal(reclaim_look(bed.cache), SECOND_NS);
+	assert_int_equal(bed_stats(&bed).pinned_stale_bytes, BED_BUCKET);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	assert_int_equal(reclaim_look(bed.cache), PERIOD_NS);
+	assert_int_equal(bed_stats(&bed).mapped_bytes, 0);
+	bed_stop(&bed);
+}
+
+static bool thread_is_awake(void *data)
+{
+	return !thread_sleeps(data);
+}
+
+/* Retired by nobody's mapping: the thread is told as well. */
+static void a_thread_that_looks_seldom_is_told_of_work(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .cache.reclaim_ms = 8 });
+	bed_read(bed.client, 0);
+	assert_true(eventually(thread_sleeps, &bed));
+	mapcache_invalidate(bed.cache);
+	bed_read(bed.client, 0);
+	assert_true(eventually(thread_is_awake, &bed));
+	assert_true(eventually(thread_sleeps, &bed));
+	assert_int_equal(mapcache_invalidate_range(bed.cache, 0, 1), 0);
+	assert_true(eventually(nothing_is_mapped, NULL));
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +258,12 @@ int main(void)
 		cmocka_unit_test(the_thread_sleeps_while_nothing_is_mapped),
 		cmocka_unit_test(the_thread_lets_a_dying_domain_go),
 		cmocka_unit_test(reclaim_takes_what_was_evicted_as_well),
+		cmocka_unit_test(what_nobody_uses_is_retired_by_the_second_look),
+		cmocka_unit_test(what_is_inserted_late_is_not_forgotten),
+		cmocka_unit_test(looks_that_find_nothing_grow_rare_until_something_is_invalidated),
+		cmocka_unit_test(
+			a_stale_pin_is_looked_at_ever_more_rarely_and_goes_after_its_unpin),
+		cmocka_unit_test(a_thread_that_looks_seldom_is_told_of_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,6 +217,54 @@ static void what_is_mapped_again_is_young_again(void **state)
 	bed_stop(&bed);
 }
 
+/* ---- work under a lock ----------------------------------------------------------------------- */
+
+static uint64_t steps;
+
+struct mapping *__wrap_stripe_newer(struct mapping *mapping);
+struct mapping *__real_stripe_newer(struct mapping *mapping);
+
+struct mapping *__wrap_stripe_newer(struct mapping *mapping)
+{
+	steps++;
+	return __real_stripe_newer(mapping);
+}
+
+/* Steps along a stripe's order for unmapping a stale granule of each of its buckets. */
+static uint64_t steps_to_trim(unsigned int buckets)
+{
+	struct bed bed;
+
+	bed_start(&bed, &(struct rig_options){ .ram_pages = buckets * 16,
+					       .cache = { .bucket_shift = 16,
+							  .stripes = 1,
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+	for (unsigned int epoch = 0; epoch < 3; epoch++) {
+		for (uint64_t bucket = 0; bucket < buckets; bucket++)
+			for (uint64_t granule = 0; granule < (epoch == 1 ? 4 : 1); granule += 2)
+				assert_int_equal(bed_error(bed.client,
+							   (bucket << 16) + granule * GRANULE, 8,
+							   PROT_READ),
+						 0);
+		if (epoch < 2)
+			mapcache_invalidate(bed.cache);
+	}
+	/* What was retired is none of it. */
+	while (retired_pending(bed.cache))
+		retired_advance(bed.cache);
+	steps = 0;
+	assert_int_equal(trim(bed.cache, UINT64_MAX, false), buckets * GRANULE);
+	bed_stop(&bed);
+	return steps;
+}
+
+static void the_work_under_a_lock_is_linear_in_what_is_unmapped(void **state)
+{
+	(void)state;
+	assert_in_range(steps_to_trim(200), 200, 3 * 200);
+	assert_in_range(steps_to_trim(1000), 1000, 3 * 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +274,7 @@ int main(void)
 		cmocka_unit_test(hits_go_on_meanwhile),
 		cmocka_unit_test(what_is_mapped_again_is_young_again),
 		cmocka_unit_test(what_cannot_go_is_counted_and_tried_again),
+		cmocka_unit_test(the_work_under_a_lock_is_linear_in_what_is_unmapped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reclaim thread. An invalidation never wakes it, whose answer would pay for that (D): it
+ * looks. Every quarter of reclaim_ms while it finds something to do; ever more seldom, down to
+ * once a second, while it does not; not at all while nothing is mapped. When it looks seldom,
+ * whoever maps tells it that the epoch has moved. So an invalidation is noticed at once in a
+ * cache that is used, and within a second in one that is not (E).
+ */
+#include <pthread.h>
+#include <signal.h>
+
+#include "lib/base/base.h"
+#include "lib/cache.h"
+#include "lib/reclaim/pace.h"
+#include "lib/reclaim/reclaim.h"
+
+/* Looks in reclaim_ms: what is stale and not used is retired by the second, a stale granule beside
+ * current ones unmapped by the fourth. */
+#define THREAD_LOOKS 4
+#define THREAD_IDLE_NS NS_PER_SECOND
+
+int reclaim_init(struct mapcache *cache)
+{
+	struct reclaim_thread *thread = &cache->reclaim.thread;
+	pthread_condattr_t attributes;
+	int error;
+
+	error = -pthread_mutex_init(&cache->reclaim.retired.lock, NULL);
+	if (error)
+		return error;
+	error = -pthread_mutex_init(&thread->lock, NULL);
+	if (error)
+		goto destroy_retired;
+	error = -pthread_condattr_init(&attributes);
+	if (error)
+		goto destroy_lock;
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	error = -pthread_cond_init(&thread->wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+	if (error)
+		goto destroy_lock;
+	return 0;
+destroy_lock:
+	pthread_mutex_destroy(&thread->lock);
+destroy_retired:
+	pthread_mutex_destroy(&cache->reclaim.retired.lock);
+	return error;
+}
+
+void reclaim_destroy(struct mapcache *cache)
+{
+	pthread_cond_destroy(&cache->reclaim.thread.wake);
+	pthread_mutex_destroy(&cache->reclaim.thread.lock);
+	pthread_mutex_destroy(&cache->reclaim.retired.lock);
+}
+
+static uint64_t thread_period(const struct mapcache *cache)
+{
+	return cache->settings.reclaim_ms * NS_PER_MS / THREAD_LOOKS;
+}
+
+static bool thread_nothing_mapped(struct mapcache *cache)
+{
+	return !mapcache_load_relaxed(&cache->accounts.mapped_bytes) && retired_empty(cache);
+}
+
+bool reclaim_wanted(struct mapcache *cache)
+{
+	const struct reclaim_thread *thread = &cache->reclaim.thread;
+
+	return (epoch_now(&cache->shared) != mapcache_load_relaxed(&thread->epoch) &&
+		mapcache_load_relaxed(&cache->accounts.mapped_bytes)) ||
+	       retired_count(cache) != mapcache_load_relaxed(&thread->retired);
+}
+
+uint64_t reclaim_look(struct mapcache *cache)
+{
+	struct reclaim_thread *thread = &cache->reclaim.thread;
+	uint64_t before = mapcache_load_relaxed(&thread->epoch);
+	uint64_t idle =
+		thread_period(cache) > THREAD_IDLE_NS ? thread_period(cache) : THREAD_IDLE_NS;
+	bool wanted = reclaim_wanted(cache);
+
+	/* Before the sweep: what is inserted from now on with an older epoch is the next look's. */
+	mapcache_store_relaxed(&thread->epoch, epoch_now(&cache->shared));
+	mapcache_store_relaxed(&thread->retired, retired_count(cache));
+	if (reclaim_pass(cache, before) || wanted)
+		thread->delay = thread_period(cache);
+	else
+		thread->delay = thread->delay * 2 < idle ? thread->delay * 2 : idle;
+	return thread->delay;
+}
+
+/* Until the next look is due, or somebody has work. Lock held. */
+static void thread_wait(struct mapcache *cache, uint64_t delay)
+{
+	struct reclaim_thread *thread = &cache->reclaim.thread;
+	uint64_t until = clock_ns() + delay;
+	struct timespec time = { .tv_sec = (time_t)(until / NS_PER_SECOND),
+				 .tv_nsec = (long)(until % NS_PER_SECOND) };
+	bool forever = thread_nothing_mapped(cache);
+
+	/* Whatever is mapped next is news. */
+	if (forever)
+		mapcache_store_relaxed(&thread->epoch, 0);
+	mapcache_store_relaxed(&thread->asleep, forever || delay > thread_period(cache));
+	/* Pairs with the fence in reclaim_wake(): either we see what was mapped or retired, or who
+	 * did it sees us asleep (E). */
+	mapcache_fence_seq_cst();
+	if (mapcache_load_relaxed(&thread->asleep) && reclaim_wanted(cache))
+		return;
+	if (forever)
+		pthread_cond_wait(&thread->wake, &thread->lock);
+	else
+		pthread_cond_timedwait(&thread->wake, &thread->lock, &time);
+	mapcache_store_relaxed(&thread->asleep, 0);
+}
+
+void reclaim_wake(struct mapcache *cache)
+{
+	struct reclaim_thread *thread = &cache->reclaim.thread;
+
+	mapcache_fence_seq_cst(); /* pairs with the fence in thread_wait() */
+	if (mapcache_likely(!mapcache_load_relaxed(&thread->asleep)) || !reclaim_wanted(cache))
+		return;
+	pthread_mutex_lock(&thread->lock);
+	mapcache_store_relaxed(&thread->asleep, 0); /* once is enough */
+	pthread_cond_signal(&thread->wake);
+	pthread_mutex_unlock(&thread->lock);
+}
+
+static void *thread_run(void *data)
+{
+	struct mapcache *cache = data;
+	struct reclaim_thread *thread = &cache->reclaim.thread;
+	uint64_t delay = thread_period(cache);
+
+	pace_prepare_thread();
+	pthread_mutex_lock(&thread->lock);
+	while (!thread->stop) {
+		thread_wait(cache, delay);
+		pthread_mutex_unlock(&thread->lock);
+		delay = reclaim_look(cache);
+		pthread_mutex_lock(&thread->lock);
+	}
+	pthread_mutex_unlock(&thread->lock);
+	return NULL;
+}
+
+int reclaim_start(struct mapcache *cache)
+{
+	struct reclaim_thread *thread = &cache->reclaim.thread;
+	sigset_t all, before;
+	int error;
+
+	if (cache->settings.flags & MAPCACHE_NO_RECLAIM_THREAD)
+		return 0;
+	/* The embedder's signals are for the embedder's threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = -pthread_create(&thread->thread, NULL, thread_run, cache);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	thread->running = !error;
+	return error;
+}
+
+void reclaim_stop(struct mapcache *cache)
+{
+	struct reclaim_thread *thread = &cache->reclaim.thread;
+
+	if (!thread->running)
+		return;
+	pthread_mutex_lock(&thread->lock);
+	thread->stop = true;
+	pthread_cond_signal(&thread->wake);
+	pthread_mutex_unlock(&thread->lock);
+	pthread_join(thread->thread, NULL);
+	thread->running = false;
+}
