@@ -26,7 +26,7 @@ $(eval $(call program,$(B)/xen/virtio-blk,$(sort $(wildcard examples/virtio-blk/
 
 # The benchmark for a dom0.
 $(eval $(call program,$(B)/xen/mapcache-bench-xen,$(filter-out bench/guest_%.c,$(wildcard bench/*.c)) \
-	bench/guest_xen.c,$(LIBMAPCACHE),$(XEN_STATIC_LIBS) -lm))
+	bench/guest_xen.c,$(LIBMAPCACHE_INTERNAL),$$(VIRTUAL_LDFLAGS) $(XEN_STATIC_LIBS) -lm))
 
 # The guest: 32-bit, no C library, no paging.
 GUEST_CFLAGS := -m32 -std=gnu11 -O2 -g -Wall -Wextra -Werror -ffreestanding -fno-pic \
