@@ -11,6 +11,10 @@ $(eval $(call program,$(B)/examples/virtio-blk,examples/virtio-blk/main.c $(VIRT
 	$(LIBMAPCACHE),$(XEN_LIBS) -lxenevtchn))
 ALL += $(B)/examples/mmio $(B)/examples/virtio-blk
 
+# Shows what a device model publishes.
+$(eval $(call program,$(B)/examples/mapcache-top,$(sort $(wildcard examples/top/*.c)),,))
+ALL += $(B)/examples/mapcache-top
+
 # ---- drop-in layers for QEMU and DEMU, against headers that stand in for QEMU's ------------
 
 $(foreach folder,dropin qemu demu,$(B)/obj/examples/$(folder)/%.o): \

@@ -41,17 +41,19 @@ install: $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS)
 	$(Q)tools/man_aliases $(MAN_SECTIONS) | while read -r alias page; do \
 		ln -sf $$page $(DESTDIR)$(MANDIR)/$$alias; done
 
-# The benchmark, for the simulator and for a dom0.
-TOOLS := mapcache-bench mapcache-bench-xen
+# The benchmark, for the simulator and for a dom0; what shows a running device model's counters.
+TOOLS := mapcache-bench mapcache-bench-xen mapcache-top
+TOOL_FILES := $(B)/bench/mapcache-bench $(B)/bench/mapcache-bench-xen $(B)/examples/mapcache-top
 INSTALLED_TOOLS = $(addprefix $(DESTDIR)$(BINDIR)/,$(TOOLS)) \
 	$(patsubst %,$(DESTDIR)$(MANDIR)/man1/%.1,$(TOOLS))
 
 .PHONY: install-tools
-install-tools: $(addprefix $(B)/bench/,$(TOOLS))
+install-tools: $(TOOL_FILES)
 	$(call say,INSTALL,$(DESTDIR)$(BINDIR))
 	$(Q)install -d $(DESTDIR)$(BINDIR)
-	$(Q)install -m 755 $(addprefix $(B)/bench/,$(TOOLS)) $(DESTDIR)$(BINDIR)/
+	$(Q)install -m 755 $(TOOL_FILES) $(DESTDIR)$(BINDIR)/
 	$(Q)install -D -m 644 man/mapcache-bench.1 $(DESTDIR)$(MANDIR)/man1/mapcache-bench.1
+	$(Q)install -D -m 644 man/mapcache-top.1 $(DESTDIR)$(MANDIR)/man1/mapcache-top.1
 	$(Q)ln -sf mapcache-bench.1 $(DESTDIR)$(MANDIR)/man1/mapcache-bench-xen.1
 
 # Folders go where they are ours, or empty and not the system's.

@@ -109,7 +109,17 @@ static int open_cache(struct host *host)
 		.log = print_log,
 	};
 
-	return mapcache_open(&options, &host->cache);
+	const char *path = host->demo->options.publish;
+	int error = mapcache_open(&options, &host->cache);
+
+	if (error || !path)
+		return error;
+	error = mapcache_publish(host->cache, path, 500);
+	if (error) {
+		mapcache_close(host->cache);
+		host->cache = NULL;
+	}
+	return error;
 }
 
 static int open_device(struct host *host)

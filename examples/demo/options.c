@@ -17,6 +17,7 @@ static const char help[] =
 	"  --balloon-rate HZ   balloon hypercalls, out and in, a second (500); 0: none\n"
 	"  --bucket-shift S    log2 bytes of a bucket of the cache, 12 to 30 (20)\n"
 	"  --ack MODE          answer INVALIDATE immediate(ly), or once sections are drained\n"
+	"  --publish FILE      counters for mapcache-top, while it runs\n"
 	"  --json FILE         write the figures there, too\n"
 	"  --help              this text\n";
 
@@ -26,6 +27,7 @@ static const struct option long_options[] = {
 	{ "balloon-rate", required_argument, NULL, 'r' },
 	{ "bucket-shift", required_argument, NULL, 'b' },
 	{ "ack", required_argument, NULL, 'a' },
+	{ "publish", required_argument, NULL, 'p' },
 	{ "json", required_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -58,6 +60,9 @@ static int parse_one(struct options *options, int option, const char **reason)
 		return 0;
 	case 'j':
 		options->json = optarg;
+		return 0;
+	case 'p':
+		options->publish = optarg;
 		return 0;
 	case 'h':
 		options->help = true;

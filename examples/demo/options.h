@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 struct options {
-	const char *image; /* the disk; it is copied, the file itself is only read */
-	const char *json;  /* where to write the figures, or NULL */
+	const char *image;   /* the disk; it is copied, the file itself is only read */
+	const char *json;    /* where to write the figures, or NULL */
+	const char *publish; /* counters, or NULL */
 	uint32_t seconds;
 	uint32_t balloon_rate; /* rounds of balloon hypercalls a second; 0: none */
 	uint32_t bucket_shift;

@@ -497,6 +497,25 @@ int mapcache_stats(struct mapcache *cache, struct mapcache_stats *stats);
 int mapcache_dump(struct mapcache *cache, FILE *file);
 int mapcache_dump_json(struct mapcache *cache, FILE *file);
 
+/*
+ * Publish the statistics in a file of one page (mapcache/published.h), for mapcache-top(1): made
+ * anew with mode 0600, in place of one that is there, and removed by mapcache_close(). Nothing
+ * is published by default. A thread writes it every period_ms; 0: mapcache_publish_now() alone
+ * does. Outside of signal handlers, one thread at a time, as mapcache_close(); may block.
+ *   -EINVAL     NULL, or more than an hour
+ *   -EALREADY   it is published
+ *   others      open(2), posix_fallocate(3), mmap(2), pthread_create(3); nothing is left behind
+ */
+int mapcache_publish(struct mapcache *cache, const char *path, uint32_t period_ms);
+
+/*
+ * Write them now. Any thread between publishing and closing; takes the library's locks, does not
+ * wait for the guest.
+ *   -EINVAL     NULL
+ *   -ENOENT     it is not published
+ */
+int mapcache_publish_now(struct mapcache *cache);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/api/options.h"
+#include "lib/api/publish.h"
 #include "lib/api/thread.h"
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
@@ -216,6 +217,7 @@ static void mapcache_free(struct mapcache *cache)
 static void mapcache_close_in_a_child(struct mapcache *cache)
 {
 	cache->embedder.backend->close(cache->embedder.backend_state);
+	publish_abandon(cache);
 	space_abandon(cache);
 	protocol_abandon(cache);
 	index_abandon(cache);
@@ -238,6 +240,7 @@ int mapcache_close(struct mapcache *cache)
 	span_reclaim(cache, true);
 	if (mapcache_pinned(cache))
 		return -EBUSY;
+	publish_end(cache);
 	reclaim_stop(cache);
 	thread_close_all(cache);
 	/* In pieces: one call for all of it would hold up every other thread's mmap. */

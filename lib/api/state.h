@@ -9,12 +9,14 @@
 #include <mapcache/atomic.h>
 
 struct thread_seat;
+struct publication;
 
 struct api {
 	pid_t pid; /* who opened it: a child may only close */
 	mapcache_atomic_u64 range_invalidates;
 	pthread_mutex_t seats_lock; /* protects the list (thread.c) */
 	struct thread_seat *seats;
+	struct publication *publication; /* publish.c; NULL: nobody asked for it */
 };
 
 #endif

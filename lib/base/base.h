@@ -10,6 +10,7 @@
 #ifndef MAPCACHE_BASE_H
 #define MAPCACHE_BASE_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 #include <mapcache/mapcache.h>
@@ -20,6 +21,8 @@
 /* clock.c */
 uint64_t clock_ns(void);
 void clock_sleep_ns(uint64_t ns);
+/* A condition whose time-outs are of that clock. 0 or -errno. */
+int clock_condition_init(pthread_cond_t *condition);
 
 /* account.c: bytes mapped and stale */
 int account_init(struct mapcache *cache);

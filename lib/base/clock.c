@@ -17,3 +17,16 @@ void clock_sleep_ns(uint64_t ns)
 
 	nanosleep(&time, NULL);
 }
+
+int clock_condition_init(pthread_cond_t *condition)
+{
+	pthread_condattr_t attributes;
+	int error = -pthread_condattr_init(&attributes);
+
+	if (error)
+		return error;
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	error = -pthread_cond_init(condition, &attributes);
+	pthread_condattr_destroy(&attributes);
+	return error;
+}

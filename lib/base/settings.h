@@ -22,6 +22,7 @@ struct fill_policy {
 };
 
 struct settings {
+	uint32_t domid;
 	uint32_t bucket_shift, granule_shift, stripes, reclaim_ms, flags;
 	uint64_t slots;     /* whole address space */
 	uint64_t reserve;   /* of these, see slot.c */

@@ -17,6 +17,8 @@ test_virtio_rings_SOURCES := $(VIRTIO_TESTED)
 
 $(foreach test,guest requests,$(eval test_hostile_$(test)_SOURCES := tests/unit/hostile_scene.c))
 
+test_publish_SOURCES := examples/top/page.c
+
 DROPIN_QEMU := tests/unit/qemu_stage.c examples/dropin/ranges.c examples/dropin/transient.c
 test_dropin_qemu_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
 test_dropin_qemu7_SOURCES := $(DROPIN_QEMU) tests/unit/dropin_qemu7.c

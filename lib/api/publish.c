@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Statistics in a file that another process maps (mapcache/published.h). A thread of its own
+ * writes it, so that neither a request nor reclaim pays for whoever watches, and a device model
+ * that stands still is told from one that is idle by the time of the last write.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <mapcache/published.h>
+
+#include "lib/api/publish.h"
+#include "lib/base/base.h"
+#include "lib/cache.h"
+
+_Static_assert(sizeof(struct mapcache_published) <= MAPCACHE_PUBLISHED_BYTES, "one page");
+
+#define PUBLISH_PERIOD_MAX 3600000u /* ms */
+
+struct publication {
+	pthread_mutex_t lock; /* one writer at a time; protects stop */
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool running, stop;
+	char *path;
+	struct mapcache_published *page;
+};
+
+static void publish_count(struct mapcache_published *page, const char *name, uint64_t value)
+{
+	struct mapcache_published_counter *counter;
+
+	if (page->count == MAPCACHE_PUBLISHED_COUNTERS)
+		return;
+	counter = &page->counter[page->count++];
+	snprintf(counter->name, sizeof(counter->name), "%s", name);
+	mapcache_store_relaxed(&counter->value, value);
+}
+
+/* The names, once: the reader may rely on their order. */
+static void publish_begin(struct mapcache *cache, struct mapcache_published *page)
+{
+	snprintf(page->version, sizeof(page->version), "%s", mapcache_version());
+	page->pid = (uint32_t)getpid();
+	page->domid = cache->settings.domid;
+#define PUBLISH_NAME(name, text) publish_count(page, #name, 0);
+	MAPCACHE_STATISTICS(PUBLISH_NAME)
+#undef PUBLISH_NAME
+	/* Release: who finds the magic finds what it stands for. */
+	mapcache_store_release(&page->magic, MAPCACHE_PUBLISHED_MAGIC);
+}
+
+/* Publication's lock held. */
+static void publish_write(struct mapcache *cache, struct mapcache_published *page)
+{
+	struct mapcache_stats stats = { .size = sizeof(stats) };
+	uint64_t sequence = mapcache_load_relaxed(&page->sequence);
+	unsigned int i = 0;
+
+	(void)mapcache_stats(cache, &stats);
+	mapcache_store_relaxed(&page->sequence, sequence + 1);
+	/* Pairs with the reader's acquire fence before its second look at sequence: who has read
+	 * one of the values below sees sequence odd or changed. */
+	mapcache_fence_release();
+	mapcache_store_relaxed(&page->time_ns, clock_ns());
+#define PUBLISH_VALUE(name, text) mapcache_store_relaxed(&page->counter[i++].value, stats.name);
+	MAPCACHE_STATISTICS(PUBLISH_VALUE)
+#undef PUBLISH_VALUE
+	/* Release: pairs with the reader's acquire load of sequence. */
+	mapcache_store_release(&page->sequence, sequence + 2);
+}
+
+static void *publish_run(void *data)
+{
+	struct mapcache *cache = data;
+	struct publication *publication = cache->api.publication;
+	uint64_t period = publication->page->period_ms * NS_PER_MS;
+	struct timespec time;
+
+	pthread_mutex_lock(&publication->lock);
+	while (!publication->stop) {
+		uint64_t until = clock_ns() + period;
+
+		publish_write(cache, publication->page);
+		time.tv_sec = (time_t)(until / NS_PER_SECOND);
+		time.tv_nsec = (long)(until % NS_PER_SECOND);
+		pthread_cond_timedwait(&publication->wake, &publication->lock, &time);
+	}
+	pthread_mutex_unlock(&publication->lock);
+	return NULL;
+}
+
+/* What a device model that died left there is replaced. */
+static int publish_create(const char *path)
+{
+	int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+	int file = open(path, flags, 0600);
+
+	if (file < 0 && errno == EEXIST && !unlink(path))
+		file = open(path, flags, 0600);
+	return file < 0 ? -errno : file;
+}
+
+static int publish_map(const char *path, struct mapcache_published **page)
+{
+	int file = publish_create(path), error = 0;
+	void *memory;
+
+	if (file < 0)
+		return file;
+	/* Not ftruncate alone: a full file system is an error here, not a SIGBUS later. */
+	error = -posix_fallocate(file, 0, MAPCACHE_PUBLISHED_BYTES);
+	if (error)
+		goto close;
+	memory = mmap(NULL, MAPCACHE_PUBLISHED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (memory == MAP_FAILED)
+		error = -errno;
+	else
+		*page = memory;
+close:
+	close(file);
+	if (error)
+		unlink(path);
+	return error;
+}
+
+static void publish_free(struct publication *publication)
+{
+	if (publication->page) {
+		munmap(publication->page, MAPCACHE_PUBLISHED_BYTES);
+		unlink(publication->path);
+	}
+	pthread_cond_destroy(&publication->wake);
+	pthread_mutex_destroy(&publication->lock);
+	free(publication->path);
+	free(publication);
+}
+
+static int publish_new(const char *path, struct publication **result)
+{
+	struct publication *publication = calloc(1, sizeof(*publication));
+	int error;
+
+	if (!publication)
+		return -ENOMEM;
+	error = -pthread_mutex_init(&publication->lock, NULL);
+	if (error)
+		goto free_publication;
+	error = clock_condition_init(&publication->wake);
+	if (error)
+		goto destroy_lock;
+	publication->path = strdup(path);
+	error = publication->path ? publish_map(path, &publication->page) : -ENOMEM;
+	if (error) {
+		publish_free(publication);
+		return error;
+	}
+	*result = publication;
+	return 0;
+destroy_lock:
+	pthread_mutex_destroy(&publication->lock);
+free_publication:
+	free(publication);
+	return error;
+}
+
+static int publish_start(struct mapcache *cache)
+{
+	struct publication *publication = cache->api.publication;
+	sigset_t all, before;
+	int error;
+
+	/* The embedder's signals are for the embedder's threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = -pthread_create(&publication->thread, NULL, publish_run, cache);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	publication->running = !error;
+	return error;
+}
+
+int mapcache_publish(struct mapcache *cache, const char *path, uint32_t period_ms)
+{
+	struct publication *publication;
+	int error;
+
+	if (!cache || !path || period_ms > PUBLISH_PERIOD_MAX)
+		return -EINVAL;
+	if (cache->api.publication)
+		return -EALREADY;
+	error = publish_new(path, &publication);
+	if (error)
+		return error;
+	publication->page->period_ms = period_ms;
+	publish_begin(cache, publication->page);
+	cache->api.publication = publication;
+	error = period_ms ? publish_start(cache) : mapcache_publish_now(cache);
+	if (error) {
+		cache->api.publication = NULL;
+		publish_free(publication);
+	}
+	return error;
+}
+
+int mapcache_publish_now(struct mapcache *cache)
+{
+	struct publication *publication;
+
+	if (!cache)
+		return -EINVAL;
+	publication = cache->api.publication;
+	if (!publication)
+		return -ENOENT;
+	pthread_mutex_lock(&publication->lock);
+	publish_write(cache, publication->page);
+	pthread_mutex_unlock(&publication->lock);
+	return 0;
+}
+
+void publish_end(struct mapcache *cache)
+{
+	struct publication *publication = cache->api.publication;
+
+	if (!publication)
+		return;
+	if (publication->running) {
+		pthread_mutex_lock(&publication->lock);
+		publication->stop = true;
+		pthread_cond_signal(&publication->wake);
+		pthread_mutex_unlock(&publication->lock);
+		pthread_join(publication->thread, NULL);
+	}
+	cache->api.publication = NULL;
+	publish_free(publication);
+}
+
+void publish_abandon(struct mapcache *cache)
+{
+	if (cache->api.publication)
+		munmap(cache->api.publication->page, MAPCACHE_PUBLISHED_BYTES);
+}
