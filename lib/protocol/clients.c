@@ -106,6 +106,16 @@ int64_t client_pins_locked(struct mapcache *cache, struct mapping *mapping)
 			     &mapping->shared_pins);
 }
 
+void clients_lock(struct mapcache *cache)
+{
+	pthread_mutex_lock(&cache->protocol.clients.lock);
+}
+
+void clients_unlock(struct mapcache *cache)
+{
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
+}
+
 int64_t client_pins(struct mapcache *cache, struct mapping *mapping)
 {
 	int64_t pins;
