@@ -63,7 +63,6 @@ struct mapcache_client {
 	struct mapcache_client_fast fast; /* first: the inline functions cast to it */
 	/* Beside it, in the line that a scan over all clients has loaded. Clients lock. */
 	struct mapcache_client *next;
-	mapcache_atomic_u64 pinning; /* the epoch in which a contiguous pin began, or 0 */
 	mapcache_atomic_u32 *pins;   /* one for every slot; its thread writes, reclaim reads */
 	bool pinner;                 /* on the list of those that have pinned; its thread only */
 	struct mapcache *cache;

@@ -116,8 +116,7 @@ int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *
 
 	if (cache->space.places.of)
 		return span_map_once(cache, span, client);
-	SPAN_FOREACH(cache, span, part)
-	{
+	SPAN_FOREACH (cache, span, part) {
 		failed = span_map_part(cache, span, &part, 1, error);
 		span_count(client, failed, part.pages);
 		if (failed)
@@ -145,8 +144,8 @@ void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event 
 	span->told = event == MAPCACHE_EVENT_ADDED;
 	if (!cache->embedder.notify || (!told && !span->told))
 		return;
-	SPAN_FOREACH(cache, span, part)
-	cache->embedder.notify(cache->embedder.notify_data, event, part.gpa,
-			       span_pointer(cache, span, part.gpa),
-			       (uint64_t)part.pages << PAGE_SHIFT);
+	SPAN_FOREACH (cache, span, part)
+		cache->embedder.notify(cache->embedder.notify_data, event, part.gpa,
+				       span_pointer(cache, span, part.gpa),
+				       (uint64_t)part.pages << PAGE_SHIFT);
 }

@@ -200,8 +200,7 @@ static struct span *span_collect(struct mapcache *cache)
 	struct span *span, *next, *gone = NULL;
 
 	span_sweep(cache, epoch);
-	DL_FOREACH_SAFE(spans->loose, span, next)
-	{
+	DL_FOREACH_SAFE (spans->loose, span, next) {
 		if (span->mapping || span->moving)
 			continue;
 		if (span_pins(cache, span)) {
@@ -238,8 +237,8 @@ static uint64_t span_discard_all(struct mapcache *cache, struct span *gone)
 	uint64_t released = 0;
 	struct span *span, *next;
 
-	LL_FOREACH_SAFE(gone, span, next)
-	released += span_discard(cache, span);
+	LL_FOREACH_SAFE (gone, span, next)
+		released += span_discard(cache, span);
 	return released;
 }
 
@@ -290,8 +289,7 @@ void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len)
 		span_doom_at(cache, i);
 	span_close_gaps(spans);
 	/* Those on their way, too: they are not kept. */
-	DL_FOREACH(spans->loose, span)
-	{
+	DL_FOREACH (spans->loose, span) {
 		if (!span->moving && span_touches(span, gpa, len))
 			span_doom(cache, span);
 	}

@@ -10,7 +10,6 @@
 #include "lib/cache.h"
 #include "lib/protocol/grace.h"
 #include "lib/protocol/pin_count.h"
-#include "lib/protocol/pinning.h"
 #include "lib/space/mapping.h"
 
 /*
@@ -88,16 +87,6 @@ bool client_sections_passed(struct mapcache *cache, struct epoch_condition condi
 bool client_quiet(struct mapcache *cache, uint64_t epoch)
 {
 	return grace_quiet(cache, &cache->protocol.clients.grace, epoch);
-}
-
-bool client_pinnings_over(struct mapcache *cache, uint64_t epoch)
-{
-	bool over;
-
-	pthread_mutex_lock(&cache->protocol.clients.lock);
-	over = pinning_over(cache->protocol.clients.first, epoch);
-	pthread_mutex_unlock(&cache->protocol.clients.lock);
-	return over;
 }
 
 int64_t client_pins_locked(struct mapcache *cache, struct mapping *mapping)
