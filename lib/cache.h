@@ -69,6 +69,8 @@ struct mapcache_client {
 	pthread_t owner;          /* whose sections they are, once it is owned: clients lock */
 	bool owned;               /* its thread has begun a section, and has not ended */
 	struct thread_seat *seat; /* mapcache_thread_client()'s; or NULL */
+	int thread;               /* the kernel's number of the owner, to be shown: clients lock */
+	struct watched watched;   /* clients lock */
 	struct mapping *spare;    /* a slot that only this client uses; may be NULL */
 	int *error;               /* room for a map call's results: the pages of a bucket */
 	mapcache_atomic_u64 counters[COUNTERS];

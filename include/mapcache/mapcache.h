@@ -474,7 +474,8 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
 	X(pinned_stale_bytes, "retired bytes that only a pin keeps, at the last reclaim")          \
 	X(vmas, "kernel mappings in use now")                                                      \
 	X(clients, "open clients")                                                                 \
-	X(memory_bytes, "memory of the library itself, without the guest's")
+	X(memory_bytes, "memory of the library itself, without the guest's")                       \
+	X(long_sections, "sections that held others back for more than a second")
 
 struct mapcache_stats {
 	size_t size; /* in: sizeof(struct mapcache_stats) */

@@ -10,6 +10,7 @@
 #include "lib/cache.h"
 #include "lib/protocol/grace.h"
 #include "lib/protocol/pin_count.h"
+#include "lib/protocol/watch.h"
 #include "lib/space/mapping.h"
 
 /*
@@ -79,8 +80,10 @@ bool client_sections_passed(struct mapcache *cache, struct epoch_condition condi
 	pthread_mutex_lock(&cache->protocol.clients.lock);
 	passed = grace_sections_passed(cache->protocol.clients.first, condition);
 	pthread_mutex_unlock(&cache->protocol.clients.lock);
-	if (!passed)
+	if (!passed) {
 		mapcache_add_relaxed(&cache->protocol.grace_failures, 1);
+		watch_sections(cache);
+	}
 	return passed;
 }
 
