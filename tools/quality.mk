@@ -19,7 +19,7 @@ coverage:
 
 # From what is committed. The checks are not among those of `make check`: one takes a minute,
 # the other one some.
-.PHONY: deb check-deb check-deb-chroot
+.PHONY: deb check-deb check-deb-chroot check-fresh
 deb:
 	$(DEPS) build deb
 	+$(Q)tools/deb
@@ -29,3 +29,7 @@ check-deb:
 check-deb-chroot:
 	$(DEPS) deb chroot
 	+$(Q)tests/run tests/package/deb_chroot.sh
+# The README's commands on a fresh Debian: RELEASE=bookworm or trixie.
+check-fresh:
+	$(DEPS) chroot
+	+$(Q)tests/run tests/package/fresh.sh

@@ -17,6 +17,12 @@ fail()
 	exit 1
 }
 
+skip() # reason
+{
+	echo "$*"
+	exit 77
+}
+
 have()
 {
 	command -v "$1" >/dev/null

@@ -5,48 +5,28 @@
 # what the packages ask for: built in one of them, with their unit tests, by a user without
 # privileges; installed in another one, where their own tests pass; removed again. Takes minutes
 # and the network (MIRROR: where Debian is), and therefore has a command of its own:
-# make check-deb-chroot.
+# make check-deb-chroot. RELEASE: another one than Debian 12.
 #
 # timeout: 1800
 
 . "$(dirname "$0")/common.sh"
 . tests/package/deb_common.sh
+. tests/package/chroot_common.sh
 
-release=bookworm
-export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+release=${RELEASE:-bookworm}
+chroot_needs
+deb_needs lintian git
 
-[ "$(id -u)" -eq 0 ] || skip "only root can make a chroot"
-deb_needs debootstrap lintian git
-unshare --mount true 2>/dev/null || skip "mounting is not allowed here"
-
-# Runs in a chroot what the input says, with mounts that nobody else sees and that end with it.
-inside() # root
+try_inside() # root
 {
-	unshare --mount --pid --fork --kill-child /bin/sh -euc '
-		mount -t proc proc "$1/proc"
-		mount -t tmpfs tmpfs "$1/dev/shm"
-		exec chroot "$1" /bin/sh -eu' inside "$1" >>"$work/log" 2>&1 ||
-		fail "$(tail -n 40 "$work/log")"
-}
-
-clean_chroots() # folder...
-{
-	local folder
-
-	mkdir -p "$build/debootstrap"
-	debootstrap --variant=minbase --cache-dir="$(realpath "$build/debootstrap")" "$release" \
-		"$work/clean" ${MIRROR:+"$MIRROR"} >>"$work/log" 2>&1 ||
-		fail "debootstrap: $(tail -n 20 "$work/log")"
-	for folder in "$@"; do
-		cp -a "$work/clean" "$work/$folder"
-	done
+	inside "$1" || fail "$(tail -n 40 "$work/log")"
 }
 
 build_packages() # root
 {
 	mkdir "$1/package"
 	git archive --prefix="$deb_source/" HEAD | tar -x -C "$1/package"
-	inside "$1" <<-END
+	try_inside "$1" <<-END
 		apt-get update -q
 		apt-get install -qy --no-install-recommends build-essential
 		cd /package/$deb_source
@@ -72,7 +52,7 @@ try_packages() # root
 	mkdir "$1/package"
 	cp "$work"/packages/*.deb "$1/package/"
 	cp -r debian/tests README.md "$1/package/"
-	inside "$1" <<-END
+	try_inside "$1" <<-END
 		apt-get update -q
 		apt-get install -qy --no-install-recommends /package/*.deb $(test_depends)
 		cd /package
@@ -87,7 +67,9 @@ try_packages() # root
 
 trap 'rm -rf "$work/clean" "$work/build" "$work/use"' EXIT
 mkdir "$work/packages"
-clean_chroots build use
+clean_chroot "$release"
+cp -a "$work/clean" "$work/build"
+cp -a "$work/clean" "$work/use"
 build_packages "$work/build"
 deb_check "$work/packages"
 try_packages "$work/use"

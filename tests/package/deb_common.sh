@@ -6,12 +6,6 @@ deb_packages="libmapcache-dev libmapcache-doc mapcache-tools"
 deb_version=$(tools/version)
 deb_source=libmapcache-$deb_version
 
-skip()
-{
-	echo "$*"
-	exit 77
-}
-
 deb_needs() # tool...
 {
 	local tool
