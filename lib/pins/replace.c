@@ -13,66 +13,59 @@
 #include "lib/protocol/protocol.h"
 #include "lib/space/space.h"
 
-struct moved {
-	struct span *span;
-	uint64_t gpa; /* where it was */
-};
-
 struct relocation {
 	struct mapcache *cache;
 	uint64_t old_gpa, new_gpa, len;
-	struct moved *moved;
+	struct span **spans;
 	size_t count;
 	int *error; /* room for the pages of a bucket */
 };
 
-/* The pinned ones of a list. Spans lock held. */
-static int replace_gather(struct relocation *relocation, struct span *span)
+static bool replace_inside(const struct relocation *relocation, const struct span *span)
 {
-	for (; span; span = span->next) {
-		if (!span_touches(span, relocation->old_gpa, relocation->len) ||
-		    !span_pins(relocation->cache, span))
-			continue;
-		if (span->gpa < relocation->old_gpa ||
-		    span_end(span) > relocation->old_gpa + relocation->len)
-			return -EBUSY;
-		relocation->moved[relocation->count++] = (struct moved){ span, span->gpa };
-	}
-	return 0;
+	return span->gpa >= relocation->old_gpa &&
+	       span->gpa + span->len <= relocation->old_gpa + relocation->len;
 }
 
 /* Make those to be relocated ours. Spans lock held. */
 static int replace_claim(struct relocation *relocation)
 {
 	struct spans *spans = &relocation->cache->pins.spans;
-	int error;
+	struct span *span;
 
-	relocation->moved = calloc((size_t)spans->count + 1, sizeof(*relocation->moved));
-	if (!relocation->moved)
+	relocation->spans = calloc((size_t)spans->count + 1, sizeof(*relocation->spans));
+	if (!relocation->spans)
 		return -ENOMEM;
-	error = replace_gather(relocation, spans->kept);
-	if (!error)
-		error = replace_gather(relocation, spans->loose);
-	for (size_t i = 0; i < relocation->count && !error; i++) {
-		struct span *span = relocation->moved[i].span;
-
-		if (span->kept)
-			span_let_go(relocation->cache, span);
-		span->moving = true;
+	for (span = spans->first; span; span = span->next) {
+		if (!span_touches(span, relocation->old_gpa, relocation->len) ||
+		    !span_pins(relocation->cache, span))
+			continue;
+		if (!replace_inside(relocation, span))
+			return -EBUSY;
+		relocation->spans[relocation->count++] = span;
 	}
-	spans->relocating = !error;
-	return error;
+	for (size_t i = 0; i < relocation->count; i++)
+		relocation->spans[i]->busy = true;
+	return 0;
 }
 
-/* One at a time. */
+static bool replace_any_busy(struct mapcache *cache)
+{
+	struct span *span = cache->pins.spans.first;
+
+	while (span && !span->busy)
+		span = span->next;
+	return span != NULL;
+}
+
 static int replace_begin(struct relocation *relocation)
 {
 	struct spans *spans = &relocation->cache->pins.spans;
 	int error;
 
 	pthread_mutex_lock(&spans->lock);
-	while (spans->relocating)
-		pthread_cond_wait(&spans->moved, &spans->lock);
+	while (replace_any_busy(relocation->cache))
+		pthread_cond_wait(&spans->idle, &spans->lock);
 	error = replace_claim(relocation);
 	pthread_mutex_unlock(&spans->lock);
 	return error;
@@ -84,9 +77,8 @@ static void replace_end(struct relocation *relocation)
 
 	pthread_mutex_lock(&spans->lock);
 	for (size_t i = 0; i < relocation->count; i++)
-		relocation->moved[i].span->moving = false;
-	spans->relocating = false;
-	pthread_cond_broadcast(&spans->moved);
+		relocation->spans[i]->busy = false;
+	pthread_cond_broadcast(&spans->idle);
 	pthread_mutex_unlock(&spans->lock);
 }
 
@@ -102,30 +94,25 @@ static int replace_try(struct relocation *relocation, const struct span *span)
 	if (!trial)
 		return error;
 	trial->writable = span->writable;
-	span_name(cache, trial, gpa);
 	error = span_map(cache, trial, NULL, relocation->error);
+	span_account(cache, trial);
 	span_discard(cache, trial);
 	return error;
 }
 
-/*
- * The span shows gpa from now on. At another offset in a bucket the parts of it are others, which
- * would split those that are mapped: so these go first. back: try it all the same.
- */
-static int replace_span(struct relocation *relocation, struct span *span, uint64_t gpa, bool back)
+/* The span shows gpa from now on; what it is mapped over is whole kernel mappings. */
+static int replace_span(struct relocation *relocation, struct span *span, uint64_t gpa)
 {
 	struct mapcache *cache = relocation->cache;
 	int error;
 
 	span_notify(cache, span, MAPCACHE_EVENT_GOING);
-	error = span_unmap(cache, span);
-	if (!error || back) {
-		pthread_mutex_lock(&cache->pins.spans.lock);
-		span_unname(cache, span);
-		span_name(cache, span, gpa);
-		pthread_mutex_unlock(&cache->pins.spans.lock);
-		error = span_map(cache, span, NULL, relocation->error);
-	}
+	span_unaccount(cache, span);
+	pthread_mutex_lock(&cache->pins.spans.lock);
+	span_name(cache, span, gpa, epoch_now(&cache->shared));
+	pthread_mutex_unlock(&cache->pins.spans.lock);
+	error = span_map(cache, span, NULL, relocation->error);
+	span_account(cache, span);
 	span_notify(cache, span, MAPCACHE_EVENT_ADDED);
 	return error;
 }
@@ -134,48 +121,39 @@ static int replace_span(struct relocation *relocation, struct span *span, uint64
 static void replace_undo(struct relocation *relocation, size_t count)
 {
 	while (count-- > 0) {
-		const struct moved *moved = &relocation->moved[count];
+		struct span *span = relocation->spans[count];
+		uint64_t gpa = span->gpa - relocation->new_gpa + relocation->old_gpa;
 
-		if (replace_span(relocation, moved->span, moved->gpa, true))
+		if (replace_span(relocation, span, gpa))
 			log_message(relocation->cache, MAPCACHE_LOG_ERROR,
 				    "mapcache_replace: 0x%llx cannot be mapped again",
-				    (unsigned long long)moved->gpa);
+				    (unsigned long long)gpa);
 	}
 }
 
-/* The ranges may overlap: of what is to be shown nothing comes from a placeholder that goes. */
 static int replace_all(struct relocation *relocation)
 {
-	struct mapcache *cache = relocation->cache;
-	struct placeholder *hidden = source_hide(cache, relocation->old_gpa, relocation->len);
-	size_t done = 0;
 	int error = 0;
 
 	for (size_t i = 0; i < relocation->count && !error; i++)
-		error = replace_try(relocation, relocation->moved[i].span);
-	for (; done < relocation->count && !error; done++) {
-		const struct moved *moved = &relocation->moved[done];
+		error = replace_try(relocation, relocation->spans[i]);
+	for (size_t i = 0; i < relocation->count && !error; i++) {
+		struct span *span = relocation->spans[i];
 
-		error = replace_span(relocation, moved->span,
-				     moved->gpa - relocation->old_gpa + relocation->new_gpa, false);
+		error = replace_span(relocation, span,
+				     span->gpa - relocation->old_gpa + relocation->new_gpa);
+		if (error)
+			replace_undo(relocation, i + 1);
 	}
-	source_settle(cache, hidden, error != 0);
-	if (error)
-		replace_undo(relocation, done);
-	if (!error || hidden)
-		mapcache_invalidate_range(cache, relocation->old_gpa, relocation->len);
 	return error;
 }
 
 static int replace_check(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa, uint64_t len)
 {
-	uint64_t page = UINT64_C(1) << PAGE_SHIFT, granule, limit;
+	uint64_t page = UINT64_C(1) << PAGE_SHIFT, limit;
 
-	if (!cache || len == 0 || ((old_gpa | new_gpa | len) & (page - 1)))
-		return -EINVAL;
-	/* What a translated address shows is noted by the granule. */
-	granule = UINT64_C(1) << cache->settings.granule_shift;
-	if (cache->embedder.translate && ((old_gpa ^ new_gpa) & (granule - 1)))
+	if (!cache || len == 0 || ((old_gpa | new_gpa | len) & (page - 1)) ||
+	    ((old_gpa ^ new_gpa) & ((UINT64_C(1) << cache->settings.bucket_shift) - 1)))
 		return -EINVAL;
 	if (cache->space.places.of)
 		return -EOPNOTSUPP;
@@ -203,9 +181,13 @@ int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa,
 	error = replace_begin(&relocation);
 	if (!error) {
 		error = replace_all(&relocation);
+		if (!error) {
+			source_forget(cache, old_gpa, len);
+			mapcache_invalidate_range(cache, old_gpa, len);
+		}
 		replace_end(&relocation);
 	}
-	free(relocation.moved);
+	free(relocation.spans);
 	free(relocation.error);
 	return error ? error : (int)relocation.count;
 }

@@ -4,7 +4,6 @@
 #define MAPCACHE_PINS_STATE_H
 
 #include <pthread.h>
-#include <stdbool.h>
 
 #include <mapcache/mapcache.h>
 
@@ -20,22 +19,13 @@ struct dirty {
 	unsigned int count;
 };
 
-struct span_key {
-	uint64_t gpa;
-	struct span *span; /* NULL: a gap, to be closed before the lock is dropped */
-};
-
-/* Pins with address space of their own (span.h). */
+/* Pins with address space of their own (span.c). */
 struct spans {
 	pthread_mutex_t lock; /* protects what follows */
-	pthread_cond_t moved; /* relocating no more */
-	struct span *kept;    /* oldest first */
-	struct span *loose;
-	struct span_key *index; /* of the kept ones, by rising address */
-	uint64_t kept_count, room;
-	uint64_t count;        /* of both */
+	pthread_cond_t idle;  /* one is no longer busy */
+	struct span *first;   /* most recently used first */
+	uint64_t count;
 	uint64_t pinned_bytes; /* stale and pinned, at the last reclaim */
-	bool relocating;       /* somebody is */
 };
 
 struct pins {

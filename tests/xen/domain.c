@@ -7,16 +7,18 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <xenforeignmemory.h>
-#include <xen/hvm/save.h>
 
+#include "tests/xen/arch.h"
 #include "tests/xen/protocol.h"
 #include "tests/xen/test.h"
 
 #define GUEST_IMAGE "/guest.bin"
 /* Page tables of the guest's memory: enough for every page alone. */
 #define POOL_BASE_BYTES (4u << 20)
+#define SOILED_PAGES 4096u
+#define SOILED_AT_ONCE 256u
 
-static void require(int result, const char *what)
+void domain_require(int result, const char *what)
 {
 	if (result)
 		test_fail(__FILE__, __LINE__, "%s: %s", what, strerror(errno));
@@ -29,11 +31,38 @@ static void populate(const struct domain *domain, unsigned int order)
 
 	CHECK(gfns && extents << order == domain->pages);
 	for (uint64_t i = 0; i < extents; i++)
-		gfns[i] = i << order;
-	require(xc_domain_populate_physmap_exact(domain->control, domain->id, extents, order, 0,
-						 gfns),
-		"populate");
+		gfns[i] = GUEST_RAM / GUEST_PAGE_SIZE + (i << order);
+	domain_require(xc_domain_populate_physmap_exact(domain->control, domain->id, extents, order,
+							0, gfns),
+		       "populate");
 	free(gfns);
+}
+
+/*
+ * A new domain's memory need not be zero: what a live one gave back is not. So it never is here,
+ * as far as tests look at it.
+ */
+static void soil(const struct domain *domain)
+{
+	xenforeignmemory_handle *memory = xenforeignmemory_open(NULL, 0);
+	xen_pfn_t gfns[SOILED_AT_ONCE];
+
+	CHECK(memory);
+	for (uint64_t done = 0; done < domain->pages && done < SOILED_PAGES;) {
+		size_t count = domain->pages - done < SOILED_AT_ONCE ? domain->pages - done
+								     : SOILED_AT_ONCE;
+		void *pages;
+
+		for (size_t i = 0; i < count; i++)
+			gfns[i] = GUEST_RAM / GUEST_PAGE_SIZE + done + i;
+		pages = xenforeignmemory_map(memory, domain->id, PROT_READ | PROT_WRITE, count,
+					     gfns, NULL);
+		CHECK(pages);
+		memset(pages, 0xa5, count * GUEST_PAGE_SIZE);
+		xenforeignmemory_unmap(memory, pages, count);
+		done += count;
+	}
+	xenforeignmemory_close(memory);
 }
 
 /* Copy the guest's image to where the vCPUs start. */
@@ -59,62 +88,6 @@ static void load_image(const struct domain *domain)
 	xenforeignmemory_close(memory);
 }
 
-/* 32-bit flat protected mode, no paging, at the entry, the vCPU's number in ebx. */
-static struct hvm_hw_cpu initial_state(uint32_t vcpu)
-{
-	struct hvm_hw_cpu cpu;
-
-	memset(&cpu, 0, sizeof(cpu));
-	cpu.cs_limit = cpu.ds_limit = cpu.ss_limit = cpu.es_limit = ~0u;
-	cpu.tr_limit = 0x67;
-	cpu.cs_arbytes = 0xc9b;
-	cpu.ds_arbytes = cpu.ss_arbytes = cpu.es_arbytes = 0xc93;
-	cpu.tr_arbytes = 0x8b;
-	cpu.cr0 = 0x11; /* PE, ET */
-	cpu.rip = GUEST_ENTRY;
-	cpu.rbx = vcpu;
-	cpu.rflags = 2;
-	cpu.dr6 = 0xffff0ff0;
-	cpu.dr7 = 0x400;
-	return cpu;
-}
-
-static void *append(void *to, const void *from, size_t length)
-{
-	memcpy(to, from, length);
-	return (char *)to + length;
-}
-
-/* A save record with Xen's own header, and a CPU for each vCPU. */
-static void set_vcpus(const struct domain *domain)
-{
-	struct hvm_save_descriptor end = { .typecode = HVM_SAVE_CODE(END),
-					   .length = HVM_SAVE_LENGTH(END) };
-	int size = xc_domain_hvm_getcontext(domain->control, domain->id, NULL, 0);
-	uint8_t *context, *at;
-
-	CHECK(size > 0);
-	context = calloc(1, (size_t)size + domain->vcpus * 2 * sizeof(struct hvm_hw_cpu));
-	CHECK(context);
-	size = xc_domain_hvm_getcontext(domain->control, domain->id, context, (uint32_t)size);
-	CHECK(size > 0);
-	at = context + sizeof(end) + HVM_SAVE_LENGTH(HEADER);
-	for (uint32_t vcpu = 0; vcpu < domain->vcpus; vcpu++) {
-		struct hvm_save_descriptor descriptor = { .typecode = HVM_SAVE_CODE(CPU),
-							  .instance = (uint16_t)vcpu,
-							  .length = HVM_SAVE_LENGTH(CPU) };
-		struct hvm_hw_cpu cpu = initial_state(vcpu);
-
-		at = append(at, &descriptor, sizeof(descriptor));
-		at = append(at, &cpu, sizeof(cpu));
-	}
-	at = append(at, &end, sizeof(end));
-	require(xc_domain_hvm_setcontext(domain->control, domain->id, context,
-					 (uint32_t)(at - context)),
-		"set vCPU state");
-	free(context);
-}
-
 void domain_create(struct domain *domain, uint32_t vcpus, uint64_t pages, unsigned int order)
 {
 	struct xen_domctl_createdomain options = {
@@ -124,32 +97,35 @@ void domain_create(struct domain *domain, uint32_t vcpus, uint64_t pages, unsign
 		.max_grant_frames = -1,
 		.max_maptrack_frames = -1,
 		.grant_opts = XEN_DOMCTL_GRANT_version(1),
-		.arch = { .emulation_flags = XEN_X86_EMU_LAPIC },
 	};
 
+	arch_set_options(&options);
 	*domain = (struct domain){ .vcpus = vcpus, .pages = pages };
 	domain->control = xc_interface_open(NULL, NULL, 0);
 	CHECK(domain->control);
-	require(xc_domain_create(domain->control, &domain->id, &options), "create");
-	require(xc_domain_max_vcpus(domain->control, domain->id, (int)vcpus), "vCPUs");
+	domain_require(xc_domain_create(domain->control, &domain->id, &options), "create");
+	domain_require(xc_domain_max_vcpus(domain->control, domain->id, (int)vcpus), "vCPUs");
+	arch_set_width(domain);
 	/* In KiB; some more than it has, so that it can get a page before it gives one. */
-	require(xc_domain_setmaxmem(domain->control, domain->id, (pages + 256) * 4), "maximum");
-	require(xc_set_paging_mempool_size(domain->control, domain->id,
-					   POOL_BASE_BYTES + ((pages / 256) << 12)),
-		"paging pool");
+	domain_require(xc_domain_setmaxmem(domain->control, domain->id, (pages + 256) * 4),
+		       "maximum");
+	domain_require(xc_set_paging_mempool_size(domain->control, domain->id,
+						  POOL_BASE_BYTES + ((pages / 256) << 12)),
+		       "paging pool");
 	populate(domain, order);
+	soil(domain);
 	load_image(domain);
-	set_vcpus(domain);
+	arch_set_vcpus(domain);
 }
 
 void domain_unpause(const struct domain *domain)
 {
-	require(xc_domain_unpause(domain->control, domain->id), "unpause");
+	domain_require(xc_domain_unpause(domain->control, domain->id), "unpause");
 }
 
 void domain_destroy(struct domain *domain)
 {
-	require(xc_domain_destroy(domain->control, domain->id), "destroy");
+	domain_require(xc_domain_destroy(domain->control, domain->id), "destroy");
 }
 
 static bool information(const struct domain *domain, xc_domaininfo_t *info)
@@ -194,9 +170,9 @@ bool domain_vcpu_stands_still(const struct domain *domain, uint32_t vcpu)
 {
 	xc_vcpuinfo_t before, after;
 
-	require(xc_vcpu_getinfo(domain->control, domain->id, vcpu, &before), "vCPU");
+	domain_require(xc_vcpu_getinfo(domain->control, domain->id, vcpu, &before), "vCPU");
 	test_sleep_ms(100);
-	require(xc_vcpu_getinfo(domain->control, domain->id, vcpu, &after), "vCPU");
+	domain_require(xc_vcpu_getinfo(domain->control, domain->id, vcpu, &after), "vCPU");
 	/* One that waits for a device model is paused inside Xen and gets no time. */
 	return !after.running && after.cpu_time == before.cpu_time;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A small domain builder and the toolstack's part of the tests: an HVM guest with memory,
- * vCPUs and a local APIC, made with libxenctrl alone. Setting up and taking away only: what
+ * vCPUs and an interrupt controller, made with libxenctrl alone. Setting up and taking away only: what
  * the tests are about goes through libmapcache.
  */
 #ifndef XEN_DOMAIN_H
@@ -15,7 +15,7 @@ struct domain {
 	xc_interface *control;
 	uint32_t id;
 	uint32_t vcpus;
-	uint64_t pages; /* guest memory is [0, pages * 4096) */
+	uint64_t pages; /* guest memory: so many from GUEST_RAM on */
 };
 
 /*
@@ -24,6 +24,9 @@ struct domain {
  */
 void domain_create(struct domain *domain, uint32_t vcpus, uint64_t pages, unsigned int order);
 void domain_unpause(const struct domain *domain);
+
+/* Fail the test, with errno, unless the result is 0. */
+void domain_require(int result, const char *what);
 
 /* Xen frees it when its last mapping is gone. */
 void domain_destroy(struct domain *domain);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/xen/arch.h"
 #include "tests/xen/test.h"
 
 /* Without a request for that long the guest hangs. */
@@ -41,8 +42,10 @@ static int command_access(struct emulator *emulator, struct mapcache_request *re
 static int dispatch(void *data, struct mapcache_client *client, struct mapcache_request *request)
 {
 	struct emulator *emulator = data;
-	int result = command_access(emulator, request);
+	int result;
 
+	arch_port_request(request);
+	result = command_access(emulator, request);
 	if (result == -ENXIO && emulator->options.handler)
 		result = emulator->options.handler(emulator->options.handler_data, client, request);
 	if (result == -ENXIO)
@@ -71,6 +74,7 @@ static void open_server(struct emulator *emulator)
 static void add_range(struct emulator *emulator, enum mapcache_ioreq_type type, uint64_t start,
 		      uint64_t end)
 {
+	arch_port_range(&type, &start, &end);
 	if (emulator->raw)
 		raw_server_add_range(emulator->raw, type, start, end);
 	else

@@ -6,9 +6,10 @@
 #include <stdint.h>
 
 #include "tests/xen/domain.h"
+#include "tests/xen/protocol.h"
 
 /* The memory that is mapped: 64 MiB, aligned to the largest bucket. */
-#define FIGURES_BASE UINT64_C(0x400000)
+#define FIGURES_BASE (GUEST_RAM + UINT64_C(0x400000))
 #define FIGURES_MIB 64u
 #define FIGURES_PAGES (1024u + FIGURES_MIB * 256u)
 

@@ -14,9 +14,19 @@
 
 #define GUEST_VCPUS 2
 #define GUEST_PAGE_SIZE 4096u
-#define GUEST_ENTRY 0x00100000u /* image, its data and stacks: up to GUEST_DATA */
-#define GUEST_DATA 0x00200000u  /* from here on memory belongs to the test */
+
+/* Where Xen lets a guest's memory and its devices be. Arm has no ports: there a "port" is a word
+ * of device memory at PORT_BASE + port. */
+#ifdef __aarch64__
+#define GUEST_RAM 0x40000000u
+#define GUEST_MMIO 0x02000000u
+#define PORT_BASE 0x02080000u
+#else
+#define GUEST_RAM 0u
 #define GUEST_MMIO 0xe0000000u
+#endif
+#define GUEST_ENTRY (GUEST_RAM + 0x00100000u) /* image, its data and stacks: up to GUEST_DATA */
+#define GUEST_DATA (GUEST_RAM + 0x00200000u)  /* from here on memory belongs to the test */
 #define GUEST_MMIO_SIZE 0x3000u
 #define GUEST_PORT 0x600u
 #define GUEST_PORT_COUNT 0x40u
@@ -78,6 +88,8 @@ enum command {
 	COMMAND_DECREASE,
 	COMMAND_POPULATE,
 	COMMAND_REMOVE,
+	COMMAND_SHARE_INFO,
+	COMMAND_FLUSH_CACHES,
 	COMMAND_PORT_OUT,
 	COMMAND_PORT_IN,
 	COMMAND_REP_OUTS,

@@ -163,6 +163,10 @@ int test_run_all(const struct test *tests, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		if (only && !strstr(tests[i].name, only))
 			continue;
+		if (tests[i].left_out) {
+			printf("[  SKIPPED ] %s: %s\n", tests[i].name, tests[i].left_out);
+			continue;
+		}
 		failed += !run_one(&tests[i]);
 	}
 	return failed;

@@ -13,12 +13,23 @@
 struct test {
 	const char *name;
 	void (*run)(void);
+	const char *left_out; /* why it cannot be run here; NULL: it can */
 };
 
 #define TEST(function)                                                                             \
 	{                                                                                          \
-#function, function                                                                \
+#function, function, NULL                                                          \
 	}
+
+/* One that Arm cannot have, and why. */
+#ifdef __aarch64__
+#define TEST_X86(function, why)                                                                    \
+	{                                                                                          \
+#function, function, why                                                           \
+	}
+#else
+#define TEST_X86(function, why) TEST(function)
+#endif
 
 /* Run those whose name contains the environment's XEN_TESTS. Returns the failures. */
 int test_run_all(const struct test *tests, size_t count);
@@ -47,11 +58,19 @@ uint64_t test_now_ns(void);
 				  #value, value_, value_, expected_, expected_);                   \
 	} while (0)
 
+/* Subjects of one architecture: ARCHITECTURE/test_SUBJECT.c. */
+#ifdef __aarch64__
+#define TEST_SUBJECTS_ARCH(X) X(p2m)
+#else
+#define TEST_SUBJECTS_ARCH(X)
+#endif
+
 /* The tests by subject: SUBJECT_tests[] and SUBJECT_tests_count, each in test_SUBJECT.c. */
 #define TEST_SUBJECTS(X)                                                                           \
 	X(requests)                                                                                \
 	X(balloon)                                                                                 \
 	X(concurrent)                                                                              \
+	X(storm)                                                                                   \
 	X(servers)                                                                                 \
 	X(outside)                                                                                 \
 	X(holes)                                                                                   \
@@ -59,7 +78,8 @@ uint64_t test_now_ns(void);
 	X(restrict)                                                                                \
 	X(virtio)                                                                                  \
 	X(bench)                                                                                   \
-	X(controls)
+	X(controls)                                                                                \
+	TEST_SUBJECTS_ARCH(X)
 
 #define TEST_SUBJECT_DECLARATION(subject)                                                          \
 	extern const struct test subject##_tests[];                                                \

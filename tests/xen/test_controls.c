@@ -17,7 +17,7 @@ static void device_model_that_never_answers_blocks_the_vcpu(void)
 
 	domain_create(&domain, 1, GUEST_PAGES, 0);
 	emulator_start(&emulator, &domain, &options);
-	CHECK_EQUAL(emulator_call(&emulator, 0, COMMAND_READ, ARGUMENTS(GUEST_DATA)), 0);
+	CHECK_EQUAL(emulator_call(&emulator, 0, COMMAND_WRITE, ARGUMENTS(GUEST_DATA, 1)), 0);
 	emulator_post(&emulator, 0, COMMAND_DECREASE, ARGUMENTS(VICTIM, 1));
 	CHECK(!emulator_try_wait(&emulator, 0, 1000));
 	CHECK(raw_server_invalidates(emulator.raw) > 0);

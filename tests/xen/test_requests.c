@@ -231,13 +231,15 @@ static void transfers_across_pages_and_buckets_are_whole(void)
 	emulator_finish(&emulator);
 }
 
+#define NO_STRINGS "Arm has no string instructions"
+
 const struct test requests_tests[] = {
 	TEST(registers_in_memory_keep_what_the_guest_writes),
 	TEST(ports_keep_what_the_guest_writes),
 	TEST(a_request_that_nobody_serves_reads_as_all_ones),
-	TEST(rep_outs_reads_memory_across_pages_and_buckets),
-	TEST(rep_ins_writes_memory_across_pages_and_buckets),
-	TEST(rep_movs_goes_both_ways_across_pages_and_buckets),
+	TEST_X86(rep_outs_reads_memory_across_pages_and_buckets, NO_STRINGS),
+	TEST_X86(rep_ins_writes_memory_across_pages_and_buckets, NO_STRINGS),
+	TEST_X86(rep_movs_goes_both_ways_across_pages_and_buckets, NO_STRINGS),
 	TEST(transfers_across_pages_and_buckets_are_whole),
 };
 const size_t requests_tests_count = sizeof(requests_tests) / sizeof(requests_tests[0]);

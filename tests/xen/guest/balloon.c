@@ -16,9 +16,9 @@ static struct relay relay;
 /* Out and in again, and the guest's own new contents. Returns failures. */
 uint32_t replace_pages(uint32_t gfn, uint32_t count, uint32_t seed)
 {
-	if (decrease_reservation(gfn, count) != (long)count)
+	if (decrease_reservation(gfn, count, 0) != (long)count)
 		return 1;
-	if (populate_physmap(gfn, count) != (long)count)
+	if (populate_physmap(gfn, count, 0) != (long)count)
 		return 1;
 	pattern_fill(gfn * GUEST_PAGE_SIZE, count * GUEST_PAGE_SIZE, seed);
 	return 0;

@@ -71,7 +71,7 @@ static volatile uint8_t request_status;
 
 static void set_address(uint32_t offset, const volatile void *address)
 {
-	REGISTER(offset) = (uint32_t)address;
+	REGISTER(offset) = (uint32_t)(uintptr_t)address;
 	REGISTER(offset + 4) = 0;
 }
 
@@ -112,7 +112,7 @@ uint32_t block_start(const uint32_t *argument)
 static void set_descriptor(uint16_t index, const volatile void *address, uint32_t length,
 			   uint16_t flags)
 {
-	descriptors[index].address = (uint32_t)address;
+	descriptors[index].address = (uintptr_t)address;
 	descriptors[index].length = length;
 	descriptors[index].flags = flags;
 	descriptors[index].next = (uint16_t)(index + 1);
@@ -127,7 +127,7 @@ static uint32_t transfer(uint32_t type, uint32_t sector, uint32_t count, uint32_
 	request.sector = sector;
 	request_status = 0xff;
 	set_descriptor(0, &request, sizeof(request), DESCRIPTOR_NEXT);
-	set_descriptor(1, (const void *)address, count * SECTOR,
+	set_descriptor(1, (const void *)(uintptr_t)address, count * SECTOR,
 		       DESCRIPTOR_NEXT | (type == REQUEST_READ ? DESCRIPTOR_WRITE : 0));
 	set_descriptor(2, &request_status, 1, DESCRIPTOR_WRITE);
 	available.ring[index % QUEUE_SIZE] = 0;

@@ -16,7 +16,7 @@ uint32_t dma(uint32_t vcpu, uint32_t operation, uint32_t way, uint32_t address, 
 	descriptor->seed = seed;
 	descriptor->result = DMA_PENDING;
 	barrier();
-	*word_at(DEVICE_DMA) = (uint32_t)descriptor;
+	*word_at(DEVICE_DMA) = (uint32_t)(uintptr_t)descriptor;
 	barrier();
 	return descriptor->result;
 }

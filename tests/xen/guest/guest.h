@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The guest's own small library: port and memory-mapped I/O, hypercalls, patterns. No C
- * library, no paging: an address is a guest-physical address.
+ * library, no paging: an address is a guest-physical address. What is the machine's own is in
+ * x86/ and arm64/.
  */
 #ifndef XEN_GUEST_H
 #define XEN_GUEST_H
@@ -12,53 +13,22 @@
 
 #include "tests/xen/protocol.h"
 
-static inline void port_out(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-static inline uint32_t port_in(uint16_t port)
-{
-	uint32_t value;
-
-	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-	return value;
-}
-
 static inline volatile uint32_t *word_at(uint32_t address)
 {
-	return (volatile uint32_t *)address;
+	return (volatile uint32_t *)(uintptr_t)address;
 }
 
-/* Orders memory accesses and I/O as the compiler sees them; x86 does the rest. */
-static inline void barrier(void)
-{
-	__asm__ volatile("" : : : "memory");
-}
-
-static inline void full_barrier(void)
-{
-	__asm__ volatile("lock; addl $0, (%%esp)" : : : "memory", "cc");
-}
-
-static inline void pause(void)
-{
-	__asm__ volatile("pause" : : : "memory");
-}
-
-/* Time-stamp counter in units of 1024: 32 bits of it last for half an hour. */
-static inline uint32_t time_now(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return high << 22 | low >> 10;
-}
+#ifdef __aarch64__
+#include "tests/xen/guest/arm64/machine.h"
+#else
+#include "tests/xen/guest/x86/machine.h"
+#endif
 
 /* hypercall.c: each returns what Xen returned. */
-long decrease_reservation(uint32_t gfn, uint32_t count);
-long populate_physmap(uint32_t gfn, uint32_t count);
+long decrease_reservation(uint32_t gfn, uint32_t count, uint32_t order);
+long populate_physmap(uint32_t gfn, uint32_t count, uint32_t order);
 long remove_from_physmap(uint32_t gfn);
+long share_info(uint32_t gfn);
 void yield(void);
 void shut_down(void);
 
@@ -70,7 +40,7 @@ uint32_t pattern_verify(uint32_t address, uint32_t length, uint32_t seed);
 uint32_t dma(uint32_t vcpu, uint32_t operation, uint32_t way, uint32_t address, uint32_t length,
 	     uint32_t seed);
 
-/* strings.c: rep instructions; backwards is the direction flag. */
+/* x86/strings.c: rep instructions; backwards is the direction flag. Arm has none. */
 uint32_t rep_outs(uint16_t port, uint32_t address, uint32_t count, uint32_t size,
 		  uint32_t backwards);
 uint32_t rep_ins(uint16_t port, uint32_t address, uint32_t count, uint32_t size,

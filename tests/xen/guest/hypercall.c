@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hypercalls that change the guest's memory, in the 32-bit ABI. VMMCALL: the harness
- * emulates an AMD processor.
+ * The hypercalls that change the guest's memory. A long and a pointer are what the ABI has there,
+ * for 32-bit x86 as for arm64.
  */
 #include "tests/xen/guest/guest.h"
 
@@ -10,61 +10,61 @@
 
 #define XENMEM_DECREASE_RESERVATION 1
 #define XENMEM_POPULATE_PHYSMAP 6
+#define XENMEM_ADD_TO_PHYSMAP 7
 #define XENMEM_REMOVE_FROM_PHYSMAP 15
+#define XENMAPSPACE_SHARED_INFO 0
 #define SCHEDOP_YIELD 0
 #define SCHEDOP_SHUTDOWN 2
 #define DOMID_SELF 0x7ff0
 
-#define EXTENTS_MAX 256u
+#define EXTENTS_MAX 512u
 
 struct memory_reservation {
-	uint32_t extent_start; /* address of an array of gfns */
-	uint32_t extents;
+	const unsigned long *gfns;
+	unsigned long extents;
 	uint32_t order;
 	uint32_t flags;
 	uint16_t domid;
 };
 
-struct remove_from_physmap {
+struct add_to_physmap {
 	uint16_t domid;
-	uint32_t gfn;
+	uint16_t size;
+	unsigned int space;
+	unsigned long index;
+	unsigned long gfn;
 };
 
-static long hypercall(uint32_t number, uint32_t first, const void *second)
-{
-	long result;
+struct remove_from_physmap {
+	uint16_t domid;
+	unsigned long gfn;
+};
 
-	__asm__ volatile("vmmcall"
-			 : "=a"(result)
-			 : "0"(number), "b"(first), "c"(second)
-			 : "memory", "cc");
-	return result;
-}
-
-static long memory_operation(uint32_t operation, uint32_t gfn, uint32_t count)
+static long memory_operation(uint32_t operation, uint32_t gfn, uint32_t count, uint32_t order)
 {
-	uint32_t gfns[EXTENTS_MAX];
+	unsigned long gfns[EXTENTS_MAX];
 	struct memory_reservation reservation = {
-		.extent_start = (uint32_t)gfns,
+		.gfns = gfns,
 		.extents = count,
+		.order = order,
 		.domid = DOMID_SELF,
 	};
 
 	if (count > EXTENTS_MAX)
 		return -22;
 	for (uint32_t i = 0; i < count; i++)
-		gfns[i] = gfn + i;
+		gfns[i] = gfn + (i << order);
 	return hypercall(HYPERCALL_MEMORY_OP, operation, &reservation);
 }
 
-long decrease_reservation(uint32_t gfn, uint32_t count)
+long decrease_reservation(uint32_t gfn, uint32_t count, uint32_t order)
 {
-	return memory_operation(XENMEM_DECREASE_RESERVATION, gfn, count);
+	return memory_operation(XENMEM_DECREASE_RESERVATION, gfn, count, order);
 }
 
-long populate_physmap(uint32_t gfn, uint32_t count)
+long populate_physmap(uint32_t gfn, uint32_t count, uint32_t order)
 {
-	return memory_operation(XENMEM_POPULATE_PHYSMAP, gfn, count);
+	return memory_operation(XENMEM_POPULATE_PHYSMAP, gfn, count, order);
 }
 
 long remove_from_physmap(uint32_t gfn)
@@ -72,6 +72,15 @@ long remove_from_physmap(uint32_t gfn)
 	struct remove_from_physmap remove = { .domid = DOMID_SELF, .gfn = gfn };
 
 	return hypercall(HYPERCALL_MEMORY_OP, XENMEM_REMOVE_FROM_PHYSMAP, &remove);
+}
+
+long share_info(uint32_t gfn)
+{
+	struct add_to_physmap add = { .domid = DOMID_SELF,
+				      .space = XENMAPSPACE_SHARED_INFO,
+				      .gfn = gfn };
+
+	return hypercall(HYPERCALL_MEMORY_OP, XENMEM_ADD_TO_PHYSMAP, &add);
 }
 
 void yield(void)

@@ -2,6 +2,9 @@
 /* The command loop that every vCPU runs. */
 #include "tests/xen/guest/guest.h"
 
+/* guest.ld */
+extern uint32_t bss_start[], bss_end[];
+
 /* Let others have the processor before asking again for a command. */
 static void wait_a_little(void)
 {
@@ -9,12 +12,6 @@ static void wait_a_little(void)
 
 	while (time_now() - start < 4096)
 		yield();
-}
-
-static void freeze(void)
-{
-	for (;;)
-		__asm__ volatile("cli; hlt");
 }
 
 static uint32_t run(uint32_t vcpu, uint32_t command, const uint32_t *a)
@@ -35,23 +32,31 @@ static uint32_t run(uint32_t vcpu, uint32_t command, const uint32_t *a)
 		return pattern_verify(a[0], a[1], a[2]);
 	case COMMAND_DMA: /* operation, way, address, length, seed */
 		return dma(vcpu, a[0], a[1], a[2], a[3], a[4]);
-	case COMMAND_DECREASE: /* gfn, count */
-		return (uint32_t)decrease_reservation(a[0], a[1]);
-	case COMMAND_POPULATE: /* gfn, count */
-		return (uint32_t)populate_physmap(a[0], a[1]);
+	case COMMAND_DECREASE: /* gfn, count, order of each */
+		return (uint32_t)decrease_reservation(a[0], a[1], a[2]);
+	case COMMAND_POPULATE: /* gfn, count, order of each */
+		return (uint32_t)populate_physmap(a[0], a[1], a[2]);
 	case COMMAND_REMOVE: /* gfn */
 		return (uint32_t)remove_from_physmap(a[0]);
+	case COMMAND_SHARE_INFO: /* gfn: Xen's shared information there */
+		return (uint32_t)share_info(a[0]);
 	case COMMAND_PORT_OUT: /* port, value */
 		port_out((uint16_t)a[0], a[1]);
 		return 0;
 	case COMMAND_PORT_IN: /* port */
 		return port_in((uint16_t)a[0]);
+#ifdef __aarch64__
+	case COMMAND_FLUSH_CACHES:
+		flush_caches();
+		return 0;
+#else
 	case COMMAND_REP_OUTS: /* port, address, count, size, backwards */
 		return rep_outs((uint16_t)a[0], a[1], a[2], a[3], a[4]);
 	case COMMAND_REP_INS: /* port, address, count, size, backwards */
 		return rep_ins((uint16_t)a[0], a[1], a[2], a[3], a[4]);
 	case COMMAND_REP_MOVS: /* to, from, count, size, backwards */
 		return rep_movs(a[0], a[1], a[2], a[3], a[4]);
+#endif
 	case COMMAND_BALLOON_ROUNDS:
 		return balloon_rounds(vcpu, a);
 	case COMMAND_BALLOON_RELAY:
@@ -74,11 +79,28 @@ static uint32_t run(uint32_t vcpu, uint32_t command, const uint32_t *a)
 	return 0xffffffffu;
 }
 
+/* A new domain's memory need not be zero. The stacks are not part of .bss. */
+static void clear_bss(uint32_t vcpu)
+{
+	static volatile uint32_t dirty = 1;
+
+	if (vcpu == 0) {
+		for (volatile uint32_t *word = bss_start; word < bss_end; word++)
+			*word = 0;
+		full_barrier();
+		dirty = 0;
+	}
+	while (dirty)
+		yield();
+	full_barrier();
+}
+
 void guest_main(uint32_t vcpu)
 {
 	uint32_t argument[COMMAND_ARGUMENTS];
 	uint32_t command, count;
 
+	clear_bss(vcpu);
 	for (;;) {
 		command = port_in(PORT_COMMAND);
 		if (command == COMMAND_NONE) {
@@ -91,7 +113,7 @@ void guest_main(uint32_t vcpu)
 			argument[i] = i < count ? port_in((uint16_t)(PORT_ARGUMENT + 4 * i)) : 0;
 		if (command == COMMAND_FREEZE) {
 			port_out(PORT_RESULT, 0);
-			freeze();
+			sleep_for_ever();
 		}
 		port_out(PORT_RESULT, run(vcpu, command, argument));
 	}

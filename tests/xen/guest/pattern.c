@@ -22,16 +22,19 @@ uint32_t pattern_verify(uint32_t address, uint32_t length, uint32_t seed)
 
 void *memset(void *to, int value, size_t length)
 {
-	void *at = to;
+	volatile uint8_t *at = to;
 
-	__asm__ volatile("rep stosb" : "+D"(at), "+c"(length) : "a"(value) : "memory");
+	while (length--)
+		*at++ = (uint8_t)value;
 	return to;
 }
 
 void *memcpy(void *to, const void *from, size_t length)
 {
-	void *at = to;
+	volatile uint8_t *at = to;
+	const volatile uint8_t *source = from;
 
-	__asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(length) : : "memory");
+	while (length--)
+		*at++ = *source++;
 	return to;
 }

@@ -17,10 +17,10 @@ uint32_t time_decrease(const uint32_t *argument)
 {
 	uint32_t start = time_now(), end;
 
-	if (decrease_reservation(argument[0], 1) != 1)
+	if (decrease_reservation(argument[0], 1, 0) != 1)
 		return 0;
 	end = time_now();
-	if (populate_physmap(argument[0], 1) != 1)
+	if (populate_physmap(argument[0], 1, 0) != 1)
 		return 0;
 	return end - start;
 }

@@ -22,7 +22,7 @@ start:
 	jmp	1b
 
 	.set	STACK_SIZE, 16384
-	.bss
+	.section .stacks, "aw", @nobits
 	.balign	16
 stacks:
 	.skip	2 * STACK_SIZE
