@@ -163,7 +163,10 @@ static int move_segments(struct transfer *transfer, const struct virtqueue_segme
 			uint32_t left = segment->len - done;
 			uint32_t step = left < SLICE ? left : SLICE;
 
-			error = pin(transfer, segment->gpa + done, step);
+			/* A reset waits for us; what it finds half done is nobody's. */
+			error = virtio_queue_leaving(&transfer->request->blk->device)
+					? -ECANCELED
+					: pin(transfer, segment->gpa + done, step);
 			done += step;
 		}
 	}

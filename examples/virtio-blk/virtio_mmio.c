@@ -97,27 +97,29 @@ static void reset_queue(struct virtio_queue *queue)
 	queue->descriptors = queue->available = queue->used = 0;
 }
 
-/* Finish a reset if every queue has been left; try again at the next access if not. */
-static void reset_try(struct virtio_device *device)
+/*
+ * Done when the register write is answered: drivers do not poll for it (Linux does not), and then
+ * take the memory of what was in flight for their own. Whoever serves a queue is asked to leave it
+ * and does so after the slice it is at.
+ */
+static void reset(struct virtio_device *device)
 {
-	uint32_t i, locked;
+	uint32_t i;
 
-	for (locked = 0; locked < device->queue_count; locked++)
-		if (pthread_mutex_trylock(&device->queue[locked].lock))
-			break;
-	if (locked == device->queue_count) {
-		for (i = 0; i < device->queue_count; i++)
-			reset_queue(&device->queue[i]);
-		device->driver_features = 0;
-		device->device_features_select = device->driver_features_select = 0;
-		device->queue_select = 0;
-		device->operations->reset(device);
-		interrupt_acknowledge(device, UINT32_MAX);
-		__atomic_store_n(&device->status, 0, __ATOMIC_RELEASE);
-		__atomic_store_n(&device->resetting, false, __ATOMIC_RELEASE);
-	}
-	while (locked--)
-		pthread_mutex_unlock(&device->queue[locked].lock);
+	__atomic_store_n(&device->resetting, true, __ATOMIC_RELEASE);
+	for (i = 0; i < device->queue_count; i++)
+		pthread_mutex_lock(&device->queue[i].lock);
+	for (i = 0; i < device->queue_count; i++)
+		reset_queue(&device->queue[i]);
+	device->driver_features = 0;
+	device->device_features_select = device->driver_features_select = 0;
+	device->queue_select = 0;
+	device->operations->reset(device);
+	interrupt_acknowledge(device, UINT32_MAX);
+	__atomic_store_n(&device->status, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&device->resetting, false, __ATOMIC_RELEASE);
+	while (i--)
+		pthread_mutex_unlock(&device->queue[i].lock);
 }
 
 static void status_write(struct virtio_device *device, uint32_t value)
@@ -127,12 +129,9 @@ static void status_write(struct virtio_device *device, uint32_t value)
 			       VIRTIO_CONFIG_S_FAILED;
 
 	if (value == 0) {
-		__atomic_store_n(&device->resetting, true, __ATOMIC_RELEASE);
-		reset_try(device);
+		reset(device);
 		return;
 	}
-	if (device->resetting)
-		return;
 	value &= known;
 	if (!(status_get(device) & VIRTIO_CONFIG_S_FEATURES_OK)) {
 		if ((device->driver_features & ~device->features) ||
@@ -212,7 +211,7 @@ static void queue_settle(struct virtio_device *device, struct virtio_queue *queu
 static void queue_ready_write(struct virtio_device *device, struct virtio_queue *queue,
 			      uint32_t value)
 {
-	if (device->resetting || !(status_get(device) & VIRTIO_CONFIG_S_FEATURES_OK))
+	if (!(status_get(device) & VIRTIO_CONFIG_S_FEATURES_OK))
 		return;
 	queue->wanted = value & 1;
 	queue_settle(device, queue);
@@ -263,8 +262,6 @@ static uint32_t register_read(struct virtio_device *device, uint64_t offset)
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
 		return interrupt_get(device);
 	case VIRTIO_MMIO_STATUS:
-		if (device->resetting)
-			reset_try(device);
 		return status_get(device);
 	case VIRTIO_MMIO_SHM_LEN_LOW:
 	case VIRTIO_MMIO_SHM_LEN_HIGH:

@@ -4,9 +4,9 @@
  * What the device does with its queues is behind struct virtio_operations.
  *
  * Threads: registers are accessed by one thread, the one that serves MMIO. Each queue is
- * served by any one thread at a time through virtio_queue_enter(). The register side never
- * waits for a queue: a reset or a queue that is still at work reads as "not done yet",
- * which is what drivers poll for.
+ * served by any one thread at a time through virtio_queue_enter(). The register side waits for
+ * queues at a reset only; a queue that is still at work otherwise reads as ready, which is what
+ * drivers poll for.
  */
 #ifndef VIRTIO_MMIO_H
 #define VIRTIO_MMIO_H
@@ -61,7 +61,7 @@ struct virtio_device {
 	/* Register side. */
 	uint64_t driver_features;
 	uint32_t device_features_select, driver_features_select, queue_select;
-	bool resetting;
+	bool resetting; /* atomic: whoever serves a queue shall leave it */
 
 	uint32_t status; /* atomic: queues set DEVICE_NEEDS_RESET */
 	int error;       /* atomic: why, the last time */
