@@ -35,6 +35,9 @@ int arena_init(struct arena *arena, uint64_t slots, uint32_t shift, bool reserve
 	int error;
 
 	slots += ARENA_SPARES;
+	/* What else there is for every slot is smaller: places, and the pins of a client. */
+	if (slots > SIZE_MAX / sizeof(*arena->mappings))
+		return -ENOMEM;
 	arena->shift = shift;
 	arena->slots = slots;
 	error = reserve ? arena_reserve(arena) : 0;

@@ -5,6 +5,7 @@
  * that both show it see the same.
  */
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* a guest is larger than a 32-bit process */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -53,6 +53,30 @@ static void a_bucket_is_one_map_call_wherever_the_backend_likes(void **state)
 	}
 }
 
+/* 2^26 slots of a page: their bookkeeping alone is more than a 32-bit process has. */
+static void a_budget_whose_bookkeeping_does_not_fit_is_refused(void **state)
+{
+	struct spy spy = { .before = NULL };
+	struct mapcache_options options = { .size = sizeof(options),
+					    .bucket_shift = 12,
+					    .max_bytes = UINT64_C(1) << 38,
+					    .backend = &spy_backend_anywhere,
+					    .backend_data = &spy };
+	struct mapcache *cache;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	options.domid = bed.rig.domid;
+	if (sizeof(void *) < 8) {
+		assert_int_equal(mapcache_open(&options, &cache), -ENOMEM);
+	} else {
+		assert_int_equal(mapcache_open(&options, &cache), 0);
+		assert_int_equal(mapcache_close(cache), 0);
+	}
+	bed_stop(&bed);
+}
+
 static void a_hit_maps_nothing_and_an_invalidation_makes_the_next_look_up_fresh(void **state)
 {
 	struct spy spy = { .before = NULL };
@@ -333,6 +357,7 @@ static void threads_share_a_cache_whose_backend_chooses_where(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_budget_whose_bookkeeping_does_not_fit_is_refused),
 		cmocka_unit_test(a_bucket_is_one_map_call_wherever_the_backend_likes),
 		cmocka_unit_test(
 			a_hit_maps_nothing_and_an_invalidation_makes_the_next_look_up_fresh),

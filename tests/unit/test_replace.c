@@ -46,6 +46,24 @@ static void a_placeholder_is_memory_where_the_guest_has_none(void **state)
 	bed_stop(&bed);
 }
 
+/* Nor has a 32-bit process to hold it at once. */
+static void a_placeholder_may_be_larger_than_4_gib(void **state)
+{
+	uint64_t gpa = UINT64_C(4) << 30, len = UINT64_C(5) << 30;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+							  .guest_limit = gpa + len } });
+	assert_int_equal(mapcache_placeholder(bed.cache, gpa, len), 0);
+	for (uint64_t i = 1; i <= 5; i++)
+		bed_write(bed.client, gpa + (i << 30) - 8, i);
+	mapcache_invalidate(bed.cache);
+	for (uint64_t i = 1; i <= 5; i++)
+		assert_int_equal(bed_read(bed.other, gpa + (i << 30) - 8), i);
+	bed_stop(&bed);
+}
+
 static void replace_swaps_a_placeholder_for_the_guests_memory_in_place(void **state)
 {
 	volatile uint64_t *pointer;
@@ -224,6 +242,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_placeholder_is_memory_where_the_guest_has_none),
+		cmocka_unit_test(a_placeholder_may_be_larger_than_4_gib),
 		cmocka_unit_test(replace_swaps_a_placeholder_for_the_guests_memory_in_place),
 		cmocka_unit_test(a_pinned_area_inside_one_bucket_can_be_relocated),
 		cmocka_unit_test(a_replacement_that_cannot_be_mapped_changes_nothing),
