@@ -20,19 +20,30 @@
  *   B  A pointer from mapcache_ptr() stays mapped until its section ends, a pinned one until
  *      it is unpinned, whatever else happens.
  *   C  A stale mapping that is still pinned serves its pinners only.
- *   D  mapcache_invalidate() is wait-free and async-signal-safe.
+ *   D  mapcache_invalidate() is wait-free and async-signal-safe (lock-free where the processor
+ *      has no atomic addition: 32 bits, and arm64 before LSE).
  *   E  What is stale and unused is retired within reclaim_ms and unmapped as fast as the kernel
  *      does it; within a second more in a cache that nobody uses; or by mapcache_reclaim().
- *   F  mapcache_drain() returns 0 only when nobody uses anything older than its epoch.
- *   G  No lock is held across a backend call: one that hangs hangs nobody else.
+ *   F  mapcache_drain() returns 0 only when no section that began before its epoch is running and
+ *      no report of modified pages from before is on its way; if asked for pins, too, when no
+ *      pin older than the epoch is left, nor on its way.
+ *   G  No lock is held across a backend call. A map call that hangs hangs its caller, those who
+ *      want the same bucket, drain and close. Its caller is in a section: what others give up
+ *      meanwhile stays mapped, past max_stale_bytes; once that fills max_bytes, look-ups of what
+ *      is not mapped take milliseconds, or fail with EAGAIN. Hits and invalidations go on.
  *   H  Nothing a guest, Xen or the kernel does aborts the process or makes memory grow.
  *   I  Every handle is opened in mapcache_open(); guest numbers are checked before use.
  *   J  Nothing called inside a section waits for the section of another client to end.
  *
  * Threads
- *   A struct mapcache may be used by any thread. A struct mapcache_client belongs to the one
- *   thread that opened it, and to whoever has joined that thread. After fork(2) a child may
- *   call mapcache_close() on an inherited cache and nothing else.
+ *   A struct mapcache may be used by any thread. A struct mapcache_client belongs to one thread:
+ *   the first that uses it, and when that has ended, whoever has joined it. After fork(2) a child
+ *   may call mapcache_close() on an inherited cache and nothing else.
+ *   A thread that is cancelled (pthread_cancel(3), deferred) is so where a call waits for others
+ *   (look-ups for another thread's mapping of the same bucket, or outside of sections for room;
+ *   drain, unmap and the switch of the log): it holds nothing there but the section and the pins
+ *   that are its own. Every other call comes to its end first. Callbacks and backends must return:
+ *   no longjmp(3), no pthread_exit(3), no exception.
  */
 #ifndef MAPCACHE_MAPCACHE_H
 #define MAPCACHE_MAPCACHE_H
@@ -179,8 +190,8 @@ int mapcache_open(const struct mapcache_options *options, struct mapcache **cach
 int mapcache_close(struct mapcache *cache);
 
 /*
- * A client is one thread's handle: open it on the thread that will use it. It costs some cache
- * lines, 4 bytes a page of one bucket, and 4 bytes for every bucket that it ever pinned.
+ * A client is one thread's handle: of the first that uses it. It costs some cache lines, 4 bytes a
+ * page of one bucket, and 4 bytes for every bucket that it ever pinned. Any thread.
  *   -EINVAL, -ENOMEM
  */
 int mapcache_client_open(struct mapcache *cache, struct mapcache_client **client);
@@ -207,7 +218,10 @@ struct mapcache_client *mapcache_thread_client(struct mapcache *cache);
 /*
  * A section: pointers from mapcache_ptr() on this client are good until its end. Sections
  * nest; the outermost end counts. Keep them short (no sleeping, no I/O): a section holds up
- * reclaim and mapcache_drain(). Neither call blocks.
+ * reclaim and mapcache_drain(). Each call is a store, and neither waits for anybody's section. But
+ * the first begin of a client on a thread may allocate; and an end may unmap what the section had
+ * room for nowhere else (a system call), and reports what was written while the log of modified
+ * pages is on, which may block as Xen does.
  */
 static inline void mapcache_begin(struct mapcache_client *client)
 {
@@ -291,7 +305,8 @@ int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t writ
 
 /*
  * The guest address behind a pinned pointer, or behind a section's pointer inside it. Any
- * thread, constant time, no lock.
+ * thread; constant time, no lock. With a backend that maps where it likes the pointer is looked
+ * for in a hash table, under a lock that is held for as long as that takes.
  *   -EINVAL     NULL
  *   -ENOENT     not a pointer into this cache
  */
@@ -402,10 +417,12 @@ int mapcache_modified_pins(struct mapcache *cache);
 
 /*
  * Wait until no section that began before epoch is running, no report of modified pages from
- * before is on its way and, with MAPCACHE_DRAIN_PINS, no mapping older than epoch is pinned (F). timeout_ms: 0 = look once, -1 = for ever. Any
- * thread that is not inside a section; sleeps.
+ * before is on its way and, with MAPCACHE_DRAIN_PINS, no mapping older than epoch is pinned, nor a
+ * pin of one on its way (F). Without that flag pins may be left. timeout_ms: 0 = look once, -1 = for
+ * ever. Any thread that is not inside a section; sleeps. In a section is who began it: a client
+ * handed to another thread while a section is open counts as the first one's until it has ended.
  *   -EINVAL     unknown flags, or an epoch that has not been reached
- *   -ETIMEDOUT  somebody still uses something older
+ *   -ETIMEDOUT  somebody still uses something older; a call that Xen lets hang does, too
  *   -EDEADLK    the caller itself is in a section
  */
 int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsigned int flags);

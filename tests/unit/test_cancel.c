@@ -83,6 +83,7 @@ static void start_scene(struct scene *scene)
 					  .report = report_cancellation_point } };
 	bed_start(&scene->bed,
 		  &(struct rig_options){ .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+						    .bucket_shift = RIG_BUCKET_SHIFT,
 						    .backend = &spy_backend,
 						    .backend_data = &scene->spy,
 						    .log = log_cancellation_point,

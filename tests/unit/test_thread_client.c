@@ -193,7 +193,10 @@ static void the_next_guest_s_cache_gets_clients_of_its_own(void **state)
 
 static void a_thread_may_have_clients_of_many_caches(void **state)
 {
-	struct mapcache_options options = { .size = sizeof(options), .max_bytes = 8 * BED_BUCKET };
+	struct mapcache_options options = { .size = sizeof(options),
+					    .bucket_shift = 16,
+					    .max_bytes = BED_BUCKET,
+					    .guest_limit = 64 * BED_BUCKET };
 	struct mapcache_client *clients[30];
 	struct mapcache *caches[30];
 	struct bed bed;
@@ -201,7 +204,6 @@ static void a_thread_may_have_clients_of_many_caches(void **state)
 	(void)state;
 	bed_start(&bed, BED_QUIET);
 	options.domid = bed.rig.domid;
-	options.bucket_shift = RIG_BUCKET_SHIFT;
 	for (int i = 0; i < 30; i++) {
 		assert_int_equal(mapcache_open(&options, &caches[i]), 0);
 		clients[i] = mapcache_thread_client(caches[i]);

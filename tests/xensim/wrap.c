@@ -13,7 +13,8 @@
 #include "private.h"
 
 void *__wrap_mmap(void *address, size_t len, int prot, int flags, int fd, off_t offset);
-void *__wrap_mmap64(void *address, size_t len, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *address, size_t len, int prot, int flags, int fd, off64_t offset);
+void *__real_mmap64(void *address, size_t len, int prot, int flags, int fd, off64_t offset);
 int __wrap_munmap(void *address, size_t len);
 void *__wrap_mremap(void *address, size_t old_len, size_t new_len, int flags, ...);
 int __wrap_mprotect(void *address, size_t len, int prot);
@@ -61,20 +62,20 @@ static void end_release(struct mapping *list)
 		add_relaxed(&host.unmap_calls, 1);
 }
 
-void *__wrap_mmap(void *address, size_t len, int prot, int flags, int fd, off_t offset)
+void *__wrap_mmap64(void *address, size_t len, int prot, int flags, int fd, off64_t offset)
 {
 	struct mapping *list;
 	void *result;
 	int ret;
 
 	if (!(flags & MAP_FIXED) || (flags & MAP_FIXED_NOREPLACE) == MAP_FIXED_NOREPLACE)
-		return __real_mmap(address, len, prot, flags, fd, offset);
+		return __real_mmap64(address, len, prot, flags, fd, offset);
 	ret = begin_release(address, len, true, &list);
 	if (ret) {
 		errno = -ret;
 		return MAP_FAILED;
 	}
-	result = __real_mmap(address, len, prot, flags, fd, offset);
+	result = __real_mmap64(address, len, prot, flags, fd, offset);
 	if (result == MAP_FAILED)
 		mapping_reattach(list);
 	else
@@ -82,9 +83,9 @@ void *__wrap_mmap(void *address, size_t len, int prot, int flags, int fd, off_t 
 	return result;
 }
 
-void *__wrap_mmap64(void *address, size_t len, int prot, int flags, int fd, off_t offset)
+void *__wrap_mmap(void *address, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	return __wrap_mmap(address, len, prot, flags, fd, offset);
+	return __wrap_mmap64(address, len, prot, flags, fd, offset);
 }
 
 int __wrap_munmap(void *address, size_t len)
