@@ -91,7 +91,7 @@ static void progress(const struct torture *torture, uint64_t round, uint64_t sta
 	if (!torture->verbose)
 		return;
 	printf("round %" PRIu64 ": %" PRIu64 " of %" PRIu64 " accesses checked, %.0f s\n", round,
-	       torture->checked, torture->accesses, (double)(now_ns() - started) / 1e9);
+	       torture->checked, torture->accesses, (double)(clock_now() - started) / 1e9);
 	fflush(stdout);
 }
 
@@ -106,7 +106,7 @@ static void report(const struct torture *torture, uint64_t rounds, uint64_t star
 
 	printf("%" PRIu64 " accesses checked in %" PRIu64 " rounds (seed %" PRIu64
 	       "), %.0f s: 0 stale, 0 lost, nothing leaked\n",
-	       torture->checked, rounds, torture->seed, (double)(now_ns() - started) / 1e9);
+	       torture->checked, rounds, torture->seed, (double)(clock_now() - started) / 1e9);
 	printf("%" PRIu64 " refused for want of room or by an injected fault\n", torture->refused);
 	printf("%" PRIu64 " INVALIDATEs, %" PRIu64 " map calls\n", torture->invalidates,
 	       torture->map_calls);
@@ -125,7 +125,7 @@ static void report(const struct torture *torture, uint64_t rounds, uint64_t star
 int main(int argc, char **argv)
 {
 	static struct torture torture = { .seed = 1, .accesses = 1000000 };
-	uint64_t rounds = 0, only = UINT64_MAX, started = now_ns(), each;
+	uint64_t rounds = 0, only = UINT64_MAX, started = clock_now(), each;
 	const char *accesses = getenv("TORTURE_ACCESSES");
 
 	if (accesses)

@@ -16,14 +16,6 @@
 #define GENERATION UINT64_C(0xffffffff)
 #define HOT_PAGES 96u
 
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 void pause_us(uint64_t us)
 {
 	struct timespec time = { .tv_sec = (time_t)(us / 1000000),
@@ -97,7 +89,7 @@ void page_replaced(struct domain *domain, uint64_t page, bool drained)
 	struct page *it = &domain->page[page];
 	uint64_t floor = (load(&it->floor) & ~PAGE_SETTLED) + 2;
 
-	__atomic_store_n(&it->answered_ns[(floor >> 1) % 4], now_ns(), __ATOMIC_RELAXED);
+	__atomic_store_n(&it->answered_ns[(floor >> 1) % 4], clock_now(), __ATOMIC_RELAXED);
 	if (drained)
 		store(&it->strict, floor);
 	store(&it->floor, floor);
@@ -199,7 +191,7 @@ void judge_again(struct witness *witness, uint64_t page, uint64_t first, uint64_
 	witness->late_pins += pinned;
 	answered = __atomic_load_n(&it->answered_ns[(generation + 1) % 4], __ATOMIC_RELAXED);
 	if (answered && !pinned)
-		histogram_record(&witness->late, now_ns() - answered);
+		histogram_record(&witness->late, clock_now() - answered);
 }
 
 void judge_write(struct witness *witness, uint64_t page, uint64_t floor, uint64_t gpa,

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <bench/clock.h>
 #include <bench/histogram.h>
 #include <bench/random.h>
 #include <tests/support/rig.h>
@@ -289,7 +290,6 @@ static inline void set(bool *flag)
 {
 	__atomic_store_n(flag, true, __ATOMIC_RELEASE);
 }
-uint64_t now_ns(void);
 void pause_us(uint64_t us);
 /* For calls that cannot fail here. */
 #define must(condition)                                                                            \

@@ -221,10 +221,10 @@ static bool finished(struct worker *worker)
 
 static void step(struct worker *worker)
 {
-	uint64_t before = now_ns();
+	uint64_t before = clock_now();
 
 	worker_step(worker);
-	if (now_ns() - before > SLOW_NS)
+	if (clock_now() - before > SLOW_NS)
 		__atomic_fetch_add(&worker->witness.domain->round->slow, 1, __ATOMIC_RELAXED);
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <bench/random.h>
 #include <tests/support/bed.h>
 #include <tests/support/gate.h>
 #include <tests/support/peer.h>
@@ -103,15 +104,14 @@ static void a_slot_with_little_in_it_is_refreshed_in_place(void **state)
 /* Ranges overlap what was mapped before in every way; no kernel mapping is ever split. */
 static void overlapping_ranges_of_several_epochs_never_split_a_mapping(void **state)
 {
-	uint64_t random = 1;
+	uint64_t state_of_random = 1;
 	struct bed bed;
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
 	for (unsigned int i = 0; i < 4000; i++) {
-		uint64_t first, pages;
+		uint64_t random = random_next(&state_of_random), first, pages;
 
-		random = random * UINT64_C(6364136223846793005) + 1;
 		first = random >> 40 & 255;
 		pages = (random >> 50 & 63) + 1;
 		if (first + pages > 256)

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <bench/random.h>
 #include <tests/support/bed.h>
 #include <tests/support/spy.h>
 #include <lib/base/base.h>
@@ -82,7 +83,7 @@ static void each_counter_counts_its_own(void **state)
 /* The totals are those of the kernel, whatever was done before. */
 static void totals_agree_with_what_is_really_mapped(void **state)
 {
-	uint64_t random = 7;
+	uint64_t state_of_random = 1;
 	struct bed bed;
 
 	(void)state;
@@ -91,9 +92,8 @@ static void totals_agree_with_what_is_really_mapped(void **state)
 							  .max_bytes = 10 << 17,
 							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
 	for (unsigned int i = 0; i < 3000; i++) {
-		uint64_t gfn;
+		uint64_t random = random_next(&state_of_random), gfn;
 
-		random = random * UINT64_C(6364136223846793005) + 1;
 		gfn = random >> 40 & 1023;
 		if ((random >> 20) % 9 == 0)
 			mapcache_invalidate(bed.cache);

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <bench/random.h>
+
 #include "virtio_rig.h"
 
 static void head_past_the_table_stops_the_device(void **state)
@@ -134,33 +136,27 @@ static void one_call_serves_at_most_as_many_as_the_ring_has(void **state)
 	virtio_rig_stop(&rig);
 }
 
-static uint64_t next_random(uint64_t *state)
-{
-	*state = *state * UINT64_C(6364136223846793005) + 1442695040888963407;
-	return *state >> 33;
-}
-
 /* Descriptors that are nearly right: mostly small numbers and addresses in RAM. */
 static void put_random_ring(struct virtio_rig *rig, uint64_t *random)
 {
 	uint32_t i;
 
 	for (i = 0; i < QUEUE_SIZE; i++) {
-		uint64_t gpa = next_random(random) % (RAM_PAGES * 4096 + 4096);
-		uint32_t len = (uint32_t)next_random(random) % 2048;
+		uint64_t gpa = random_next(random) % (RAM_PAGES * 4096 + 4096);
+		uint32_t len = (uint32_t)random_next(random) % 2048;
 
-		if (next_random(random) % 8 == 0)
-			gpa = next_random(random) << 33 | next_random(random);
-		if (next_random(random) % 8 == 0)
-			len = (uint32_t)next_random(random) << 1;
-		if (next_random(random) % 4 == 0)
+		if (random_next(random) % 8 == 0)
+			gpa = random_next(random) << 33 | random_next(random);
+		if (random_next(random) % 8 == 0)
+			len = (uint32_t)random_next(random) << 1;
+		if (random_next(random) % 4 == 0)
 			gpa = HEADER;
-		put_descriptor(rig, 0, i, gpa, len, (uint32_t)next_random(random) % 8,
-			       (uint32_t)next_random(random) % (QUEUE_SIZE + 1));
+		put_descriptor(rig, 0, i, gpa, len, (uint32_t)random_next(random) % 8,
+			       (uint32_t)random_next(random) % (QUEUE_SIZE + 1));
 	}
-	put_header(rig, (uint32_t)next_random(random) % 16, next_random(random) % 5000);
+	put_header(rig, (uint32_t)random_next(random) % 16, random_next(random) % 5000);
 	for (i = 0; i < QUEUE_SIZE; i++)
-		offer(rig, 0, (uint32_t)next_random(random) % QUEUE_SIZE);
+		offer(rig, 0, (uint32_t)random_next(random) % QUEUE_SIZE);
 }
 
 static void random_rings_are_survived(void **state)

@@ -198,13 +198,13 @@ static void handle_event(struct emulator *emulator, uint32_t index)
 	CHECK(port >= 0);
 	CHECK_EQUAL(xenevtchn_unmask(vcpu->events, (evtchn_port_t)port), 0);
 	seen = invalidates_seen(emulator);
-	start = test_now_ns();
+	start = clock_now();
 	if (emulator->raw)
 		answered = raw_server_handle(emulator->raw, vcpu->client, index);
 	else
 		answered = mapcache_ioreq_handle(emulator->server, vcpu->client, index);
 	if (invalidates_seen(emulator) != seen)
-		vcpu->answer_ns = test_now_ns() - start;
+		vcpu->answer_ns = clock_now() - start;
 	CHECK(answered >= 0);
 	if (answered) {
 		test_progress();
@@ -261,14 +261,14 @@ static bool wait_for(struct emulator *emulator, uint32_t vcpu, uint32_t serve, i
 {
 	struct emulator_vcpu *on = &emulator->vcpu[vcpu];
 	uint64_t requests = on->requests;
-	uint64_t last = test_now_ns();
+	uint64_t last = clock_now();
 
 	while (!on->finished) {
 		serve_once(emulator, serve, timeout_ms);
 		if (on->requests != requests) {
 			requests = on->requests;
-			last = test_now_ns();
-		} else if (test_now_ns() - last > (uint64_t)timeout_ms * 1000000) {
+			last = clock_now();
+		} else if (clock_now() - last > (uint64_t)timeout_ms * 1000000) {
 			return false;
 		}
 	}
@@ -310,9 +310,9 @@ uint32_t emulator_call(struct emulator *emulator, uint32_t vcpu, enum command co
 
 void emulator_serve(struct emulator *emulator, unsigned int ms)
 {
-	uint64_t end = test_now_ns() + ms * UINT64_C(1000000);
+	uint64_t end = clock_now() + ms * UINT64_C(1000000);
 	uint64_t now;
 
-	while ((now = test_now_ns()) < end)
+	while ((now = clock_now()) < end)
 		serve_once(emulator, ~0u, (int)((end - now) / 1000000) + 1);
 }

@@ -84,13 +84,13 @@ static void measure(struct emulator *emulator, int mode, size_t which, bool coun
 /* Ticks of the guest's clock in a microsecond, from what both sides saw of the same time. */
 static double measure_round_trip(struct emulator *emulator)
 {
-	uint64_t start = test_now_ns();
+	uint64_t start = clock_now();
 	uint32_t ticks = emulator_call(emulator, 0, COMMAND_TIME_NOTHING, ARGUMENTS(ROUND_TRIPS));
 
 	series_add(&round_trip, (double)ticks / ROUND_TRIPS);
 	/* A few more round trips than the guest counts: command, argument, result. */
 	return (double)ticks / ROUND_TRIPS * (ROUND_TRIPS + 3) * 1000 /
-	       (double)(test_now_ns() - start);
+	       (double)(clock_now() - start);
 }
 
 static double run(int mode)

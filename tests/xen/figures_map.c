@@ -28,21 +28,21 @@ static int errors[PAGES_MAX];
 
 static void *map(void *state, void *address, uint32_t pages, struct series *series)
 {
-	uint64_t start = test_now_ns();
+	uint64_t start = clock_now();
 	void *memory = mapcache_backend_xen.map(state, address, FIGURES_BASE / 4096, pages,
 						PROT_READ | PROT_WRITE, errors);
 
 	CHECK(memory && !errors[0]);
-	series_add(series, (double)(test_now_ns() - start));
+	series_add(series, (double)(clock_now() - start));
 	return memory;
 }
 
 static void unmap(void *state, void *memory, uint32_t pages, int keep, struct series *series)
 {
-	uint64_t start = test_now_ns();
+	uint64_t start = clock_now();
 
 	CHECK_EQUAL(mapcache_backend_xen.unmap(state, memory, pages, keep), 0);
-	series_add(series, (double)(test_now_ns() - start));
+	series_add(series, (double)(clock_now() - start));
 }
 
 static void measure(void *state, uint32_t pages, struct piece *piece)

@@ -57,7 +57,7 @@ static const struct policy *find(const char *name)
 static double read_some(struct mapcache_client *client, const struct workload *workload,
 			unsigned int accesses, uint64_t *at)
 {
-	uint64_t start = test_now_ns();
+	uint64_t start = clock_now();
 	volatile uint32_t *word;
 
 	while (accesses--) {
@@ -68,7 +68,7 @@ static double read_some(struct mapcache_client *client, const struct workload *w
 		(void)*word;
 		mapcache_end(client);
 	}
-	return (double)(test_now_ns() - start);
+	return (double)(clock_now() - start);
 }
 
 static void measure(const struct domain *domain, const struct storm *storm,
@@ -98,7 +98,7 @@ static void measure(const struct domain *domain, const struct storm *storm,
 		read_some(client, &workload, storm->accesses, &at);
 	undisturbed = read_some(client, &workload, storm->accesses, &at);
 	for (int cycle = -WARM_UP; cycle < CYCLES; cycle++) {
-		uint64_t start = test_now_ns();
+		uint64_t start = clock_now();
 		double time;
 
 		mapcache_invalidate(cache);
@@ -108,7 +108,7 @@ static void measure(const struct domain *domain, const struct storm *storm,
 		if (cycle < 0)
 			continue;
 		reader += time;
-		all += (double)(test_now_ns() - start);
+		all += (double)(clock_now() - start);
 	}
 	series_add(&cost->reader, reader / CYCLES - undisturbed);
 	series_add(&cost->all, all / CYCLES - undisturbed);

@@ -16,6 +16,8 @@
 #include <mapcache/mapcache.h>
 
 #include "bench/statistics.h"
+#include <bench/random.h>
+
 #include "tests/xen/test.h"
 
 #define WARM_UP 4 /* INVALIDATEs until the cache knows how its buckets are used */
@@ -37,17 +39,9 @@ static const unsigned int accesses[KINDS] = { 1024, 1024, 64, 64 };
 static struct series lost[SHIFTS][KINDS];
 static struct series one_page; /* ns of a map of one page */
 
-static uint64_t next(uint64_t *random)
-{
-	*random ^= *random << 13;
-	*random ^= *random >> 7;
-	*random ^= *random << 17;
-	return *random;
-}
-
 static uint64_t pick(uint64_t *random, bool rings)
 {
-	uint64_t value = next(random);
+	uint64_t value = random_next(random);
 	uint64_t offset = value >> 40 & 0xffc;
 
 	if (!rings)
@@ -59,7 +53,7 @@ static uint64_t pick(uint64_t *random, bool rings)
 static double read_some(struct mapcache_client *client, unsigned int count, uint64_t *random,
 			bool rings)
 {
-	uint64_t start = test_now_ns();
+	uint64_t start = clock_now();
 	volatile uint32_t *word;
 
 	while (count--) {
@@ -69,7 +63,7 @@ static double read_some(struct mapcache_client *client, unsigned int count, uint
 		(void)*word;
 		mapcache_end(client);
 	}
-	return (double)(test_now_ns() - start);
+	return (double)(clock_now() - start);
 }
 
 static void touch_sparse_memory(struct mapcache_client *client)
@@ -125,10 +119,10 @@ double figures_one_page(const struct domain *domain)
 
 	CHECK_EQUAL(mapcache_backend_xen.open(NULL, domain->id, &state), 0);
 	for (int i = 0; i < 20; i++) {
-		start = test_now_ns();
+		start = clock_now();
 		memory = mapcache_backend_xen.map(state, NULL, FIGURES_BASE / 4096, 1, PROT_READ,
 						  &error);
-		time += test_now_ns() - start;
+		time += clock_now() - start;
 		CHECK(memory && !error);
 		CHECK_EQUAL(mapcache_backend_xen.unmap(state, memory, 1, 0), 0);
 	}

@@ -30,14 +30,6 @@ void test_sleep_ms(unsigned int ms)
 		;
 }
 
-uint64_t test_now_ns(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 void test_fail(const char *file, int line, const char *format, ...)
 {
 	va_list arguments;
@@ -134,7 +126,7 @@ static bool cleaned_up(uint64_t free_before)
 static bool run_one(const struct test *test)
 {
 	uint64_t free_before = free_pages();
-	uint64_t start = test_now_ns();
+	uint64_t start = clock_now();
 	unsigned int left;
 	bool passed;
 
@@ -148,8 +140,7 @@ static bool run_one(const struct test *test)
 	}
 	if (!cleaned_up(free_before))
 		passed = false;
-	printf("# %s: %llu ms\n", test->name,
-	       (unsigned long long)(test_now_ns() - start) / 1000000);
+	printf("# %s: %llu ms\n", test->name, (unsigned long long)(clock_now() - start) / 1000000);
 	printf("[  %s ] %s\n", passed ? "     OK" : "FAILED ", test->name);
 	fflush(stdout);
 	return passed;

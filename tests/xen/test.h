@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <bench/clock.h>
+
 struct test {
 	const char *name;
 	void (*run)(void);
@@ -42,7 +44,6 @@ _Noreturn void test_fail(const char *file, int line, const char *format, ...)
 void test_progress(void);
 
 void test_sleep_ms(unsigned int ms);
-uint64_t test_now_ns(void);
 
 #define CHECK(condition)                                                                           \
 	do {                                                                                       \

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <bench/random.h>
+
 #include "test_xensim.h"
 
 #define KIB4 ((size_t)XENSIM_PAGE)
@@ -184,14 +186,6 @@ struct race {
 	uint32_t done;
 };
 
-static uint64_t next_random(uint64_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 7;
-	*seed ^= *seed << 17;
-	return *seed;
-}
-
 /* Every store is read back by its own vCPU, while pages go, come and are replaced. A word that
  * is neither what was stored nor zero belongs to somebody else. */
 static void race_store(struct xensim_vcpu *vcpu, void *data)
@@ -202,7 +196,7 @@ static void race_store(struct xensim_vcpu *vcpu, void *data)
 	unsigned int i;
 
 	for (i = 0; i < RACE_STEPS; i++) {
-		uint64_t gfn = RACE_FIRST + next_random(&seed) % RACE_PAGES;
+		uint64_t gfn = RACE_FIRST + random_next(&seed) % RACE_PAGES;
 		uint64_t gpa = gfn * KIB4 + xensim_vcpu_id(vcpu) * 64u;
 		uint64_t word = mark | gpa, back;
 
@@ -221,9 +215,9 @@ static void race_change(struct xensim_vcpu *vcpu, void *data)
 	unsigned int i;
 
 	for (i = 0; i < RACE_STEPS; i++) {
-		uint64_t gfn = RACE_FIRST + next_random(&seed) % RACE_PAGES;
+		uint64_t gfn = RACE_FIRST + random_next(&seed) % RACE_PAGES;
 
-		switch (next_random(&seed) % 3) {
+		switch (random_next(&seed) % 3) {
 		case 0:
 			xensim_decrease_reservation(vcpu, &gfn, 1, 0);
 			break;
@@ -244,7 +238,7 @@ static void *race_map(void *data)
 	int err[8];
 
 	do {
-		uint64_t gfn = RACE_FIRST + next_random(&seed) % (RACE_PAGES - 8);
+		uint64_t gfn = RACE_FIRST + random_next(&seed) % (RACE_PAGES - 8);
 		volatile uint64_t *address = map_range(gfn, 8, PROT_READ, err);
 		unsigned int i;
 
