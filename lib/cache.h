@@ -63,13 +63,14 @@ struct mapcache_client {
 	struct mapcache_client_fast fast; /* first: the inline functions cast to it */
 	/* Beside it, in the line that a scan over all clients has loaded. Clients lock. */
 	struct mapcache_client *next;
-	mapcache_atomic_u64 pinning; /* the epoch in which a contiguous pin began, or 0 */
 	mapcache_atomic_u32 *pins;   /* one for every slot; its thread writes, reclaim reads */
 	bool pinner;                 /* on the list of those that have pinned; its thread only */
 	struct mapcache *cache;
 	pthread_t owner;          /* whose sections they are, once it is owned: clients lock */
 	bool owned;               /* its thread has begun a section, and has not ended */
 	struct thread_seat *seat; /* mapcache_thread_client()'s; or NULL */
+	int thread;               /* the kernel's number of the owner, to be shown: clients lock */
+	struct watched watched;   /* clients lock */
 	struct mapping *spare;    /* a slot that only this client uses; may be NULL */
 	int *error;               /* room for a map call's results: the pages of a bucket */
 	mapcache_atomic_u64 counters[COUNTERS];

@@ -12,6 +12,7 @@ struct range {
 	struct range *next;
 	const void *pointer;
 	size_t len;
+	bool own;
 };
 
 static struct range *heads[RANGES_HEADS];
@@ -24,17 +25,30 @@ static struct range **head_of(const void *pointer)
 	return &heads[(hash >> 32) % RANGES_HEADS];
 }
 
-void ranges_add(const void *pointer, size_t len)
+void ranges_add(const void *pointer, size_t len, bool own)
 {
 	struct range *range = malloc(sizeof(*range)), **head = head_of(pointer);
 
 	if (!range)
 		return;
-	*range = (struct range){ .pointer = pointer, .len = len };
+	*range = (struct range){ .pointer = pointer, .len = len, .own = own };
 	pthread_mutex_lock(&lock);
 	range->next = *head;
 	*head = range;
 	pthread_mutex_unlock(&lock);
+}
+
+const void *ranges_find(bool (*match)(const void *pointer, const void *data), const void *data)
+{
+	const void *found = NULL;
+
+	pthread_mutex_lock(&lock);
+	for (unsigned int i = 0; i < RANGES_HEADS && !found; i++) {
+		for (struct range *range = heads[i]; range && !found; range = range->next)
+			found = range->own && match(range->pointer, data) ? range->pointer : NULL;
+	}
+	pthread_mutex_unlock(&lock);
+	return found;
 }
 
 /* The shortest goes: what is left must cover what the others may still write. */

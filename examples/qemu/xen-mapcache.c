@@ -186,7 +186,7 @@ static void *map(hwaddr address, hwaddr size, bool lock, bool dma, int prot)
 	pointer = mapcache_pin(client, address, &len, prot,
 			       dma ? MAPCACHE_PIN_CONTIGUOUS : MAPCACHE_PIN_OWN);
 	if (pointer)
-		ranges_add(pointer, prot & PROT_WRITE ? len : 0);
+		ranges_add(pointer, prot & PROT_WRITE ? len : 0, !dma);
 	return pointer;
 }
 
@@ -325,27 +325,28 @@ void xen_invalidate_map_cache(void)
 	mapcache_invalidate(state.cache);
 }
 
+static bool is_at(const void *pointer, const void *data)
+{
+	const uint64_t *wanted = data;
+	uint64_t gpa;
+
+	return !mapcache_gpa(state.cache, pointer, &gpa) && gpa == *wanted;
+}
+
 uint8_t *xen_replace_cache_entry(hwaddr old_phys_addr, hwaddr new_phys_addr, hwaddr size)
 {
 	hwaddr offset = old_phys_addr - TO_PAGE(old_phys_addr);
-	struct mapcache_client *client;
-	size_t len = (size_t)size;
-	void *pointer;
+	uint64_t gpa = new_phys_addr;
+	const void *pointer;
 	int count;
 
 	if (!state.cache || offset != new_phys_addr - TO_PAGE(new_phys_addr))
 		return failed(old_phys_addr, size, state.cache ? -EINVAL : -ENODEV);
-	client = transient_client(state.cache);
-	if (!client)
-		return failed(old_phys_addr, size, -errno);
 	count = mapcache_replace(state.cache, TO_PAGE(old_phys_addr), TO_PAGE(new_phys_addr),
 				 TO_PAGE(offset + size + PAGE_BYTES - 1));
 	if (count <= 0)
 		return failed(old_phys_addr, size, count ? count : -ENOENT);
-	/* Whoever has it pinned has it at the same address: find that. */
-	pointer = mapcache_pin(client, new_phys_addr, &len, PROT_READ, MAPCACHE_PIN_OWN);
-	if (!pointer)
-		return failed(new_phys_addr, size, -errno);
-	mapcache_client_unpin(client, pointer, 0);
-	return pointer;
+	/* Whoever has the block locked has it at the address that it had. */
+	pointer = ranges_find(is_at, &gpa);
+	return pointer ? (uint8_t *)(uintptr_t)pointer : failed(new_phys_addr, size, -ENOENT);
 }

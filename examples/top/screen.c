@@ -106,6 +106,8 @@ static void show_hints(const struct view *view, uint64_t age_ns)
 	     (double)age_ns / NS_PER_SECOND);
 	HINT(change(view, "evictions") && change(view, "rescues"),
 	     "buckets are given up that are still wanted: max_bytes is too small");
+	HINT(change(view, "long_sections"),
+	     "a section does not end: stale memory cannot be unmapped (the log names its thread)");
 	HINT(now_value(view, "pinned_stale_bytes"),
 	     "pins hold memory that the guest gave back (mapcache_dump lists them)");
 	HINT(change(view, "map_errors"), "map calls fail: see the log");

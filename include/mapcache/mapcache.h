@@ -261,8 +261,8 @@ ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void 
 		       size_t len);
 
 /*
- * mapcache_pin() flags: all of *len in one piece, across buckets; the same, in address space of
- * its own in any case, which is what mapcache_replace() can relocate.
+ * mapcache_pin() flags: all of *len in one piece, across buckets; the same, in address space that
+ * is this pin's own and nobody else's, which is what mapcache_replace() can relocate.
  */
 #define MAPCACHE_PIN_CONTIGUOUS 0x1u
 #define MAPCACHE_PIN_OWN 0x2u
@@ -277,7 +277,9 @@ ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void 
  * With MAPCACHE_PIN_CONTIGUOUS it is all of *len or an error. A range that crosses buckets gets
  * neighbouring slots of its own, which show the same machine pages as the buckets do, so that
  * both see the same contents; they count against max_bytes as whole buckets. They stay for the
- * next such pin until they are stale or room is needed.
+ * next such pin, which costs the same however many there are, until they are stale or room is
+ * needed; those that nobody pins take at most a quarter of max_bytes. A pin of its own is unmapped
+ * when it is released. Inside one bucket a contiguous pin is as any other.
  */
 void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
 		   unsigned int flags);
@@ -336,11 +338,12 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
  * Relocate: every pin in address space of its own (with MAPCACHE_PIN_OWN, or contiguous across
  * buckets) that lies inside [old_gpa, old_gpa + len) shows [new_gpa, new_gpa + len) from now on,
  * at the same host addresses, and mapcache_gpa() of it says so; a placeholder there is gone with
- * its contents; look-ups of old_gpa that start afterwards map afresh. Other pins stay as they are (C). old_gpa, new_gpa and len are multiples
- * of 4096, and old_gpa and new_gpa lie at the same offset in their buckets. No other thread may
- * be using the pins meanwhile: for a moment there is nothing behind them, though their address
- * space is never free for others. Outside of sections; may block. Returns the number of pinned
- * areas that were relocated.
+ * its contents; look-ups of old_gpa that start afterwards map afresh. Other pins stay as they are
+ * (C). old_gpa, new_gpa and len are multiples of 4096; the ranges may overlap. With
+ * options->translate both lie at the same offset in a granule. No other thread may be using the
+ * pins or looking the old range up meanwhile: for a moment there is nothing behind them, though
+ * their address space is never free for others. Outside of sections; may block. Returns the
+ * number of pinned areas that were relocated.
  *   -EINVAL     NULL, or numbers that are not as above
  *   -ERANGE     a range overflows or lies past guest_limit
  *   -EBUSY      such a pin lies in the old range partly, or a placeholder does
@@ -488,7 +491,8 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
 	X(pinned_stale_bytes, "retired bytes that only a pin keeps, at the last reclaim")          \
 	X(vmas, "kernel mappings in use now")                                                      \
 	X(clients, "open clients")                                                                 \
-	X(memory_bytes, "memory of the library itself, without the guest's")
+	X(memory_bytes, "memory of the library itself, without the guest's")                       \
+	X(long_sections, "sections that held others back for more than a second")
 
 struct mapcache_stats {
 	size_t size; /* in: sizeof(struct mapcache_stats) */

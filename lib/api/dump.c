@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Statistics and every bucket, for people and for programs. What a stripe holds is copied under
- * its lock and written without it: a file can take any time.
+ * Statistics, every bucket, every client, and what pins keep besides, for people and for
+ * programs. What a lock protects is copied under it and written without it: a file can take any
+ * time.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "lib/base/cancel.h"
+#include "lib/base/base.h"
 #include "lib/index/index.h"
 #include "lib/protocol/protocol.h"
+#include "lib/protocol/watch.h"
+#include "lib/space/space.h"
 
 #define DUMP_ROOM 64 /* buckets of a stripe, to begin with */
 
@@ -21,6 +25,14 @@ struct dump_bucket {
 	bool busy, read_only, probation;
 };
 
+/* What is in no index any more, or never was, and is mapped because a pin holds it. */
+struct dump_pinned {
+	uint64_t gpa, epoch, age; /* age: invalidations since it was mapped */
+	int64_t pins;
+	const void *address;
+	bool contiguous;
+};
+
 struct dump {
 	struct mapcache *cache;
 	FILE *file;
@@ -28,6 +40,8 @@ struct dump {
 	uint64_t room, count;
 	uint64_t written;
 	void (*bucket)(struct dump *dump, const struct dump_bucket *bucket);
+	void (*pinned)(struct dump *dump, const struct dump_pinned *pinned);
+	void (*client)(struct dump *dump, const struct client_view *client);
 };
 
 static struct dump_bucket dump_describe(struct mapcache *cache, struct mapping *mapping)
@@ -102,6 +116,68 @@ static int dump_buckets(struct dump *dump)
 	return error;
 }
 
+static void dump_pinned(struct dump *dump)
+{
+	struct mapcache *cache = dump->cache;
+	uint64_t slots = space_slots(cache), now = epoch_now(&cache->shared);
+
+	dump->written = 0;
+	for (uint64_t slot = 0; slot < slots; slot++) {
+		struct mapping *mapping = mapping_at(cache, slot);
+		enum mapping_state state = mapping_state(mapping);
+		struct dump_pinned pinned = { .contiguous = state == MAPPING_SPAN };
+
+		if (state != MAPPING_SPAN && state != MAPPING_RETIRED)
+			continue;
+		pinned.pins = client_pins(cache, mapping);
+		pinned.epoch = mapcache_load_relaxed(&mapping->epoch);
+		if (!pinned.pins || !pinned.epoch)
+			continue;
+		pinned.age = now - pinned.epoch;
+		pinned.gpa = mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift;
+		pinned.address = mapping_base(cache, mapping);
+		dump->pinned(dump, &pinned);
+		dump->written++;
+	}
+}
+
+static int dump_clients(struct dump *dump)
+{
+	uint64_t room = watch_clients(dump->cache, NULL, 0) + 1, count;
+	struct client_view *views = calloc((size_t)room, sizeof(*views));
+
+	if (!views)
+		return -ENOMEM;
+	count = watch_clients(dump->cache, views, room);
+	dump->written = 0;
+	for (uint64_t i = 0; i < count && i < room; i++) {
+		dump->client(dump, &views[i]);
+		dump->written++;
+	}
+	free(views);
+	return 0;
+}
+
+static void dump_text_pinned(struct dump *dump, const struct dump_pinned *pinned)
+{
+	fprintf(dump->file,
+		"pinned %#" PRIx64 " epoch %" PRIu64 ", %" PRIu64
+		" invalidations ago, at %p pins %" PRId64 "%s\n",
+		pinned->gpa, pinned->epoch, pinned->age, pinned->address, pinned->pins,
+		pinned->contiguous ? " contiguous" : "");
+}
+
+static void dump_text_client(struct dump *dump, const struct client_view *client)
+{
+	fprintf(dump->file, "client %p thread %d", client->client, client->thread);
+	if (client->open)
+		fprintf(dump->file, " section of epoch %" PRIu64, client->epoch);
+	if (client->open_ns)
+		fprintf(dump->file, " holds others back for %" PRIu64 " ms",
+			client->open_ns / NS_PER_MS);
+	fputc('\n', dump->file);
+}
+
 static void dump_text_bucket(struct dump *dump, const struct dump_bucket *bucket)
 {
 	if (bucket->busy) {
@@ -119,7 +195,11 @@ static void dump_text_bucket(struct dump *dump, const struct dump_bucket *bucket
 int mapcache_dump(struct mapcache *cache, FILE *file)
 {
 	struct mapcache_stats stats = { .size = sizeof(stats) };
-	struct dump dump = { .cache = cache, .file = file, .bucket = dump_text_bucket };
+	struct dump dump = { .cache = cache,
+			     .file = file,
+			     .bucket = dump_text_bucket,
+			     .pinned = dump_text_pinned,
+			     .client = dump_text_client };
 	CANCEL_DEFERRED;
 	int error;
 
@@ -132,6 +212,10 @@ int mapcache_dump(struct mapcache *cache, FILE *file)
 	MAPCACHE_STATISTICS(DUMP_TEXT)
 #undef DUMP_TEXT
 	error = dump_buckets(&dump);
+	if (error)
+		return error;
+	dump_pinned(&dump);
+	error = dump_clients(&dump);
 	if (error)
 		return error;
 	return ferror(file) ? -EIO : 0;
@@ -159,10 +243,44 @@ static void dump_json_bucket(struct dump *dump, const struct dump_bucket *bucket
 	fputc('}', dump->file);
 }
 
+static void dump_json_pinned(struct dump *dump, const struct dump_pinned *pinned)
+{
+	fprintf(dump->file,
+		"%s\n    {\"gpa\": \"%#" PRIx64 "\", \"epoch\": %" PRIu64 ", \"age\": %" PRIu64
+		", \"address\": \"%#" PRIxPTR "\", \"pins\": %" PRId64 ", \"contiguous\": %s}",
+		dump->written ? "," : "", pinned->gpa, pinned->epoch, pinned->age,
+		(uintptr_t)pinned->address, pinned->pins, dump_json_bool(pinned->contiguous));
+}
+
+static void dump_json_client(struct dump *dump, const struct client_view *client)
+{
+	fprintf(dump->file,
+		"%s\n    {\"client\": \"%#" PRIxPTR "\", \"thread\": %d, \"in_section\": %s"
+		", \"epoch\": %" PRIu64 ", \"holds_back_ms\": %" PRIu64 "}",
+		dump->written ? "," : "", (uintptr_t)client->client, client->thread,
+		dump_json_bool(client->open), client->epoch, client->open_ns / NS_PER_MS);
+}
+
+static int dump_json_rest(struct dump *dump)
+{
+	int error;
+
+	fprintf(dump->file, "%s],\n  \"pinned\": [", dump->written ? "\n  " : "");
+	dump_pinned(dump);
+	fprintf(dump->file, "%s],\n  \"clients\": [", dump->written ? "\n  " : "");
+	error = dump_clients(dump);
+	fprintf(dump->file, "%s]\n}\n", dump->written ? "\n  " : "");
+	return error;
+}
+
 int mapcache_dump_json(struct mapcache *cache, FILE *file)
 {
 	struct mapcache_stats stats = { .size = sizeof(stats) };
-	struct dump dump = { .cache = cache, .file = file, .bucket = dump_json_bucket };
+	struct dump dump = { .cache = cache,
+			     .file = file,
+			     .bucket = dump_json_bucket,
+			     .pinned = dump_json_pinned,
+			     .client = dump_json_client };
 	const char *comma = "";
 	CANCEL_DEFERRED;
 	int error;
@@ -181,8 +299,9 @@ int mapcache_dump_json(struct mapcache *cache, FILE *file)
 	fprintf(file, "\n  },\n  \"bucket_shift\": %u,\n  \"granule_shift\": %u,\n  \"buckets\": [",
 		cache->settings.bucket_shift, cache->settings.granule_shift);
 	error = dump_buckets(&dump);
+	if (!error)
+		error = dump_json_rest(&dump);
 	if (error)
 		return error;
-	fprintf(file, "%s]\n}\n", dump.written ? "\n  " : "");
 	return ferror(file) ? -EIO : 0;
 }

@@ -97,8 +97,6 @@ static bool drain_pinned(struct mapcache *cache, uint64_t epoch)
 {
 	uint64_t slots = arena_beyond(&cache->space.arena);
 
-	if (!client_pinnings_over(cache, epoch))
-		return true;
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		struct mapping *mapping = mapping_at(cache, slot);
 		uint64_t made = mapcache_load_relaxed(&mapping->epoch);

@@ -237,7 +237,7 @@ int mapcache_close(struct mapcache *cache)
 	}
 	if (mapcache_used(cache))
 		return -EBUSY;
-	span_reclaim(cache, true);
+	span_reclaim_all(cache);
 	if (mapcache_pinned(cache))
 		return -EBUSY;
 	publish_end(cache);

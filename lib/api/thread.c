@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/base.h"
@@ -185,6 +186,7 @@ void section_adopt(struct mapcache_client *client)
 	pthread_mutex_lock(&clients->lock);
 	client->owner = pthread_self();
 	client->owned = true;
+	client->thread = (int)syscall(SYS_gettid);
 	pthread_mutex_unlock(&clients->lock);
 	/* Else every section says anew whose it is. */
 	if (noticed)

@@ -22,7 +22,7 @@ static bool unmap_left(struct mapcache *cache, uint64_t first, uint64_t last)
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		const struct mapping *mapping = mapping_at(cache, slot);
-		uint64_t index = mapcache_load_relaxed(&mapping->index);
+		uint64_t index = mapping_gpa(cache, mapping) >> cache->settings.bucket_shift;
 
 		if (mapping_state(mapping) != MAPPING_FREE && index >= first && index <= last)
 			return true;

@@ -45,7 +45,7 @@ static inline bool pin_try_slot(struct mapcache_client *client, uint64_t slot)
 	return true;
 }
 
-static int pin_take_slot(struct mapcache_client *client, uint64_t slot)
+int pin_take(struct mapcache_client *client, uint64_t slot)
 {
 	int error;
 
@@ -70,7 +70,7 @@ static void *pin_begun(struct mapcache_client *client, void *pointer, uint64_t g
 
 	if (!pointer)
 		return NULL;
-	error = pin_take_slot(client, place_slot(client->cache, pointer));
+	error = pin_take(client, place_slot(client->cache, pointer));
 	mapcache_end_inline(client);
 	PROBE4(pin, client->cache, gpa, len, error);
 	if (!error)
@@ -79,26 +79,20 @@ static void *pin_begun(struct mapcache_client *client, void *pointer, uint64_t g
 	return NULL;
 }
 
-/* All of len or nothing. */
-static void *pin_whole(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
-		       uint64_t part, unsigned int flags)
-{
-	if ((flags & MAPCACHE_PIN_OWN) || len > part)
-		return span_pin(client, gpa, len, prot);
-	return pin_begun(client, access_begin_whole(client, gpa, len, prot), gpa, len);
-}
-
 /*
  * Everything but a hit in a section of its own: the rest of mapcache_pin(), which calls these
  * last and so keeps nothing across a call.
  */
-static __attribute__((noinline, cold)) void *pin_missed(struct mapcache_client *client,
-							uint64_t gpa, size_t *len, int prot)
+static __attribute__((noinline, cold)) void *
+pin_missed(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot, unsigned int flags)
 {
 	void *pointer;
 
 	mapcache_end_inline(client);
-	pointer = access_begin(client, gpa, len, prot);
+	if (flags)
+		pointer = access_begin_whole(client, gpa, *len, prot);
+	else
+		pointer = access_begin(client, gpa, len, prot);
 	return pin_begun(client, pointer, gpa, *len);
 }
 
@@ -110,15 +104,18 @@ static __attribute__((noinline)) void *pin_ended(struct mapcache_client *client,
 
 /* In a section that is open, or of a client whose sections begin with a fence. */
 static __attribute__((noinline)) void *pin_inside(struct mapcache_client *client, uint64_t gpa,
-						  size_t *len, int prot, size_t part)
+						  size_t *len, int prot, unsigned int flags)
 {
+	uint64_t part = client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1;
 	void *pointer;
 
+	if (part > *len)
+		part = *len;
 	mapcache_begin_slow(client);
-	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, part, prot, &pointer) ||
+	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) ||
 			      !pin_take_hit(client, pointer)))
-		return pin_missed(client, gpa, len, prot);
-	*len = part;
+		return pin_missed(client, gpa, len, prot, flags);
+	*len = (size_t)part;
 	mapcache_end_inline(client);
 	return pointer;
 }
@@ -130,10 +127,10 @@ static __attribute__((noinline)) void *pin_unusual(struct mapcache_client *clien
 		errno = EINVAL;
 		return NULL;
 	}
-	return pin_whole(client, gpa, *len, prot,
-			 client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1, flags);
+	return span_pin(client, gpa, *len, prot, true);
 }
 
+/* A contiguous pin that lies in one bucket is as any other. */
 void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
 		   unsigned int flags)
 {
@@ -141,18 +138,20 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 	uint64_t part;
 	void *pointer;
 
-	if (mapcache_unlikely(!client || !len || flags))
+	if (mapcache_unlikely(!client || !len || flags & ~MAPCACHE_PIN_CONTIGUOUS))
 		return pin_unusual(client, gpa, len, prot, flags);
 	fast = &client->fast;
 	part = fast->bucket_mask - (gpa & fast->bucket_mask) + 1;
-	if (part > *len)
+	if (mapcache_likely(part >= *len))
 		part = *len;
+	else if (flags)
+		return span_pin(client, gpa, *len, prot, false);
 	if (mapcache_unlikely(mapcache_load_own(&fast->section) != 0))
-		return pin_inside(client, gpa, len, prot, (size_t)part);
+		return pin_inside(client, gpa, len, prot, flags);
 	mapcache_begin_inline(client);
 	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) ||
 			      !pin_take_hit(client, pointer)))
-		return pin_missed(client, gpa, len, prot);
+		return pin_missed(client, gpa, len, prot, flags);
 	*len = (size_t)part;
 	if (mapcache_unlikely((int64_t)mapcache_load_own(&fast->section) <= 0))
 		return pin_ended(client, pointer);
@@ -234,14 +233,13 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 	mapping = mapping_at(cache, slot);
 	if (mapcache_unlikely(written && entry_logging(cache)))
 		dirty_unpin(cache, NULL, ptr, written);
-	pthread_mutex_lock(&cache->protocol.clients.lock);
-	if (mapping_state(mapping) == MAPPING_SPAN)
-		error = span_unpin_locked(cache, mapping) ? 0 : -EINVAL;
-	else if (client_pins_locked(cache, mapping) > 0)
+	clients_lock(cache);
+	if (mapping_state(mapping) == MAPPING_SPAN ? span_pins_locked(cache, mapping->span) > 0
+						   : client_pins_locked(cache, mapping) > 0)
 		pin_count_release_shared(&mapping->shared_pins);
 	else
 		error = -EINVAL;
-	pthread_mutex_unlock(&cache->protocol.clients.lock);
+	clients_unlock(cache);
 	return error;
 }
 
@@ -254,7 +252,7 @@ static __attribute__((noinline, cold)) int pin_gpa_placed(struct mapcache *cache
 	if (slot == PLACE_NONE)
 		return -ENOENT;
 	mapping = mapping_at(cache, slot);
-	*gpa = (mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift) +
+	*gpa = mapping_gpa(cache, mapping) +
 	       (uint64_t)((const char *)ptr - mapping_base(cache, mapping));
 	return 0;
 }
@@ -262,7 +260,6 @@ static __attribute__((noinline, cold)) int pin_gpa_placed(struct mapcache *cache
 int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa)
 {
 	const struct mapping *mapping;
-	uint64_t offset;
 
 	if (!cache || !ptr || !gpa)
 		return -EINVAL;
@@ -271,7 +268,7 @@ int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa)
 	mapping = mapping_at(cache, arena_slot(&cache->space.arena, ptr));
 	if (mapcache_load_relaxed(&mapping->epoch) == 0)
 		return -ENOENT;
-	offset = (uintptr_t)ptr & ((UINT64_C(1) << cache->settings.bucket_shift) - 1);
-	*gpa = mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift | offset;
+	*gpa = mapping_gpa(cache, mapping) +
+	       ((uintptr_t)ptr & ((UINT64_C(1) << cache->settings.bucket_shift) - 1));
 	return 0;
 }

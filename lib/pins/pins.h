@@ -30,22 +30,29 @@ void dirty_flush(struct mapcache_client *client);
 void dirty_unpin(struct mapcache *cache, struct mapcache_client *client, const void *pointer,
 		 uint64_t written);
 
-/* span.c: contiguous pins */
-void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot);
-/* Unpinned ones go: all, or those that are not current. Returns the bytes unmapped. */
-uint64_t span_reclaim(struct mapcache *cache, bool all);
+/* Take a pin of a slot: inside a section, or under the lock that who counts them holds. */
+int pin_take(struct mapcache_client *client, uint64_t slot);
+
+/* span*.c: contiguous pins */
+/* own: in address space that no other pin gets. */
+void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot, bool own);
+/* What is stale and nobody pins goes; room: or one that was not used for long. Returns the bytes
+ * unmapped. */
+uint64_t span_reclaim(struct mapcache *cache, bool room);
+/* Whatever nobody pins. */
+void span_reclaim_all(struct mapcache *cache);
 /* Those that touch the range are not to be found any more. */
 void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len);
 /* Bytes of the span from a pointer into one of its slots on; a pin holds it. */
 uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping,
 		   const void *pointer);
-/* The same for spans as client_pins() and its release, clients lock held: false, not pinned. */
-bool span_unpin_locked(struct mapcache *cache, struct mapping *mapping);
+/* As client_pins_locked(), of all its slots. */
+int64_t span_pins_locked(struct mapcache *cache, const struct span *span);
 /* Each that is pinned and where it is, with the spans lock held. */
 void span_each_pinned(struct mapcache *cache,
 		      void (*visit)(void *data, const struct span *span, char *address),
 		      void *data);
-/* Any span that is pinned and older than the epoch. */
+/* Whether one that is older than the epoch is pinned, or will be. */
 bool span_pinned(struct mapcache *cache, uint64_t epoch);
 
 #endif

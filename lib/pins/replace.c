@@ -13,59 +13,66 @@
 #include "lib/protocol/protocol.h"
 #include "lib/space/space.h"
 
+struct moved {
+	struct span *span;
+	uint64_t gpa; /* where it was */
+};
+
 struct relocation {
 	struct mapcache *cache;
 	uint64_t old_gpa, new_gpa, len;
-	struct span **spans;
+	struct moved *moved;
 	size_t count;
 	int *error; /* room for the pages of a bucket */
 };
 
-static bool replace_inside(const struct relocation *relocation, const struct span *span)
+/* The pinned ones of a list. Spans lock held. */
+static int replace_gather(struct relocation *relocation, struct span *span)
 {
-	return span->gpa >= relocation->old_gpa &&
-	       span->gpa + span->len <= relocation->old_gpa + relocation->len;
+	for (; span; span = span->next) {
+		if (!span_touches(span, relocation->old_gpa, relocation->len) ||
+		    !span_pins(relocation->cache, span))
+			continue;
+		if (span->gpa < relocation->old_gpa ||
+		    span_end(span) > relocation->old_gpa + relocation->len)
+			return -EBUSY;
+		relocation->moved[relocation->count++] = (struct moved){ span, span->gpa };
+	}
+	return 0;
 }
 
 /* Make those to be relocated ours. Spans lock held. */
 static int replace_claim(struct relocation *relocation)
 {
 	struct spans *spans = &relocation->cache->pins.spans;
-	struct span *span;
+	int error;
 
-	relocation->spans = calloc((size_t)spans->count + 1, sizeof(*relocation->spans));
-	if (!relocation->spans)
+	relocation->moved = calloc((size_t)spans->count + 1, sizeof(*relocation->moved));
+	if (!relocation->moved)
 		return -ENOMEM;
-	for (span = spans->first; span; span = span->next) {
-		if (!span_touches(span, relocation->old_gpa, relocation->len) ||
-		    !span_pins(relocation->cache, span))
-			continue;
-		if (!replace_inside(relocation, span))
-			return -EBUSY;
-		relocation->spans[relocation->count++] = span;
+	error = replace_gather(relocation, spans->kept);
+	if (!error)
+		error = replace_gather(relocation, spans->loose);
+	for (size_t i = 0; i < relocation->count && !error; i++) {
+		struct span *span = relocation->moved[i].span;
+
+		if (span->kept)
+			span_let_go(relocation->cache, span);
+		span->moving = true;
 	}
-	for (size_t i = 0; i < relocation->count; i++)
-		relocation->spans[i]->busy = true;
-	return 0;
+	spans->relocating = !error;
+	return error;
 }
 
-static bool replace_any_busy(struct mapcache *cache)
-{
-	struct span *span = cache->pins.spans.first;
-
-	while (span && !span->busy)
-		span = span->next;
-	return span != NULL;
-}
-
+/* One at a time. */
 static int replace_begin(struct relocation *relocation)
 {
 	struct spans *spans = &relocation->cache->pins.spans;
 	int error;
 
 	pthread_mutex_lock(&spans->lock);
-	while (replace_any_busy(relocation->cache))
-		pthread_cond_wait(&spans->idle, &spans->lock);
+	while (spans->relocating)
+		pthread_cond_wait(&spans->moved, &spans->lock);
 	error = replace_claim(relocation);
 	pthread_mutex_unlock(&spans->lock);
 	return error;
@@ -77,8 +84,9 @@ static void replace_end(struct relocation *relocation)
 
 	pthread_mutex_lock(&spans->lock);
 	for (size_t i = 0; i < relocation->count; i++)
-		relocation->spans[i]->busy = false;
-	pthread_cond_broadcast(&spans->idle);
+		relocation->moved[i].span->moving = false;
+	spans->relocating = false;
+	pthread_cond_broadcast(&spans->moved);
 	pthread_mutex_unlock(&spans->lock);
 }
 
@@ -94,25 +102,30 @@ static int replace_try(struct relocation *relocation, const struct span *span)
 	if (!trial)
 		return error;
 	trial->writable = span->writable;
+	span_name(cache, trial, gpa);
 	error = span_map(cache, trial, NULL, relocation->error);
-	span_account(cache, trial);
 	span_discard(cache, trial);
 	return error;
 }
 
-/* The span shows gpa from now on; what it is mapped over is whole kernel mappings. */
-static int replace_span(struct relocation *relocation, struct span *span, uint64_t gpa)
+/*
+ * The span shows gpa from now on. At another offset in a bucket the parts of it are others, which
+ * would split those that are mapped: so these go first. back: try it all the same.
+ */
+static int replace_span(struct relocation *relocation, struct span *span, uint64_t gpa, bool back)
 {
 	struct mapcache *cache = relocation->cache;
 	int error;
 
 	span_notify(cache, span, MAPCACHE_EVENT_GOING);
-	span_unaccount(cache, span);
-	pthread_mutex_lock(&cache->pins.spans.lock);
-	span_name(cache, span, gpa, epoch_now(&cache->shared));
-	pthread_mutex_unlock(&cache->pins.spans.lock);
-	error = span_map(cache, span, NULL, relocation->error);
-	span_account(cache, span);
+	error = span_unmap(cache, span);
+	if (!error || back) {
+		pthread_mutex_lock(&cache->pins.spans.lock);
+		span_unname(cache, span);
+		span_name(cache, span, gpa);
+		pthread_mutex_unlock(&cache->pins.spans.lock);
+		error = span_map(cache, span, NULL, relocation->error);
+	}
 	span_notify(cache, span, MAPCACHE_EVENT_ADDED);
 	return error;
 }
@@ -121,39 +134,48 @@ static int replace_span(struct relocation *relocation, struct span *span, uint64
 static void replace_undo(struct relocation *relocation, size_t count)
 {
 	while (count-- > 0) {
-		struct span *span = relocation->spans[count];
-		uint64_t gpa = span->gpa - relocation->new_gpa + relocation->old_gpa;
+		const struct moved *moved = &relocation->moved[count];
 
-		if (replace_span(relocation, span, gpa))
+		if (replace_span(relocation, moved->span, moved->gpa, true))
 			log_message(relocation->cache, MAPCACHE_LOG_ERROR,
 				    "mapcache_replace: 0x%llx cannot be mapped again",
-				    (unsigned long long)gpa);
+				    (unsigned long long)moved->gpa);
 	}
 }
 
+/* The ranges may overlap: of what is to be shown nothing comes from a placeholder that goes. */
 static int replace_all(struct relocation *relocation)
 {
+	struct mapcache *cache = relocation->cache;
+	struct placeholder *hidden = source_hide(cache, relocation->old_gpa, relocation->len);
+	size_t done = 0;
 	int error = 0;
 
 	for (size_t i = 0; i < relocation->count && !error; i++)
-		error = replace_try(relocation, relocation->spans[i]);
-	for (size_t i = 0; i < relocation->count && !error; i++) {
-		struct span *span = relocation->spans[i];
+		error = replace_try(relocation, relocation->moved[i].span);
+	for (; done < relocation->count && !error; done++) {
+		const struct moved *moved = &relocation->moved[done];
 
-		error = replace_span(relocation, span,
-				     span->gpa - relocation->old_gpa + relocation->new_gpa);
-		if (error)
-			replace_undo(relocation, i + 1);
+		error = replace_span(relocation, moved->span,
+				     moved->gpa - relocation->old_gpa + relocation->new_gpa, false);
 	}
+	source_settle(cache, hidden, error != 0);
+	if (error)
+		replace_undo(relocation, done);
+	if (!error || hidden)
+		mapcache_invalidate_range(cache, relocation->old_gpa, relocation->len);
 	return error;
 }
 
 static int replace_check(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa, uint64_t len)
 {
-	uint64_t page = UINT64_C(1) << PAGE_SHIFT, limit;
+	uint64_t page = UINT64_C(1) << PAGE_SHIFT, granule, limit;
 
-	if (!cache || len == 0 || ((old_gpa | new_gpa | len) & (page - 1)) ||
-	    ((old_gpa ^ new_gpa) & ((UINT64_C(1) << cache->settings.bucket_shift) - 1)))
+	if (!cache || len == 0 || ((old_gpa | new_gpa | len) & (page - 1)))
+		return -EINVAL;
+	/* What a translated address shows is noted by the granule. */
+	granule = UINT64_C(1) << cache->settings.granule_shift;
+	if (cache->embedder.translate && ((old_gpa ^ new_gpa) & (granule - 1)))
 		return -EINVAL;
 	if (cache->space.places.of)
 		return -EOPNOTSUPP;
@@ -181,13 +203,9 @@ int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa,
 	error = replace_begin(&relocation);
 	if (!error) {
 		error = replace_all(&relocation);
-		if (!error) {
-			source_forget(cache, old_gpa, len);
-			mapcache_invalidate_range(cache, old_gpa, len);
-		}
 		replace_end(&relocation);
 	}
-	free(relocation.spans);
+	free(relocation.moved);
 	free(relocation.error);
 	return error ? error : (int)relocation.count;
 }

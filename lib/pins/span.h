@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A span: neighbouring slots of the arena that show guest memory in one piece, for contiguous
- * pins. Each slot shows its part of one bucket, by one kernel mapping, so that pointer to address
- * and releasing work slot by slot as for buckets.
+ * pins. Parts of it are mapped one by one, none across the end of a slot or of a bucket of the
+ * guest's. Only when it was relocated are these two different places.
  *
- * Spans are pinned and found under the spans lock only, and nobody gets at one but by a pin:
- * there is no section to wait for. One that is not pinned and taken off the list is nobody's.
- * Its pins are the sum over its slots: whoever unpins by a pointer into a later slot may be
- * decrementing that one's count.
+ * Spans are found and pinned under the spans lock only, and nobody gets at one but by a pin:
+ * there is no section to wait for. Its pins are the sum over its slots: who unpins by a pointer
+ * into a later slot may be decrementing that one's count.
+ *
+ * One that later pins find is kept: on the list of those, oldest first, so that their epochs
+ * rise, and in the index by address. None of these is a part of another, so that of those that
+ * begin before an address the last one reaches farthest. All others are loose: being mapped,
+ * relocated, a pin's own, stale, or a part of what is kept. A loose one that nobody pins goes.
  */
 #ifndef SPAN_H
 #define SPAN_H
@@ -15,33 +19,47 @@
 #include "lib/space/mapping.h"
 
 struct span {
-	struct span *next, *previous;
+	struct span *next, *prev;
 	struct mapping *first;
 	uint64_t slots;
+	uint64_t offset;   /* of gpa in the first slot */
 	uint64_t gpa, len; /* whole pages */
 	uint64_t epoch;    /* sampled before the map calls (A) */
 	bool writable;
-	bool told;   /* the embedder knows of it */
-	bool doomed; /* not to be found any more */
-	bool busy;   /* being relocated; spans lock */
+	bool told; /* the embedder knows of it */
+	bool own;  /* its pin's, never kept */
+	/* Spans lock held: */
+	bool kept;
+	bool used;    /* found since it was last looked at for room */
+	bool doomed;  /* stale in any epoch: invalidated by range, a part of another, given up */
+	bool mapping; /* not pinned yet: its thread maps it */
+	bool moving;  /* being relocated */
 };
 
-/* What one slot of a span shows. */
+/* What one map call shows of it. pages 0: that was all. */
 struct span_part {
 	uint64_t gpa;
-	char *address;
+	struct mapping *slot;
+	uint64_t offset; /* in the slot */
 	size_t pages;
 };
 
-/* span_room.c: a span with its slots, not on the list and not mapped; NULL and *error. */
+#define SPAN_FOREACH(cache, span, part)                                                            \
+	for (struct span_part part = span_part(cache, span, 0); part.pages;                        \
+	     part = span_part(cache, span, part.gpa - (span)->gpa + (part.pages << PAGE_SHIFT)))
+
+/* span_room.c */
+/* Slots for so many bytes from gpa on, side by side; or NULL and *error. */
 struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *error);
-/* The reverse, of one that is unmapped, not pinned, and off the list. */
+/* The reverse, of one that is unmapped, not pinned, and on no list. */
 void span_free(struct mapcache *cache, struct span *span);
-/* Its slots show gpa in this epoch, as far as mapcache_gpa() and drain are concerned. */
-void span_name(struct mapcache *cache, struct span *span, uint64_t gpa, uint64_t epoch);
 
 /* span_map.c */
-struct span_part span_part(const struct mapcache *cache, const struct span *span, uint64_t slot);
+char *span_pointer(const struct mapcache *cache, const struct span *span, uint64_t gpa);
+struct span_part span_part(const struct mapcache *cache, const struct span *span, uint64_t from);
+/* Its slots show gpa, in the epoch of now: for mapcache_gpa(), drain and the accounts. */
+void span_name(struct mapcache *cache, struct span *span, uint64_t gpa);
+void span_unname(struct mapcache *cache, struct span *span);
 /* Map all of it; error: room for the pages of a bucket. -errno: what had been mapped before that
  * is still to be unmapped. client: whose counters, or NULL. */
 int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client, int *error);
@@ -49,14 +67,31 @@ int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *
 int span_unmap(struct mapcache *cache, struct span *span);
 /* To whom it was not added it does not go. */
 void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event event);
-void span_account(struct mapcache *cache, const struct span *span);
-void span_unaccount(struct mapcache *cache, const struct span *span);
 
-/* span.c. Spans lock held: */
+/* span_set.c. Spans lock held: */
+/* Among the loose ones. */
+void span_add(struct mapcache *cache, struct span *span);
+void span_take_out(struct mapcache *cache, struct span *span);
+/* A loose one is found from now on, in place of those that are parts of it or it of them. Where
+ * there is no memory for that, it stays loose. */
+void span_keep(struct mapcache *cache, struct span *span);
+/* The reverse. */
+void span_let_go(struct mapcache *cache, struct span *span);
+/* The kept one with all of the range in it, or NULL. */
+struct span *span_look_up(struct mapcache *cache, uint64_t gpa, uint64_t len);
 int64_t span_pins(struct mapcache *cache, const struct span *span);
-/* Off the list, unmapped, freed; back on it when that fails. Lock not held; not pinned, and
- * taken off the list by the caller. Returns the bytes unmapped. */
+/* Lock not held: unmapped and freed; among the loose ones again when that fails. Taken out by
+ * the caller, and not pinned. Returns the bytes unmapped. */
 uint64_t span_discard(struct mapcache *cache, struct span *span);
-bool span_touches(const struct span *span, uint64_t gpa, uint64_t len);
+
+static inline bool span_touches(const struct span *span, uint64_t gpa, uint64_t len)
+{
+	return span->gpa <= gpa + (len - 1) && gpa < span->gpa + span->len;
+}
+
+static inline uint64_t span_end(const struct span *span)
+{
+	return span->gpa + span->len;
+}
 
 #endif

@@ -1,40 +1,85 @@
 /* SPDX-License-Identifier: MIT */
-/* Mapping and unmapping a span, bucket by bucket: no call is larger than a bucket's. */
+/* What a span shows, and mapping and unmapping it. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "lib/base/base.h"
+#include "lib/pins/pins.h"
 #include "lib/pins/span.h"
+#include "lib/protocol/epoch.h"
 #include "lib/protocol/protocol.h"
 #include "lib/space/place.h"
 
-struct span_part span_part(const struct mapcache *cache, const struct span *span, uint64_t slot)
+char *span_pointer(const struct mapcache *cache, const struct span *span, uint64_t gpa)
 {
-	uint32_t shift = cache->settings.bucket_shift;
-	uint64_t bucket = ((span->gpa >> shift) + slot) << shift;
-	uint64_t start = bucket < span->gpa ? span->gpa : bucket;
-	uint64_t end = bucket + (UINT64_C(1) << shift);
-
-	if (end > span->gpa + span->len)
-		end = span->gpa + span->len;
-	return (struct span_part){
-		.gpa = start,
-		.address = mapping_base(cache, span->first + slot) + (start - bucket),
-		.pages = (size_t)((end - start) >> PAGE_SHIFT),
-	};
+	return mapping_base(cache, span->first) + span->offset + (gpa - span->gpa);
 }
 
-/* One map call, for slots of the span from a part's on. */
-static int span_map_part(struct mapcache *cache, const struct span *span, uint64_t slot,
-			 uint64_t count, uint64_t gpa, size_t pages, int *error)
+uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping, const void *pointer)
+{
+	const struct span *span = mapping->span;
+	uint64_t from = (uint64_t)((const char *)pointer - span_pointer(cache, span, span->gpa));
+
+	return from < span->len ? span->len - from : 0;
+}
+
+struct span_part span_part(const struct mapcache *cache, const struct span *span, uint64_t from)
+{
+	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift, at = span->offset + from;
+	struct span_part part = {
+		.gpa = span->gpa + from,
+		.slot = span->first + (at >> cache->settings.bucket_shift),
+		.offset = at & (bucket - 1),
+	};
+	uint64_t bytes = span->len - from, in_slot = bucket - part.offset;
+	uint64_t in_bucket = bucket - (part.gpa & (bucket - 1));
+
+	bytes = bytes < in_slot ? bytes : in_slot;
+	part.pages = (size_t)((bytes < in_bucket ? bytes : in_bucket) >> PAGE_SHIFT);
+	return part;
+}
+
+/* Around what is mapped in a slot there may be reserved space, which is a kernel mapping, too. */
+static uint64_t span_vmas(const struct mapcache *cache, const struct span *span)
+{
+	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
+
+	return ((span->gpa ^ span->offset) & (bucket - 1) ? 2 : 1) * span->slots + 1;
+}
+
+void span_name(struct mapcache *cache, struct span *span, uint64_t gpa)
+{
+	span->gpa = gpa;
+	span->epoch = epoch_now(&cache->shared);
+	span->doomed = false;
+	gpa -= span->offset;
+	for (uint64_t i = 0; i < span->slots; i++) {
+		mapcache_store_relaxed(&span->first[i].index, gpa >> PAGE_SHIFT | MAPPING_FRAME);
+		mapcache_store_relaxed(&span->first[i].epoch, span->epoch);
+		gpa += UINT64_C(1) << cache->settings.bucket_shift;
+	}
+	account_map(cache, span->epoch, span->len, span->len);
+	mapcache_add_relaxed(&cache->space.vmas, span_vmas(cache, span));
+}
+
+void span_unname(struct mapcache *cache, struct span *span)
+{
+	if (!span->doomed)
+		account_retire(cache, span->epoch, span->len);
+	account_unmap(cache, span->len);
+	mapcache_add_relaxed(&cache->space.vmas, -span_vmas(cache, span));
+}
+
+/* One map call, from a part on. */
+static int span_map_part(struct mapcache *cache, const struct span *span,
+			 const struct span_part *part, uint64_t slots, int *error)
 {
 	int prot = span->writable ? PROT_READ | PROT_WRITE : PROT_READ;
-	uint64_t offset = gpa & ((UINT64_C(1) << cache->settings.bucket_shift) - 1);
 
 	errno = 0;
-	if (!place_map(cache, span->first + slot, count, offset, gpa, pages, prot, error))
+	if (!place_map(cache, part->slot, slots, part->offset, part->gpa, part->pages, prot, error))
 		return errno ? -errno : -ENOMEM;
-	for (size_t page = 0; page < pages; page++) {
+	for (size_t page = 0; page < part->pages; page++) {
 		if (error[page])
 			return error[page];
 	}
@@ -53,12 +98,14 @@ static void span_count(struct mapcache_client *client, int failed, size_t pages)
 /* Where the backend chooses only one call gives one piece. */
 static int span_map_once(struct mapcache *cache, struct span *span, struct mapcache_client *client)
 {
-	size_t pages = (size_t)(span->len >> PAGE_SHIFT);
-	int *error = calloc(pages, sizeof(*error)), failed = -ENOMEM;
+	struct span_part all = span_part(cache, span, 0);
+	int *error, failed = -ENOMEM;
 
+	all.pages = (size_t)(span->len >> PAGE_SHIFT);
+	error = calloc(all.pages, sizeof(*error));
 	if (error)
-		failed = span_map_part(cache, span, 0, span->slots, span->gpa, pages, error);
-	span_count(client, failed, pages);
+		failed = span_map_part(cache, span, &all, span->slots, error);
+	span_count(client, failed, all.pages);
 	free(error);
 	return failed;
 }
@@ -69,11 +116,11 @@ int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *
 
 	if (cache->space.places.of)
 		return span_map_once(cache, span, client);
-	for (uint64_t i = 0; i < span->slots && !failed; i++) {
-		struct span_part part = span_part(cache, span, i);
-
-		failed = span_map_part(cache, span, i, 1, part.gpa, part.pages, error);
+	SPAN_FOREACH (cache, span, part) {
+		failed = span_map_part(cache, span, &part, 1, error);
 		span_count(client, failed, part.pages);
+		if (failed)
+			break;
 	}
 	return failed;
 }
@@ -95,26 +142,10 @@ void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event 
 	bool told = span->told;
 
 	span->told = event == MAPCACHE_EVENT_ADDED;
-	if (!told && !span->told)
+	if (!cache->embedder.notify || (!told && !span->told))
 		return;
-	for (uint64_t i = 0; cache->embedder.notify && i < span->slots; i++) {
-		struct span_part part = span_part(cache, span, i);
-
-		cache->embedder.notify(cache->embedder.notify_data, event, part.gpa, part.address,
+	SPAN_FOREACH (cache, span, part)
+		cache->embedder.notify(cache->embedder.notify_data, event, part.gpa,
+				       span_pointer(cache, span, part.gpa),
 				       (uint64_t)part.pages << PAGE_SHIFT);
-	}
-}
-
-/* Around what is mapped in a slot there may be reserved space, which is a kernel mapping, too. */
-void span_account(struct mapcache *cache, const struct span *span)
-{
-	account_map(cache, span->epoch, span->len, span->len);
-	mapcache_add_relaxed(&cache->space.vmas, span->slots + 1);
-}
-
-void span_unaccount(struct mapcache *cache, const struct span *span)
-{
-	account_retire(cache, span->epoch, span->len);
-	account_unmap(cache, span->len);
-	mapcache_add_relaxed(&cache->space.vmas, -(span->slots + 1));
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Neighbouring slots for a span, and giving them back. */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "lib/base/base.h"
@@ -14,9 +13,10 @@
 #define SPAN_WAIT_NS (4 * NS_PER_MS)
 #define SPAN_ROUNDS 16 /* at least, however long the thread was kept from running */
 #define SPAN_PAUSE_NS UINT64_C(50000)
+#define SPAN_PART 4 /* one slot in so many is for those that are kept, but nobody pins */
 
 /* Retire what is in a slot, if it is in use by nobody just now. */
-static void span_evict_slot(struct mapcache *cache, struct mapping *mapping)
+static void span_retire_slot(struct mapcache *cache, struct mapping *mapping)
 {
 	uint64_t index = mapcache_load_relaxed(&mapping->index);
 	struct stripe *stripe = stripe_of(cache, index);
@@ -33,7 +33,7 @@ static void span_evict_slot(struct mapcache *cache, struct mapping *mapping)
 }
 
 /* Free what can be freed of neighbours, other ones at each call: every slot has its turn. */
-static void span_evict(struct mapcache *cache, uint64_t count)
+static void span_retire_neighbours(struct mapcache *cache, uint64_t count)
 {
 	uint64_t turn = mapcache_add_relaxed(&cache->reclaim.evict_stripe, 1);
 	uint64_t last = cache->settings.slots - count;
@@ -41,45 +41,42 @@ static void span_evict(struct mapcache *cache, uint64_t count)
 
 	first = ARENA_SPARES + (first < last ? first : last);
 	for (uint64_t slot = first; slot < first + count; slot++)
-		span_evict_slot(cache, mapping_at(cache, slot));
+		span_retire_slot(cache, mapping_at(cache, slot));
 }
 
 static struct mapping *span_room(struct mapcache *cache, uint64_t count, int *error)
 {
-	uint64_t keep = cache->settings.reserve, since = 0;
+	uint64_t keep = cache->settings.reserve, since = clock_ns();
+	struct mapping *first = NULL;
 
 	*error = -ENOMEM;
 	if (count + keep > cache->settings.slots)
 		return NULL;
-	for (unsigned int round = 0;; round++) {
-		struct mapping *first = arena_take_run(&cache->space.arena, count, keep);
-
-		if (first)
-			return first;
+	for (unsigned int round = 0; !first; round++) {
+		first = arena_take_run(&cache->space.arena, count, keep);
+		if (first || span_reclaim(cache, true))
+			continue;
 		/* Whatever a round frees is looked at before the time is. */
 		if (round >= SPAN_ROUNDS && clock_ns() - since > SPAN_WAIT_NS)
 			break;
-		if (since)
+		if (round)
 			clock_sleep_ns(SPAN_PAUSE_NS);
-		since = since ? since : clock_ns();
-		span_reclaim(cache, true);
-		span_evict(cache, count);
+		span_retire_neighbours(cache, count);
 		retired_check_pins(cache);
 		retired_advance(cache);
 		release(cache, UINT64_MAX, false);
 	}
 	*error = retired_pending(cache) ? -EAGAIN : -ENOMEM;
-	return NULL;
+	return first;
 }
 
-void span_name(struct mapcache *cache, struct span *span, uint64_t gpa, uint64_t epoch)
+static void span_make_room(struct mapcache *cache, uint64_t count)
 {
-	span->gpa = gpa;
-	span->epoch = epoch;
-	for (uint64_t i = 0; i < span->slots; i++) {
-		mapcache_store_relaxed(&span->first[i].index,
-				       (gpa >> cache->settings.bucket_shift) + i);
-		mapcache_store_relaxed(&span->first[i].epoch, epoch);
+	uint64_t most = cache->settings.slots / SPAN_PART;
+
+	while (reclaim_count_others(cache, 0) + count > most) {
+		if (!span_reclaim(cache, true))
+			return;
 	}
 }
 
@@ -89,26 +86,25 @@ struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *e
 	uint32_t shift = cache->settings.bucket_shift;
 	struct span *span = calloc(1, sizeof(*span));
 
-	if (!span) {
-		*error = -ENOMEM;
+	*error = -ENOMEM;
+	if (!span)
 		return NULL;
-	}
-	gpa &= ~(page - 1);
-	span->len = end - gpa;
+	span->gpa = gpa & ~(page - 1);
+	span->len = end - span->gpa;
+	span->offset = span->gpa & ((UINT64_C(1) << shift) - 1);
 	span->slots = ((end - 1) >> shift) - (gpa >> shift) + 1;
+	span_make_room(cache, span->slots);
 	span->first = span_room(cache, span->slots, error);
 	if (!span->first) {
 		free(span);
 		return NULL;
 	}
-	/* Here the epoch is sampled: no map call has begun (A). */
-	span_name(cache, span, gpa, epoch_now(&cache->shared));
-	pthread_mutex_lock(&cache->protocol.clients.lock);
+	clients_lock(cache);
 	for (uint64_t i = 0; i < span->slots; i++) {
 		span->first[i].span = span;
 		mapping_set_state(&span->first[i], MAPPING_SPAN);
 	}
-	pthread_mutex_unlock(&cache->protocol.clients.lock);
+	clients_unlock(cache);
 	reclaim_count_others(cache, span->slots);
 	mapcache_add_relaxed(&cache->accounts.memory_bytes, sizeof(*span));
 	return span;
@@ -116,7 +112,7 @@ struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *e
 
 void span_free(struct mapcache *cache, struct span *span)
 {
-	pthread_mutex_lock(&cache->protocol.clients.lock);
+	clients_lock(cache);
 	for (uint64_t i = 0; i < span->slots; i++) {
 		struct mapping *mapping = &span->first[i];
 
@@ -125,7 +121,7 @@ void span_free(struct mapcache *cache, struct span *span)
 				     -(uint64_t)client_pins_locked(cache, mapping));
 		mapping_set_state(mapping, MAPPING_FREE);
 	}
-	pthread_mutex_unlock(&cache->protocol.clients.lock);
+	clients_unlock(cache);
 	for (uint64_t i = span->slots; i-- > 0;)
 		arena_give(&cache->space.arena, &span->first[i]);
 	reclaim_count_others(cache, -span->slots);

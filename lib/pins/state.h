@@ -4,6 +4,7 @@
 #define MAPCACHE_PINS_STATE_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include <mapcache/mapcache.h>
 
@@ -19,13 +20,22 @@ struct dirty {
 	unsigned int count;
 };
 
-/* Pins with address space of their own (span.c). */
+struct span_key {
+	uint64_t gpa;
+	struct span *span; /* NULL: a gap, to be closed before the lock is dropped */
+};
+
+/* Pins with address space of their own (span.h). */
 struct spans {
 	pthread_mutex_t lock; /* protects what follows */
-	pthread_cond_t idle;  /* one is no longer busy */
-	struct span *first;   /* most recently used first */
-	uint64_t count;
+	pthread_cond_t moved; /* relocating no more */
+	struct span *kept;    /* oldest first */
+	struct span *loose;
+	struct span_key *index; /* of the kept ones, by rising address */
+	uint64_t kept_count, room;
+	uint64_t count;        /* of both */
 	uint64_t pinned_bytes; /* stale and pinned, at the last reclaim */
+	bool relocating;       /* somebody is */
 };
 
 struct pins {

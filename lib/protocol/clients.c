@@ -10,7 +10,7 @@
 #include "lib/cache.h"
 #include "lib/protocol/grace.h"
 #include "lib/protocol/pin_count.h"
-#include "lib/protocol/pinning.h"
+#include "lib/protocol/watch.h"
 #include "lib/space/mapping.h"
 
 /*
@@ -80,8 +80,10 @@ bool client_sections_passed(struct mapcache *cache, struct epoch_condition condi
 	pthread_mutex_lock(&cache->protocol.clients.lock);
 	passed = grace_sections_passed(cache->protocol.clients.first, condition);
 	pthread_mutex_unlock(&cache->protocol.clients.lock);
-	if (!passed)
+	if (!passed) {
 		mapcache_add_relaxed(&cache->protocol.grace_failures, 1);
+		watch_sections(cache);
+	}
 	return passed;
 }
 
@@ -90,20 +92,20 @@ bool client_quiet(struct mapcache *cache, uint64_t epoch)
 	return grace_quiet(cache, &cache->protocol.clients.grace, epoch);
 }
 
-bool client_pinnings_over(struct mapcache *cache, uint64_t epoch)
-{
-	bool over;
-
-	pthread_mutex_lock(&cache->protocol.clients.lock);
-	over = pinning_over(cache->protocol.clients.first, epoch);
-	pthread_mutex_unlock(&cache->protocol.clients.lock);
-	return over;
-}
-
 int64_t client_pins_locked(struct mapcache *cache, struct mapping *mapping)
 {
 	return pin_count_sum(cache->protocol.clients.pinners, mapping_slot(cache, mapping),
 			     &mapping->shared_pins);
+}
+
+void clients_lock(struct mapcache *cache)
+{
+	pthread_mutex_lock(&cache->protocol.clients.lock);
+}
+
+void clients_unlock(struct mapcache *cache)
+{
+	pthread_mutex_unlock(&cache->protocol.clients.lock);
 }
 
 int64_t client_pins(struct mapcache *cache, struct mapping *mapping)

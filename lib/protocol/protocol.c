@@ -86,6 +86,7 @@ void protocol_stats(struct mapcache *cache, uint64_t slots, struct mapcache_stat
 	stats->mapped_whole = sums[COUNTER_MAPPED_WHOLE];
 	stats->rescues = sums[COUNTER_RESCUES];
 	stats->grace_failures = mapcache_load_relaxed(&cache->protocol.grace_failures);
+	stats->long_sections = mapcache_load_relaxed(&cache->protocol.long_sections);
 	stats->table_sweeps = mapcache_load_relaxed(&cache->protocol.table_sweeps);
 	stats->memory_bytes += table_memory(&cache->protocol.table, account_resident);
 }

@@ -53,10 +53,11 @@ int client_barrier_register(struct mapcache *cache);
 bool client_barrier(struct mapcache *cache);
 /* Whether no section older than the epoch is left; remembered, at most one barrier an epoch. */
 bool client_quiet(struct mapcache *cache, uint64_t epoch);
-/* Whether no contiguous pin is on its way that may be older than the epoch; then it is counted. */
-bool client_pinnings_over(struct mapcache *cache, uint64_t epoch);
 int64_t client_pins(struct mapcache *cache, struct mapping *mapping);
 int64_t client_pins_locked(struct mapcache *cache, struct mapping *mapping);
+/* For who looks at the counts of more than one slot, or at whose slot it is, besides. */
+void clients_lock(struct mapcache *cache);
+void clients_unlock(struct mapcache *cache);
 /* Whether this thread is inside a section of any of its clients. */
 bool client_in_section(struct mapcache *cache);
 /* Before the client's first pin: its counts are looked at from now on. */

@@ -9,6 +9,13 @@
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/table.h"
 
+/* A section that holds others back (watch.c). */
+struct watched {
+	uint64_t section; /* its word; 0: none */
+	uint64_t since_ns;
+	bool told;
+};
+
 struct clients {
 	pthread_mutex_t lock; /* protects the lists and closed[] */
 	struct mapcache_client *first;
@@ -23,6 +30,7 @@ struct protocol {
 	struct clients clients;
 	pthread_mutex_t sweep_lock;  /* one sweep of a closed table at a time */
 	mapcache_atomic_u32 logging; /* entry.h */
+	mapcache_atomic_u64 long_sections;
 	mapcache_atomic_u64 table_sweeps, grace_failures;
 };
 

@@ -26,14 +26,14 @@ void reclaim_stats(struct mapcache *cache, struct mapcache_stats *stats)
 	stats->pinned_stale_bytes += mapcache_load_relaxed(&cache->reclaim.retired.pinned_bytes);
 }
 
-void reclaim_others(struct mapcache *cache, uint64_t (*others)(struct mapcache *cache, bool all))
+void reclaim_others(struct mapcache *cache, uint64_t (*others)(struct mapcache *cache, bool room))
 {
 	cache->reclaim.others = others;
 }
 
-void reclaim_count_others(struct mapcache *cache, uint64_t slots)
+uint64_t reclaim_count_others(struct mapcache *cache, uint64_t slots)
 {
-	mapcache_add_relaxed(&cache->reclaim.other_slots, slots);
+	return mapcache_add_relaxed(&cache->reclaim.other_slots, slots) + slots;
 }
 
 /* Returns how many were retired, at most limit. */

@@ -81,11 +81,12 @@ uint64_t reclaim_look(struct mapcache *cache);
 
 /* reclaim.c: what */
 void reclaim_stats(struct mapcache *cache, struct mapcache_stats *stats);
-/* A room above that keeps slots of its own says how it gives up those that nobody uses: all, or
- * those that are not current. It returns the bytes unmapped; no lock is held. Before start. */
-void reclaim_others(struct mapcache *cache, uint64_t (*others)(struct mapcache *cache, bool all));
-/* So many slots more that are not in the index. */
-void reclaim_count_others(struct mapcache *cache, uint64_t slots);
+/* A room above that keeps slots of its own says how it gives up those that nobody uses and that
+ * are not current; room: or if there are none, at least one more. It returns the bytes unmapped; no
+ * lock is held. Before start. */
+void reclaim_others(struct mapcache *cache, uint64_t (*others)(struct mapcache *cache, bool room));
+/* So many slots more that are not in the index. Returns how many there are. */
+uint64_t reclaim_count_others(struct mapcache *cache, uint64_t slots);
 /* Retire what is older than the epoch. Whether there was any. */
 bool reclaim_sweep(struct mapcache *cache, uint64_t epoch);
 /* The same, and unmap what can be. Whether it has changed anything. */

@@ -42,7 +42,7 @@ struct reclaim_thread {
 struct reclaim {
 	struct retired retired;
 	struct reclaim_thread thread;
-	uint64_t (*others)(struct mapcache *cache, bool all); /* reclaim_others() */
+	uint64_t (*others)(struct mapcache *cache, bool room); /* reclaim_others() */
 	mapcache_atomic_u64 other_slots;
 	mapcache_atomic_u64 evict_stripe, help_stripe; /* whose turn it is */
 	mapcache_atomic_u64 evictions, grace_periods;

@@ -18,7 +18,7 @@
  *   LIVE -> FREE     fill.c: a mapping that was never published failed (stripe lock)
  *   RETIRED -> FREE  release.c, after a grace period (clock) and with no pins: unmapped,
  *                    then given to the arena (arena lock)
- *   FREE -> SPAN     span_room.c: slots of a contiguous pin, side by side (arena lock, then
+ *   FREE -> SPAN     pins/span_room.c: slots of a contiguous pin, side by side (arena lock, then
  *                    clients lock)
  *   SPAN -> FREE     span.c: nobody pins it, and it is not to be found any more (spans lock):
  *                    unmapped, then as the rest (clients lock, arena lock)
@@ -68,7 +68,8 @@ struct mapping {
 		struct mapping *next; /* RETIRED: list */
 		struct span *span;    /* SPAN: whose slot it is (span.h) */
 	};
-	mapcache_atomic_u64 index;       /* bucket number; read without a lock by mapcache_gpa() */
+	mapcache_atomic_u64 index;       /* bucket number, or a span's MAPPING_FRAME; read without
+					    a lock by mapcache_gpa() */
 	mapcache_atomic_u64 epoch;       /* sampled before the map call */
 	uint64_t mapped;                 /* granules covered by a kernel mapping, stale ones too */
 	struct mapping_detail *detail;   /* NULL: every current granule is whole, none is old */
@@ -97,6 +98,18 @@ static inline enum mapping_state mapping_state(const struct mapping *mapping)
 static inline void mapping_set_state(struct mapping *mapping, enum mapping_state state)
 {
 	__atomic_store_n(&mapping->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+
+/* In the index of a span's slot, which need not show a bucket from its first byte on: the rest of
+ * it is the number of the frame that the slot's first page would show. */
+#define MAPPING_FRAME (UINT64_C(1) << 63)
+
+/* The guest address of a slot's first byte; past 2^64 it goes on at 0. */
+static inline uint64_t mapping_gpa(const struct mapcache *cache, const struct mapping *mapping)
+{
+	uint64_t index = mapcache_load_relaxed(&mapping->index);
+
+	return index << (index & MAPPING_FRAME ? PAGE_SHIFT : cache->settings.bucket_shift);
 }
 
 struct mapping *mapping_at(struct mapcache *cache, uint64_t slot);

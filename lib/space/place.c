@@ -203,7 +203,7 @@ uint64_t place_frame(struct mapcache *cache, const void *pointer, uint64_t *line
 	const struct mapping *mapping = mapping_at(cache, slot);
 
 	offset = (uint64_t)((const char *)pointer - mapping_base(cache, mapping));
-	gpa = (mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift) + offset;
+	gpa = mapping_gpa(cache, mapping) + offset;
 	*linear = UINT64_MAX;
 	if (!cache->space.frames)
 		return gpa >> PAGE_SHIFT;

@@ -168,22 +168,43 @@ bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len)
 	return straddles;
 }
 
-void source_forget(struct mapcache *cache, uint64_t gpa, uint64_t len)
+struct placeholder *source_hide(struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
-	struct placeholder **link, *gone;
+	struct placeholder **link, *hidden = NULL, *each;
 
 	pthread_mutex_lock(&cache->space.placeholders.lock);
-	for (link = &cache->space.placeholders.first; *link;) {
-		gone = *link;
-		if (!source_inside(gone, gpa, len)) {
-			link = &gone->next;
+	for (link = &cache->space.placeholders.first; (each = *link);) {
+		if (!source_inside(each, gpa, len)) {
+			link = &each->next;
 			continue;
 		}
-		*link = gone->next;
+		*link = each->next;
+		each->next = hidden;
+		hidden = each;
 		mapcache_add_relaxed(&cache->space.placeholders.count, UINT64_MAX);
-		source_free(gone);
 	}
 	pthread_mutex_unlock(&cache->space.placeholders.lock);
+	return hidden;
+}
+
+void source_settle(struct mapcache *cache, struct placeholder *hidden, bool back)
+{
+	struct placeholders *all = &cache->space.placeholders;
+
+	pthread_mutex_lock(&all->lock);
+	while (hidden) {
+		struct placeholder *each = hidden;
+
+		hidden = each->next;
+		if (!back) {
+			source_free(each);
+			continue;
+		}
+		each->next = all->first;
+		all->first = each;
+		mapcache_add_relaxed(&all->count, 1);
+	}
+	pthread_mutex_unlock(&all->lock);
 }
 
 /* Takes it over, or -EEXIST. */

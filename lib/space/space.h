@@ -16,6 +16,8 @@
 
 #include <mapcache/mapcache.h>
 
+struct placeholder;
+
 int space_init(struct mapcache *cache);
 void space_destroy(struct mapcache *cache);
 /* In a child after fork(2), where locks must not be touched: the address space only. */
@@ -38,7 +40,9 @@ void *source_map(struct mapcache *cache, void *address, uint64_t gpa, size_t pag
 int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_t *guest);
 /* Whether a placeholder is part of it and part not. */
 bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len);
-/* Give up all placeholders inside. What shows them keeps their memory. */
-void source_forget(struct mapcache *cache, uint64_t gpa, uint64_t len);
+/* All placeholders inside are there no more; what shows them keeps their memory. They are to be
+ * settled: back where they were, or gone. */
+struct placeholder *source_hide(struct mapcache *cache, uint64_t gpa, uint64_t len);
+void source_settle(struct mapcache *cache, struct placeholder *hidden, bool back);
 
 #endif

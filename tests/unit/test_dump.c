@@ -285,6 +285,86 @@ static void no_lock_is_held_while_writing(void **state)
 	assert_true(reader.looks > 10);
 }
 
+static void what_a_pin_keeps_is_listed_with_its_age(void **state)
+{
+	size_t len = 2 * BED_BUCKET;
+	volatile uint64_t *pin;
+	char *text, *json;
+	struct bed bed;
+	void *span;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	pin = bed_pin(bed.client, 3 * BED_BUCKET);
+	span = mapcache_pin(bed.client, BED_PAGE, &len, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+	assert_non_null(span);
+	mapcache_invalidate(bed.cache);
+	mapcache_invalidate(bed.cache);
+	mapcache_reclaim(bed.cache, UINT64_MAX);
+	text = dump(bed.cache, mapcache_dump);
+	json = dump(bed.cache, mapcache_dump_json);
+	assert_json(json);
+	assert_non_null(strstr(text, "pinned 0x300000 epoch 1, 2 invalidations ago"));
+	assert_non_null(strstr(text, " contiguous"));
+	assert_non_null(strstr(json, "\"gpa\": \"0x300000\", \"epoch\": 1, \"age\": 2"));
+	free(text);
+	free(json);
+	mapcache_unpin(bed.cache, span, 0);
+	mapcache_unpin(bed.cache, (void *)(uintptr_t)pin, 0);
+	bed_stop(&bed);
+}
+
+struct told {
+	unsigned int count;
+	char message[256];
+};
+
+static void note(void *data, enum mapcache_log_level level, const char *message)
+{
+	struct told *told = data;
+
+	if (level != MAPCACHE_LOG_WARNING || !strstr(message, "has been open"))
+		return;
+	told->count++;
+	snprintf(told->message, sizeof(told->message), "%s", message);
+}
+
+static void a_section_that_holds_others_back_is_told_once_and_listed(void **state)
+{
+	struct told told = { .count = 0 };
+	struct rig_options options = { .cache.flags = MAPCACHE_NO_RECLAIM_THREAD,
+				       .cache.log = note,
+				       .cache.log_data = &told };
+	char thread[32], *text, *json;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &options);
+	snprintf(thread, sizeof(thread), "thread %d ", (int)getpid());
+	mapcache_begin(bed.client);
+	(void)bed_ptr(bed.client, 0, PROT_READ);
+	mapcache_invalidate(bed.cache);
+	for (int i = 0; i < 15; i++) {
+		mapcache_reclaim(bed.cache, UINT64_MAX);
+		usleep(100000);
+	}
+	assert_int_equal(told.count, 1);
+	assert_non_null(strstr(told.message, thread));
+	assert_int_equal(bed_stats(&bed).long_sections, 1);
+	text = dump(bed.cache, mapcache_dump);
+	json = dump(bed.cache, mapcache_dump_json);
+	assert_json(json);
+	assert_non_null(strstr(text, " holds others back for 1"));
+	assert_int_equal(occurrences(text, "holds others back"), 1);
+	free(text);
+	free(json);
+	mapcache_end(bed.client);
+	text = dump(bed.cache, mapcache_dump);
+	assert_int_equal(occurrences(text, "holds others back"), 0);
+	free(text);
+	bed_stop(&bed);
+}
+
 static void a_file_that_fails_is_an_error(void **state)
 {
 	FILE *full = fopen("/dev/full", "w");
@@ -314,6 +394,8 @@ int main(void)
 		cmocka_unit_test(an_empty_cache_gives_an_object_without_buckets),
 		cmocka_unit_test(a_bucket_being_mapped_is_shown_as_busy_without_waiting),
 		cmocka_unit_test(no_lock_is_held_while_writing),
+		cmocka_unit_test(what_a_pin_keeps_is_listed_with_its_age),
+		cmocka_unit_test(a_section_that_holds_others_back_is_told_once_and_listed),
 		cmocka_unit_test(a_file_that_fails_is_an_error),
 	};
 

@@ -146,6 +146,160 @@ static void a_replacement_that_fails_half_way_is_undone(void **state)
 	bed_stop(&bed);
 }
 
+/* As it is promised: every range lies in one bucket. */
+static int translate(void *data, uint64_t address, uint64_t len, uint64_t *gpa)
+{
+	(void)data;
+	*gpa = address;
+	return address >> 16 == (address + len - 1) >> 16 ? 0 : -ENXIO;
+}
+
+/* What is at another offset in its bucket is other parts of other buckets. */
+static void replace_works_at_any_page_offset(void **state)
+{
+	struct rig_options options = { .cache = { .bucket_shift = 16,
+						  .granule_shift = 12,
+						  .translate = translate,
+						  .flags = MAPCACHE_NO_RECLAIM_THREAD } };
+	uint64_t old = (5 << 16) + 3 * BED_PAGE, len = (2 << 16) + BED_PAGE, gpa;
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &options);
+	pointer = pin_own(&bed, old, len);
+	/* There and back, and from one odd place to another. */
+	for (uint64_t page = 0; page < 40; page++) {
+		uint64_t new = (40 << 16) + page * 7 % 40 * BED_PAGE;
+
+		assert_int_equal(mapcache_replace(bed.cache, old, new, len), 1);
+		for (uint64_t offset = 0; offset < len; offset += BED_PAGE) {
+			assert_int_equal(*bed_at(pointer, offset),
+					 bed_value((new + offset) / BED_PAGE));
+			assert_int_equal(mapcache_gpa(bed.cache,
+						      (char *)(uintptr_t)pointer + offset + 7,
+						      &gpa),
+					 0);
+			assert_int_equal(gpa, new + offset + 7);
+		}
+		old = new;
+	}
+	/* To where a slot's first byte would be before the first frame. */
+	assert_int_equal(mapcache_replace(bed.cache, old, 0, len), 1);
+	assert_int_equal(*bed_at(pointer, len - BED_PAGE), bed_value(len / BED_PAGE - 1));
+	assert_int_equal(mapcache_gpa(bed.cache, (void *)(uintptr_t)pointer, &gpa), 0);
+	assert_int_equal(gpa, 0);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+/* All of it stays at the same place while the guest's address moves by less than its length. */
+static void replace_works_for_overlapping_ranges(void **state)
+{
+	static const int64_t distances[] = { 1, -1, 17, -300, 256, -256 };
+	uint64_t old = 300 * BED_PAGE;
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	pointer = pin_own(&bed, old, LEN);
+	for (unsigned int i = 0; i < sizeof(distances) / sizeof(*distances); i++) {
+		uint64_t new = old + (uint64_t)distances[i] * BED_PAGE;
+
+		assert_int_equal(mapcache_replace(bed.cache, old, new, LEN), 1);
+		for (uint64_t offset = 0; offset < LEN; offset += BED_PAGE)
+			assert_int_equal(*bed_at(pointer, offset),
+					 bed_value((new + offset) / BED_PAGE));
+		old = new;
+	}
+	bed_reclaim(&bed);
+	assert_int_equal(bed_stats(&bed).stale_bytes, 0);
+	assert_int_equal(bed_stats(&bed).pinned_stale_bytes, 0);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+/* The guest's memory is behind a part of where the placeholder was. */
+static void a_placeholder_does_not_show_in_what_takes_its_place(void **state)
+{
+	uint64_t new = VIDEO + 64 * BED_PAGE;
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, LEN), 0);
+	pointer = pin_own(&bed, VIDEO, LEN);
+	*bed_at(pointer, 64 * BED_PAGE) = 3;
+	assert_int_equal(bed_read(bed.other, new), 3);
+	/* The first attempt finds a page missing, and all is as it was. */
+	for (uint64_t gfn = new / BED_PAGE; gfn < (new + LEN) / BED_PAGE - 1; gfn++)
+		bed_populate(&bed, gfn, gfn);
+	assert_int_equal(mapcache_replace(bed.cache, VIDEO, new, LEN), -EFAULT);
+	assert_int_equal(*bed_at(pointer, 64 * BED_PAGE), 3);
+	assert_int_equal(bed_read(bed.other, new), 3);
+	bed_populate(&bed, (new + LEN) / BED_PAGE - 1, 0);
+	assert_int_equal(mapcache_replace(bed.cache, VIDEO, new, LEN), 1);
+	for (uint64_t offset = 0; offset < LEN - BED_PAGE; offset += BED_PAGE)
+		assert_int_equal(*bed_at(pointer, offset), (new + offset) / BED_PAGE);
+	assert_int_equal(bed_read(bed.other, new), new / BED_PAGE);
+	assert_int_equal(bed_error(bed.client, VIDEO, 8, PROT_READ), EFAULT);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+/* The trial passes, a call in place fails, back at another offset: all is as it was. */
+static void a_replacement_at_another_offset_is_undone(void **state)
+{
+	volatile uint64_t *pointer;
+	struct bed bed;
+	uint64_t gpa;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, LEN), 0);
+	pointer = pin_own(&bed, VIDEO, LEN);
+	*bed_at(pointer, BED_BUCKET) = 9;
+	/* Two for the trial, the third of four in place. */
+	xensim_fail(XENSIM_CALL_MAP, 5, ENOMEM);
+	assert_int_equal(mapcache_replace(bed.cache, VIDEO, TARGET + 16 * BED_PAGE, LEN), -ENOMEM);
+	assert_int_equal(*bed_at(pointer, BED_BUCKET), 9);
+	assert_int_equal(bed_read(bed.other, VIDEO + BED_BUCKET), 9);
+	assert_int_equal(mapcache_gpa(bed.cache, (void *)(uintptr_t)pointer, &gpa), 0);
+	assert_int_equal(gpa, VIDEO);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
+/* The one that lies in the range, however many others there are. */
+static void replace_relocates_its_pins_among_hundreds(void **state)
+{
+	enum { PINS = 300 };
+	volatile uint64_t *pins[PINS];
+	struct bed bed;
+	uint64_t gpa;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .cache = { .bucket_shift = 16,
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+	for (unsigned int i = 0; i < PINS; i++)
+		pins[i] = pin_own(&bed, i * BED_PAGE, BED_PAGE);
+	for (unsigned int i = 0; i < PINS; i += 23)
+		assert_int_equal(mapcache_replace(bed.cache, i * BED_PAGE, (700 + i) * BED_PAGE,
+						  BED_PAGE),
+				 1);
+	for (unsigned int i = 0; i < PINS; i++) {
+		uint64_t gfn = i % 23 ? i : 700 + i;
+
+		assert_int_equal(*pins[i], bed_value(gfn));
+		assert_int_equal(mapcache_gpa(bed.cache, (void *)(uintptr_t)pins[i], &gpa), 0);
+		assert_int_equal(gpa, gfn * BED_PAGE);
+		assert_int_equal(mapcache_unpin(bed.cache, (void *)pins[i], 0), 0);
+	}
+	bed_stop(&bed);
+}
+
 static void C_other_pins_are_not_relocated(void **state)
 {
 	volatile uint64_t *bucket;
@@ -176,7 +330,7 @@ static void bad_requests_to_replace_or_hold_a_place_are_refused(void **state)
 	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO + BED_PAGE, LEN), -EEXIST);
 	assert_int_equal(mapcache_replace(NULL, 0, TARGET, BED_PAGE), -EINVAL);
 	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, 5), -EINVAL);
-	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET + BED_PAGE, BED_PAGE), -EINVAL);
+	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET + 5, BED_PAGE), -EINVAL);
 	assert_int_equal(mapcache_replace(bed.cache, 0, UINT64_C(1) << 60, BED_PAGE), -ERANGE);
 	assert_int_equal(mapcache_replace(bed.cache, VIDEO, 0, BED_PAGE), -EBUSY);
 	pointer = pin_own(&bed, 0, 4 * BED_PAGE);
@@ -247,6 +401,11 @@ int main(void)
 		cmocka_unit_test(a_pinned_area_inside_one_bucket_can_be_relocated),
 		cmocka_unit_test(a_replacement_that_cannot_be_mapped_changes_nothing),
 		cmocka_unit_test(a_replacement_that_fails_half_way_is_undone),
+		cmocka_unit_test(replace_works_at_any_page_offset),
+		cmocka_unit_test(replace_works_for_overlapping_ranges),
+		cmocka_unit_test(a_placeholder_does_not_show_in_what_takes_its_place),
+		cmocka_unit_test(a_replacement_at_another_offset_is_undone),
+		cmocka_unit_test(replace_relocates_its_pins_among_hundreds),
 		cmocka_unit_test(C_other_pins_are_not_relocated),
 		cmocka_unit_test(bad_requests_to_replace_or_hold_a_place_are_refused),
 		cmocka_unit_test(a_replacement_never_lets_another_threads_mmap_in_between),

@@ -17,7 +17,6 @@
 /* As lib/cache.h has it, without what has nothing to do with sections and pins. */
 struct mapcache_client {
 	struct mapcache_client_fast fast;
-	mapcache_atomic_u64 pinning;
 	mapcache_atomic_u32 *pins;
 	struct mapcache_client *next, *next_pinner;
 };
@@ -25,7 +24,6 @@ struct mapcache_client {
 #include <lib/protocol/epoch.h>
 #include <lib/protocol/grace.h>
 #include <lib/protocol/pin_count.h>
-#include <lib/protocol/pinning.h>
 extern "C" {
 #include <lib/protocol/section.c>
 }
@@ -124,7 +122,6 @@ struct world : rl::test_suite<MODEL, THREADS>, mapcache {
 		fast->shared = &shared;
 		fast->table = table;
 		client->pins = own;
-		client->pinning.store(0, rl::mo_relaxed, RL_INFO);
 		for (unsigned i = 0; i < WORLD_SLOTS; i++)
 			own[i].store(0, rl::mo_relaxed, RL_INFO);
 		client->next = client->next_pinner = first;

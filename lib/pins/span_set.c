@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/* All spans: those that are kept for later pins, found by address, and the loose ones. */
+#include "lib/pins/span.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "lib/base/base.h"
+#include "lib/pins/pins.h"
+#include "lib/protocol/epoch.h"
+#include "lib/protocol/protocol.h"
+
+#define SPAN_ROOM 16 /* in the index, to begin with */
+#define SPAN_LOOK 64 /* at most so many are looked at for one to give up; others the next time */
+
+int64_t span_pins_locked(struct mapcache *cache, const struct span *span)
+{
+	int64_t pins = 0;
+
+	for (uint64_t i = 0; i < span->slots; i++)
+		pins += client_pins_locked(cache, &span->first[i]);
+	return pins;
+}
+
+int64_t span_pins(struct mapcache *cache, const struct span *span)
+{
+	int64_t pins;
+
+	clients_lock(cache);
+	pins = span_pins_locked(cache, span);
+	clients_unlock(cache);
+	return pins;
+}
+
+/* ---- the index. Spans lock held ------------------------------------------------------------ */
+
+/* How many begin at or before an address. What is compared decides no branch. */
+static uint64_t span_rank(const struct spans *spans, uint64_t gpa)
+{
+	const struct span_key *key = spans->index;
+	uint64_t count = spans->kept_count;
+
+	for (; count > 1; count -= count / 2)
+		key += key[count / 2 - 1].gpa <= gpa ? count / 2 : 0;
+	return (uint64_t)(key - spans->index) + (count && key->gpa <= gpa);
+}
+
+static void span_close_gaps(struct spans *spans)
+{
+	uint64_t count = 0;
+
+	for (uint64_t i = 0; i < spans->kept_count; i++) {
+		if (spans->index[i].span)
+			spans->index[count++] = spans->index[i];
+	}
+	spans->kept_count = count;
+}
+
+/* Leaves a gap in the index. */
+static void span_loosen(struct spans *spans, struct span *span)
+{
+	spans->index[span_rank(spans, span->gpa) - 1].span = NULL;
+	span->kept = false;
+	DL_DELETE(spans->kept, span);
+	DL_APPEND(spans->loose, span);
+}
+
+static void span_doom(struct mapcache *cache, struct span *span)
+{
+	if (!span->doomed)
+		account_retire(cache, span->epoch, span->len);
+	span->doomed = true;
+}
+
+static void span_doom_at(struct mapcache *cache, uint64_t i)
+{
+	struct span *span = cache->pins.spans.index[i].span;
+
+	span_loosen(&cache->pins.spans, span);
+	span_doom(cache, span);
+}
+
+void span_let_go(struct mapcache *cache, struct span *span)
+{
+	span_loosen(&cache->pins.spans, span);
+	span_close_gaps(&cache->pins.spans);
+}
+
+static bool span_grow(struct mapcache *cache)
+{
+	struct spans *spans = &cache->pins.spans;
+	uint64_t room = spans->room ? 2 * spans->room : SPAN_ROOM;
+	struct span_key *index;
+
+	if (spans->kept_count < spans->room)
+		return true;
+	index = realloc(spans->index, (size_t)room * sizeof(*index));
+	if (!index)
+		return false;
+	mapcache_add_relaxed(&cache->accounts.memory_bytes, (room - spans->room) * sizeof(*index));
+	spans->index = index;
+	spans->room = room;
+	return true;
+}
+
+/* Those that all of it is part of, and those that are parts of it: neighbours in the index. */
+static void span_supersede(struct mapcache *cache, const struct span *span)
+{
+	struct spans *spans = &cache->pins.spans;
+	const struct span_key *index = spans->index;
+	uint64_t at = span_rank(spans, span->gpa);
+
+	for (uint64_t i = at; i > 0 && (index[i - 1].gpa == span->gpa ||
+					span_end(index[i - 1].span) >= span_end(span));
+	     i--)
+		span_doom_at(cache, i - 1);
+	for (uint64_t i = at; i < spans->kept_count && span_end(index[i].span) <= span_end(span);
+	     i++)
+		span_doom_at(cache, i);
+	span_close_gaps(spans);
+}
+
+void span_keep(struct mapcache *cache, struct span *span)
+{
+	struct spans *spans = &cache->pins.spans;
+	uint64_t at;
+
+	if (!span_grow(cache))
+		return;
+	span_supersede(cache, span);
+	at = span_rank(spans, span->gpa);
+	memmove(&spans->index[at + 1], &spans->index[at],
+		(size_t)(spans->kept_count - at) * sizeof(*spans->index));
+	spans->index[at] = (struct span_key){ .gpa = span->gpa, .span = span };
+	spans->kept_count++;
+	span->kept = true;
+	DL_DELETE(spans->loose, span);
+	DL_APPEND(spans->kept, span);
+}
+
+struct span *span_look_up(struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	struct spans *spans = &cache->pins.spans;
+	uint64_t rank = span_rank(spans, gpa);
+	struct span *span = rank ? spans->index[rank - 1].span : NULL;
+
+	return span && gpa < span_end(span) && len <= span_end(span) - gpa ? span : NULL;
+}
+
+void span_add(struct mapcache *cache, struct span *span)
+{
+	DL_APPEND(cache->pins.spans.loose, span);
+	cache->pins.spans.count++;
+}
+
+void span_take_out(struct mapcache *cache, struct span *span)
+{
+	DL_DELETE(cache->pins.spans.loose, span);
+	cache->pins.spans.count--;
+}
+
+/* Nobody may find what is stale. */
+static void span_sweep(struct mapcache *cache, uint64_t epoch)
+{
+	struct spans *spans = &cache->pins.spans;
+	bool any = false;
+
+	for (; spans->kept && spans->kept->epoch < epoch; any = true)
+		span_loosen(spans, spans->kept);
+	if (any)
+		span_close_gaps(spans);
+}
+
+/* ---- giving up. Spans lock not held -------------------------------------------------------- */
+
+uint64_t span_discard(struct mapcache *cache, struct span *span)
+{
+	uint64_t len = span->len;
+
+	span_notify(cache, span, MAPCACHE_EVENT_GOING);
+	if (!span_unmap(cache, span)) {
+		span_unname(cache, span);
+		span_free(cache, span);
+		return len;
+	}
+	pthread_mutex_lock(&cache->pins.spans.lock);
+	span_doom(cache, span);
+	span_add(cache, span);
+	pthread_mutex_unlock(&cache->pins.spans.lock);
+	return 0;
+}
+
+/* The loose ones that nobody pins, taken out, as a list. Spans lock held. */
+static struct span *span_collect(struct mapcache *cache)
+{
+	uint64_t epoch = epoch_now(&cache->shared), pinned = 0;
+	struct spans *spans = &cache->pins.spans;
+	struct span *span, *next, *gone = NULL;
+
+	span_sweep(cache, epoch);
+	DL_FOREACH_SAFE (spans->loose, span, next) {
+		if (span->mapping || span->moving)
+			continue;
+		if (span_pins(cache, span)) {
+			pinned += span->doomed || span->epoch < epoch ? span->len : 0;
+			continue;
+		}
+		span_take_out(cache, span);
+		LL_PREPEND(gone, span);
+	}
+	spans->pinned_bytes = pinned;
+	return gone;
+}
+
+/* Round the kept ones: who was used since the last time has another turn. All are of this epoch,
+ * so that their order does not matter. Spans lock held. */
+static struct span *span_pick(struct mapcache *cache)
+{
+	struct spans *spans = &cache->pins.spans;
+
+	for (unsigned int i = 0; i < SPAN_LOOK && spans->kept; i++) {
+		struct span *span = spans->kept;
+
+		if (!span->used && !span_pins(cache, span))
+			return span;
+		span->used = false;
+		DL_DELETE(spans->kept, span);
+		DL_APPEND(spans->kept, span);
+	}
+	return NULL;
+}
+
+static uint64_t span_discard_all(struct mapcache *cache, struct span *gone)
+{
+	uint64_t released = 0;
+	struct span *span, *next;
+
+	LL_FOREACH_SAFE (gone, span, next)
+		released += span_discard(cache, span);
+	return released;
+}
+
+uint64_t span_reclaim(struct mapcache *cache, bool room)
+{
+	struct spans *spans = &cache->pins.spans;
+	struct span *gone, *picked;
+
+	pthread_mutex_lock(&spans->lock);
+	gone = span_collect(cache);
+	picked = room && !gone ? span_pick(cache) : NULL;
+	if (picked) {
+		span_let_go(cache, picked);
+		span_take_out(cache, picked);
+		LL_PREPEND(gone, picked);
+	}
+	pthread_mutex_unlock(&spans->lock);
+	return span_discard_all(cache, gone);
+}
+
+void span_reclaim_all(struct mapcache *cache)
+{
+	struct spans *spans = &cache->pins.spans;
+	struct span *gone;
+
+	pthread_mutex_lock(&spans->lock);
+	while (spans->kept)
+		span_loosen(spans, spans->kept);
+	span_close_gaps(spans);
+	gone = span_collect(cache);
+	pthread_mutex_unlock(&spans->lock);
+	span_discard_all(cache, gone);
+}
+
+/* ---- what others ask ------------------------------------------------------------------------ */
+
+void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	struct spans *spans = &cache->pins.spans;
+	struct span *span;
+	uint64_t at;
+
+	pthread_mutex_lock(&spans->lock);
+	at = span_rank(spans, gpa);
+	for (uint64_t i = at; i > 0 && span_end(spans->index[i - 1].span) > gpa; i--)
+		span_doom_at(cache, i - 1);
+	for (uint64_t i = at; i < spans->kept_count && spans->index[i].gpa - gpa < len; i++)
+		span_doom_at(cache, i);
+	span_close_gaps(spans);
+	/* Those on their way, too: they are not kept. */
+	DL_FOREACH (spans->loose, span) {
+		if (!span->moving && span_touches(span, gpa, len))
+			span_doom(cache, span);
+	}
+	pthread_mutex_unlock(&spans->lock);
+}
+
+bool span_pinned(struct mapcache *cache, uint64_t epoch)
+{
+	struct spans *spans = &cache->pins.spans;
+	bool pinned = false;
+	struct span *span;
+
+	pthread_mutex_lock(&spans->lock);
+	for (span = spans->kept; span && span->epoch < epoch && !pinned; span = span->next)
+		pinned = span_pins(cache, span);
+	for (span = spans->loose; span && !pinned; span = span->next)
+		pinned = span->epoch < epoch && (span->mapping || span_pins(cache, span));
+	pthread_mutex_unlock(&spans->lock);
+	return pinned;
+}
+
+void span_each_pinned(struct mapcache *cache,
+		      void (*visit)(void *data, const struct span *span, char *address), void *data)
+{
+	struct spans *spans = &cache->pins.spans;
+	struct span *span;
+
+	pthread_mutex_lock(&spans->lock);
+	for (unsigned int i = 0; i < 2; i++) {
+		for (span = i ? spans->kept : spans->loose; span; span = span->next) {
+			if (span_pins(cache, span))
+				visit(data, span, span_pointer(cache, span, span->gpa));
+		}
+	}
+	pthread_mutex_unlock(&spans->lock);
+}

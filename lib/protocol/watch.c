@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sections that do not end. A section holds back whatever was unpublished after it began, so one
+ * that is open for long is told once, and can be found: the scans that it stops note since when.
+ *
+ * A client that begins one section after the other shows the same word as long as the stamp does
+ * not move, so only a word older than the stamp is known to be one section.
+ */
+#include "lib/protocol/watch.h"
+
+#include "lib/base/base.h"
+#include "lib/cache.h"
+
+#define WATCH_LONG_NS NS_PER_SECOND
+
+static bool watch_overdue(uint64_t section, uint64_t stamp)
+{
+	return !epoch_section_idle(section) && (section & ~MAPCACHE_SECTION_SPECIAL) != stamp;
+}
+
+/* Clients lock held. Whether it is to be told now. */
+static bool watch_client(struct mapcache_client *client, uint64_t stamp, uint64_t now)
+{
+	uint64_t section = mapcache_load_relaxed(&client->fast.section) & ~MAPCACHE_SECTION_SPECIAL;
+	struct watched *watched = &client->watched;
+
+	if (!watch_overdue(section, stamp)) {
+		watched->section = 0;
+		return false;
+	}
+	if (watched->section != section) {
+		*watched = (struct watched){ .section = section, .since_ns = now };
+		return false;
+	}
+	if (watched->told || now - watched->since_ns < WATCH_LONG_NS)
+		return false;
+	watched->told = true;
+	return true;
+}
+
+void watch_sections(struct mapcache *cache)
+{
+	struct clients *clients = &cache->protocol.clients;
+	uint64_t stamp = mapcache_load_relaxed(&cache->shared.stamp), now = clock_ns();
+	const struct mapcache_client *late = NULL;
+	struct mapcache_client *client;
+	int thread = 0;
+
+	pthread_mutex_lock(&clients->lock);
+	for (client = clients->first; client; client = client->next) {
+		if (!watch_client(client, stamp, now))
+			continue;
+		late = client;
+		thread = client->thread;
+		mapcache_add_relaxed(&cache->protocol.long_sections, 1);
+	}
+	pthread_mutex_unlock(&clients->lock);
+	if (late)
+		log_message(cache, MAPCACHE_LOG_WARNING,
+			    "a section of thread %d (client %p) has been open for more than a "
+			    "second: nothing that is stale can be unmapped until it ends",
+			    thread, (const void *)late);
+}
+
+uint64_t watch_clients(struct mapcache *cache, struct client_view *views, uint64_t room)
+{
+	struct clients *clients = &cache->protocol.clients;
+	uint64_t now = clock_ns(), count = 0;
+	const struct mapcache_client *client;
+
+	watch_sections(cache);
+	pthread_mutex_lock(&clients->lock);
+	for (client = clients->first; client; client = client->next, count++) {
+		uint64_t section = mapcache_load_relaxed(&client->fast.section);
+		bool held = client->watched.section &&
+			    client->watched.section == (section & ~MAPCACHE_SECTION_SPECIAL);
+
+		if (count >= room)
+			continue;
+		views[count] = (struct client_view){
+			.client = client,
+			.thread = client->thread,
+			.open = !epoch_section_idle(section),
+			.epoch = epoch_of(section),
+			.open_ns = held ? now - client->watched.since_ns : 0,
+		};
+	}
+	pthread_mutex_unlock(&clients->lock);
+	return count;
+}
