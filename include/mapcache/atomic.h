@@ -37,6 +37,9 @@ _Static_assert(__alignof__(mapcache_atomic_u64) == 8, "never across two cache li
 #define mapcache_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define mapcache_add_release(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELEASE)
 #define mapcache_add_seq_cst(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
+/* Whether *p was *old, and is new now; else *old is what it was. Acquire and release. */
+#define mapcache_replace_acq_rel(p, old, new)                                                      \
+	__atomic_compare_exchange_n((p), (old), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 #define mapcache_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define mapcache_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
 #define mapcache_fence_seq_cst() __atomic_thread_fence(__ATOMIC_SEQ_CST)

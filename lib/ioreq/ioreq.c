@@ -5,28 +5,75 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#include "lib/ioreq/ioreq.h"
-#include "lib/base/cancel.h"
-#include "lib/base/log.h"
 #include "lib/api/options.h"
+#include "lib/base/base.h"
+#include "lib/base/cancel.h"
+#include "lib/ioreq/ioreq.h"
 
 #define DRAIN_MS_DEFAULT 1000u
+#define FLAGS (MAPCACHE_IOREQ_DRAIN | MAPCACHE_IOREQ_BUFFERED | MAPCACHE_IOREQ_ALL_TYPES)
 
-static int check_options(struct mapcache_ioreq_options *options)
+static int check_options(const struct mapcache *cache, struct mapcache_ioreq_options *options)
 {
 	if (options->domid >= DOMID_FIRST_RESERVED || options->handler == NULL)
 		return -EINVAL;
-	if (options->vcpus == 0 || options->vcpus > IOREQ_VCPUS_MAX)
+	/* INVALIDATE of another guest would leave this cache stale for ever (A). */
+	if (options->domid != cache->settings.domid)
 		return -EINVAL;
-	if (options->flags & ~MAPCACHE_IOREQ_DRAIN)
+	if (options->vcpus > IOREQ_VCPUS_MAX || (options->flags & ~FLAGS))
 		return -EINVAL;
 	if (options->drain_ms > INT_MAX)
 		return -EINVAL;
 	if (options->drain_ms == 0)
 		options->drain_ms = DRAIN_MS_DEFAULT;
 	return 0;
+}
+
+/* A record for each slot, and one for the ring. */
+static int make_vcpus(struct mapcache_ioreq *server, uint32_t pages)
+{
+	size_t bytes;
+	void *memory;
+
+	server->slots = pages * (uint32_t)IOREQ_PAGE_SLOTS;
+	bytes = ((size_t)server->slots + 1) * sizeof(*server->vcpu);
+	if (posix_memalign(&memory, CACHE_LINE, bytes))
+		return -ENOMEM;
+	memset(memory, 0, bytes);
+	server->vcpu = memory;
+	return 0;
+}
+
+static int open_server(struct mapcache_ioreq *server)
+{
+	struct mapcache_ioreq_options *options = &server->options;
+	uint32_t pages;
+	int error = ioreq_xen_open(&server->link, (domid_t)options->domid);
+
+	if (error)
+		return error;
+	if (options->vcpus == 0)
+		error = ioreq_xen_vcpus(&server->link, &options->vcpus);
+	if (!error && (options->vcpus == 0 || options->vcpus > IOREQ_VCPUS_MAX))
+		error = -EINVAL;
+	if (error)
+		goto close;
+	pages = (options->vcpus - 1) / (uint32_t)IOREQ_PAGE_SLOTS + 1;
+	error = make_vcpus(server, pages);
+	if (error)
+		goto close;
+	error = ioreq_xen_create(&server->link, pages, options->flags & MAPCACHE_IOREQ_BUFFERED);
+	if (error)
+		goto free_vcpus;
+	return 0;
+free_vcpus:
+	free(server->vcpu);
+close:
+	ioreq_xen_close(&server->link);
+	return error;
 }
 
 int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_options *options,
@@ -45,9 +92,9 @@ int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_opti
 	opened->pid = getpid();
 	error = options_copy(options, &opened->options, sizeof(opened->options));
 	if (!error)
-		error = check_options(&opened->options);
+		error = check_options(cache, &opened->options);
 	if (!error)
-		error = ioreq_xen_open(&opened->xen, (domid_t)opened->options.domid);
+		error = open_server(opened);
 	if (error) {
 		free(opened);
 		return error;
@@ -59,18 +106,65 @@ int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_opti
 int mapcache_ioreq_close(struct mapcache_ioreq *server)
 {
 	CANCEL_DEFERRED;
-	int error;
+	bool child;
+	int error = 0, closed;
 
 	if (server == NULL)
 		return -EINVAL;
-	error = getpid() == server->pid ? ioreq_xen_close(&server->xen)
-					: ioreq_xen_close_handles(&server->xen);
+	child = getpid() != server->pid;
+	if (!child && ioreq_pending(server))
+		return -EBUSY;
+	if (!child)
+		error = ioreq_xen_destroy(&server->link);
+	closed = ioreq_xen_close(&server->link);
+	error = error ? error : closed;
 	/* Nothing to do about it, and usual for a guest that is gone: not the caller's error. */
 	if (error)
 		log_message(server->cache, MAPCACHE_LOG_INFO,
-			    "ioreq: server %u was closed with error %d", server->xen.id, error);
+			    "ioreq: server %u was closed with error %d", server->link.id, error);
+	free(server->vcpu);
 	free(server);
 	return 0;
+}
+
+int mapcache_ioreq_id(const struct mapcache_ioreq *server)
+{
+	return server != NULL ? server->link.id : -EINVAL;
+}
+
+int mapcache_ioreq_vcpus(const struct mapcache_ioreq *server)
+{
+	return server != NULL ? (int)server->options.vcpus : -EINVAL;
+}
+
+/* ---- INVALIDATE -------------------------------------------------------------------------- */
+
+static void drain(struct mapcache_ioreq *server, struct mapcache *cache, uint64_t epoch)
+{
+	if (mapcache_drain(cache, epoch, (int)server->options.drain_ms, 0))
+		log_message(cache, MAPCACHE_LOG_WARNING,
+			    "ioreq: INVALIDATE answered after %u ms with a section still open",
+			    server->options.drain_ms);
+}
+
+/* Everything must go: the request carries no range. All caches first, then who is waited for. */
+void ioreq_invalidate(struct mapcache_ioreq *server)
+{
+	struct mapcache *cache[1 + IOREQ_CACHES];
+	uint64_t epoch[1 + IOREQ_CACHES];
+	unsigned int count = 1;
+
+	cache[0] = server->cache;
+	for (unsigned int i = 0; i < IOREQ_CACHES; i++) {
+		/* Acquire: pairs with the release in mapcache_ioreq_add_cache(): the cache is
+		 * there as it was opened. */
+		cache[count] = mapcache_load_acquire(&server->others[i]);
+		count += cache[count] != NULL;
+	}
+	for (unsigned int i = 0; i < count; i++)
+		epoch[i] = mapcache_invalidate(cache[i]);
+	for (unsigned int i = 0; i < count && (server->options.flags & MAPCACHE_IOREQ_DRAIN); i++)
+		drain(server, cache[i], epoch[i]);
 }
 
 /*
@@ -86,31 +180,70 @@ int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable)
 
 	if (server == NULL)
 		return -EINVAL;
-	error = ioreq_xen_set_state(&server->xen, enable);
+	error = ioreq_xen_set_state(&server->link, enable);
 	if (error || !enable)
 		return error;
 	mapcache_invalidate(server->cache);
+	for (unsigned int i = 0; i < IOREQ_CACHES; i++) {
+		/* Acquire: as in ioreq_invalidate(). */
+		struct mapcache *other = mapcache_load_acquire(&server->others[i]);
+
+		if (other != NULL)
+			mapcache_invalidate(other);
+	}
 	/* Release: pairs with the acquire in mapcache_ioreq_handle() and _vcpu_port(): the
 	 * page is read as Xen left it when it enabled the server. */
 	mapcache_store_release(&server->enabled_once, 1);
 	return 0;
 }
 
-int mapcache_ioreq_vcpu_port(struct mapcache_ioreq *server, uint32_t vcpu)
+static int find_cache(struct mapcache_ioreq *server, const struct mapcache *cache)
 {
-	if (server == NULL || vcpu >= server->options.vcpus)
-		return -EINVAL;
-	if (!mapcache_load_acquire(&server->enabled_once))
-		return -EAGAIN;
-	return (int)server->xen.slots[vcpu].vp_eport;
+	for (unsigned int i = 0; i < IOREQ_CACHES; i++)
+		if (mapcache_load_acquire(&server->others[i]) == cache)
+			return (int)i;
+	return -ENOENT;
 }
+
+/* Added, then invalidated: what was removed before it was told of is not shown either (A). */
+int mapcache_ioreq_add_cache(struct mapcache_ioreq *server, struct mapcache *cache)
+{
+	int free;
+
+	if (server == NULL || cache == NULL || cache->settings.domid != server->options.domid)
+		return -EINVAL;
+	if (cache == server->cache || find_cache(server, cache) >= 0)
+		return -EEXIST;
+	free = find_cache(server, NULL);
+	if (free < 0)
+		return -ENOSPC;
+	/* Release: pairs with the acquire in ioreq_invalidate(). */
+	mapcache_store_release(&server->others[free], cache);
+	mapcache_invalidate(cache);
+	return 0;
+}
+
+int mapcache_ioreq_remove_cache(struct mapcache_ioreq *server, struct mapcache *cache)
+{
+	int place;
+
+	if (server == NULL || cache == NULL)
+		return -EINVAL;
+	place = find_cache(server, cache);
+	if (place < 0)
+		return -ENOENT;
+	mapcache_store_relaxed(&server->others[place], NULL);
+	return 0;
+}
+
+/* ---- ranges ------------------------------------------------------------------------------ */
 
 static int change_range(struct mapcache_ioreq *server, enum mapcache_ioreq_type type,
 			uint64_t start, uint64_t end, bool add)
 {
 	if (server == NULL || ioreq_check_range(type, start, end))
 		return -EINVAL;
-	return ioreq_xen_range(&server->xen, type, start, end, add);
+	return ioreq_xen_range(&server->link, type, start, end, add);
 }
 
 int mapcache_ioreq_add_range(struct mapcache_ioreq *server, enum mapcache_ioreq_type type,

@@ -1,66 +1,132 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of an ioreq server (mapcache/ioreq.h):
+ * ioreq: the request protocol of one server (mapcache/ioreq.h). It promises to its callers:
+ * every request that Xen sends is answered, once, whatever is in it (H); no guest number reaches
+ * a handler unchecked (I); when INVALIDATE has been answered no cache of the server shows what was
+ * mapped before (A).
  *
- *   ioreq.c        its life: open, close, enable, ranges
- *   ioreq_slot.c   the protocol of one vCPU's slot in the shared page
- *   ioreq_check.c  what a request must look like before anybody computes with it
- *   ioreq_copy.c   the data of a data_is_ptr request
- *   ioreq_xen.c    the calls into Xen's libraries, and nothing else
+ *   ioreq.c           its life: open, close, enable, ranges, other caches
+ *   ioreq_slot.c      the protocol of one vCPU's slot in the shared page
+ *   ioreq_serve.c     what becomes of a request: INVALIDATE, the handler, item by item, later
+ *   ioreq_buffered.c  the ring of requests that nobody waits for
+ *   ioreq_check.c     what a request must look like before anybody computes with it
+ *   ioreq_copy.c      the data of a data_is_ptr request
+ *   ioreq_stats.c     counters
+ *
+ * Locks: none. One thread at a time serves a vCPU; the word of struct ioreq_vcpu says which.
+ * Guarantees: A, D, H, I.
  */
 #ifndef MAPCACHE_LIB_IOREQ_H
 #define MAPCACHE_LIB_IOREQ_H
 
 #include <stdint.h>
-
-#include <xendevicemodel.h>
-#include <xenforeignmemory.h>
-#include <xen/hvm/ioreq.h>
+#include <sys/types.h>
 
 #include <mapcache/ioreq.h>
 
-/* What fits the shared page: one slot a vCPU. */
-#define IOREQ_VCPUS_MAX (4096u / sizeof(struct ioreq))
+#include "lib/cache.h"
+#include "lib/xen/ioreq_xen.h"
 
-/* Xen's side of a server: its handles, its name, its page. */
-struct ioreq_xen {
-	xendevicemodel_handle *devicemodel;
-	xenforeignmemory_handle *foreign;
-	xenforeignmemory_resource_handle *resource; /* NULL: slots were mapped by frame */
-	struct ioreq *slots;
-	domid_t domid;
-	ioservid_t id;
-};
+/* Several pages of slots are being discussed for Xen; today's refuses more than one. */
+#define IOREQ_PAGES_MAX 32u
+#define IOREQ_VCPUS_MAX (IOREQ_PAGES_MAX * IOREQ_PAGE_SLOTS)
+/* The caches that one server can tell of INVALIDATE, besides its own (D: a bounded answer). */
+#define IOREQ_CACHES 15u
+/* Items of one request: what one page of a device has at most, of one byte each. */
+#define IOREQ_ITEMS_MAX 4096u
+
+/*
+ * One vCPU's request on its way. Whoever serves it has it alone: the thread that called
+ * mapcache_ioreq_handle(), or the one whose mapcache_ioreq_complete() went on with it. They take
+ * turns by word, or by Xen, who sends the next request when this one has been answered.
+ */
+struct ioreq_vcpu {
+	/*
+	 * (id << 3) | state. The id counts the items handed out, so that an answer is for the
+	 * one that was asked.
+	 *
+	 *   IDLE      -> HANDED     the handler is called for item id
+	 *   HANDED    -> IDLE       it has answered
+	 *   HANDED    -> DEFERRED   mapcache_ioreq_defer(), in the handler
+	 *   DEFERRED  -> WAITING    the handler has returned: nobody serves the vCPU
+	 *   DEFERRED  -> ANSWERED   mapcache_ioreq_complete() was faster: who called the
+	 *                           handler goes on
+	 *   WAITING   -> IDLE       mapcache_ioreq_complete() goes on
+	 *   ANSWERED  -> IDLE       who called the handler goes on
+	 */
+	mapcache_atomic_u64 word;
+	mapcache_atomic_u64 answer;       /* of a deferred item, until who goes on takes it */
+	mapcache_atomic_u32 answer_error; /* positive */
+
+	struct ioreq request; /* a private copy */
+	uint32_t item;        /* the next one */
+	uint64_t data;        /* what a read gets */
+	bool failed;
+	uint64_t since; /* ns: when it was seen */
+
+	/* Written by who serves the vCPU only. */
+#define IOREQ_COUNTER(name, text) mapcache_atomic_u64 name;
+	struct {
+		MAPCACHE_IOREQ_STATISTICS(IOREQ_COUNTER)
+	} count;
+#undef IOREQ_COUNTER
+} __attribute__((aligned(CACHE_LINE)));
 
 struct mapcache_ioreq {
 	struct mapcache *cache;
+	struct mapcache *others[IOREQ_CACHES]; /* atomic; NULL: none */
 	struct mapcache_ioreq_options options;
-	struct ioreq_xen xen;
-	pid_t pid; /* who opened it: a child may only close */
-	/* The page means something: Xen clears it when it enables the server, and until
-	 * then the frame of an older Xen can be written by the guest. */
+	struct ioreq_xen link;
+	uint32_t slots;          /* vCPUs that the pages have room for */
+	struct ioreq_vcpu *vcpu; /* so many, and one for the ring */
+	pid_t pid;               /* who opened it: a child may only close */
+	/* The pages mean something: Xen clears them when it enables the server, and until
+	 * then the frames of an older Xen can be written by the guest. */
 	mapcache_atomic_u32 enabled_once;
+	mapcache_atomic_u32 past_next, past_told; /* ioreq_slot.c: vCPUs past the count */
 };
 
-/* Open the handles, create the server, map its page. 0 or -errno with nothing left behind. */
-int ioreq_xen_open(struct ioreq_xen *xen, domid_t domid);
-/* The reverse. Every step is tried; returns the first error. */
-int ioreq_xen_close(struct ioreq_xen *xen);
-/* Its last part alone, which leaves the server as it is: for a child after fork(2). */
-int ioreq_xen_close_handles(struct ioreq_xen *xen);
-int ioreq_xen_set_state(struct ioreq_xen *xen, bool enable);
-/* One range that ioreq_check_range() found good. */
-int ioreq_xen_range(struct ioreq_xen *xen, enum mapcache_ioreq_type type, uint64_t start,
-		    uint64_t end, bool add);
+/* A counter of who serves the vCPU, and a highest value. */
+static inline void ioreq_count(mapcache_atomic_u64 *counter, uint64_t n)
+{
+	mapcache_store_relaxed(counter, mapcache_load_relaxed(counter) + n);
+}
+
+static inline void ioreq_highest(mapcache_atomic_u64 *counter, uint64_t value)
+{
+	if (mapcache_load_relaxed(counter) < value)
+		mapcache_store_relaxed(counter, value);
+}
+
+/* ioreq_serve.c */
+/* What vcpu->request asks for. True: answer it; false: it was deferred. */
+bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, uint32_t vcpu);
+/* One that came by the ring: nobody waits for an answer. */
+void ioreq_serve_buffered(struct mapcache_ioreq *server, struct mapcache_client *client,
+			  const struct ioreq *raw);
+/* Whether any request is deferred. */
+bool ioreq_pending(struct mapcache_ioreq *server);
+
+/* ioreq_slot.c: the answer to vcpu->request. */
+void ioreq_answer(struct mapcache_ioreq *server, uint32_t vcpu);
+
+/* ioreq.c: every cache of the server. Returns the epoch of the first (D). */
+void ioreq_invalidate(struct mapcache_ioreq *server);
 
 /*
- * Turn a private copy of a slot into a request, if it is one for the handler. 0, or -EINVAL:
- * request is then not to be used.
+ * Turn a private copy of a slot into a request, if it is one for the handler; flags: of the
+ * server's options. 0, or -EINVAL: request is then not to be used.
  */
-int ioreq_check_request(const struct ioreq *raw, uint32_t vcpu, struct mapcache_request *request);
+int ioreq_check_request(const struct ioreq *raw, uint32_t vcpu, uint32_t flags,
+			struct mapcache_request *request);
+/* Whether the handler gets it item by item: the register's address of one. */
+bool ioreq_check_itemised(const struct mapcache_request *request);
+uint64_t ioreq_check_item(const struct mapcache_request *request, uint32_t item);
 int ioreq_check_range(enum mapcache_ioreq_type type, uint64_t start, uint64_t end);
 /* Whether no byte of count items from gpa on, downwards or upwards, wraps around. count >= 1. */
 bool ioreq_check_items(uint64_t first, uint32_t size, uint32_t count, bool backwards);
 bool ioreq_check_size(uint32_t size);
+/* The bytes of a value that an access of this size has; all of it for sizes that are none. */
+uint64_t ioreq_check_low_bytes(uint64_t value, uint32_t size);
 
 #endif

@@ -45,21 +45,46 @@ static bool address_fits(const struct mapcache_request *request)
 	}
 }
 
+static bool type_is_known(uint8_t type)
+{
+	return type == MAPCACHE_IOREQ_PORT || type == MAPCACHE_IOREQ_MEMORY ||
+	       type == MAPCACHE_IOREQ_PCI;
+}
+
+/*
+ * More than one item without a pointer is what Xen makes of `rep stos`: the same value for each,
+ * up to the end of the page.
+ */
 static bool request_is_sound(const struct mapcache_request *request)
 {
 	if (!ioreq_check_size(request->size) || request->count == 0 || !address_fits(request))
 		return false;
 	if (!request->data_is_ptr)
-		return request->count == 1;
+		return request->count <= IOREQ_ITEMS_MAX;
 	return ioreq_check_items(request->data, request->size, request->count, request->backwards);
 }
 
-static uint64_t low_bytes(uint64_t value, uint32_t size)
+bool ioreq_check_itemised(const struct mapcache_request *request)
 {
-	return value & (~UINT64_C(0) >> (64 - 8 * size));
+	return type_is_known(request->type) && !request->data_is_ptr;
 }
 
-int ioreq_check_request(const struct ioreq *raw, uint32_t vcpu, struct mapcache_request *request)
+uint64_t ioreq_check_item(const struct mapcache_request *request, uint32_t item)
+{
+	uint64_t distance = (uint64_t)item * request->size;
+
+	if (request->type != MAPCACHE_IOREQ_MEMORY)
+		return request->addr;
+	return request->backwards ? request->addr - distance : request->addr + distance;
+}
+
+uint64_t ioreq_check_low_bytes(uint64_t value, uint32_t size)
+{
+	return ioreq_check_size(size) ? value & (~UINT64_C(0) >> (64 - 8 * size)) : value;
+}
+
+int ioreq_check_request(const struct ioreq *raw, uint32_t vcpu, uint32_t flags,
+			struct mapcache_request *request)
 {
 	*request = (struct mapcache_request){
 		.addr = raw->addr,
@@ -72,11 +97,13 @@ int ioreq_check_request(const struct ioreq *raw, uint32_t vcpu, struct mapcache_
 		.data_is_ptr = raw->data_is_ptr,
 		.backwards = raw->df,
 	};
+	if (!type_is_known(raw->type))
+		return flags & MAPCACHE_IOREQ_ALL_TYPES ? 0 : -EINVAL;
 	if (!request_is_sound(request))
 		return -EINVAL;
 	/* Left-over bytes: Xen clears neither data of a read nor what is above size. */
 	if (!request->data_is_ptr)
-		request->data = request->write ? low_bytes(raw->data, raw->size) : 0;
+		request->data = request->write ? ioreq_check_low_bytes(raw->data, raw->size) : 0;
 	return 0;
 }
 

@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "lib/ioreq/ioreq.h"
+#include "lib/base/base.h"
 #include "lib/base/cancel.h"
-#include "lib/base/log.h"
+#include "lib/ioreq/ioreq.h"
 
 /*
  * state is a bit-field of four bits that shares its byte with data_is_ptr, dir and df, and
@@ -59,10 +59,23 @@ static bool take(struct ioreq *slot, struct ioreq *copy)
 	return true;
 }
 
-static void answer(struct ioreq *slot)
+/* What a read gets. With data_is_ptr that went to guest memory: the handler's to write. */
+static void put_data(const struct ioreq_vcpu *vcpu, struct ioreq *slot)
 {
+	if (vcpu->request.type == IOREQ_TYPE_INVALIDATE || vcpu->request.dir != IOREQ_READ)
+		return;
+	if (vcpu->failed)
+		slot->data = ~UINT64_C(0);
+	else if (!vcpu->request.data_is_ptr)
+		slot->data = ioreq_check_low_bytes(vcpu->data, vcpu->request.size);
+}
+
+void ioreq_answer(struct mapcache_ioreq *server, uint32_t vcpu)
+{
+	struct ioreq *slot = server->link.slots + vcpu;
 	uint8_t byte = __atomic_load_n(state_byte(slot), __ATOMIC_RELAXED);
 
+	put_data(&server->vcpu[vcpu], slot);
 	/*
 	 * Release: pairs with the read barrier that Xen (wait_for_io()) puts between seeing
 	 * IORESP_READY and going on. It orders three things before the guest's next
@@ -74,55 +87,45 @@ static void answer(struct ioreq *slot)
 			 __ATOMIC_RELEASE);
 }
 
-/* Everything must go: the request carries no range. */
-static void invalidate(struct mapcache_ioreq *server)
+/* A vCPU past the count that the embedder gave: it is served like the others if it asks. */
+static void told_past(struct mapcache_ioreq *server, uint32_t vcpu, const char *what)
 {
-	uint64_t epoch = mapcache_invalidate(server->cache);
-
-	if (!(server->options.flags & MAPCACHE_IOREQ_DRAIN))
+	if (mapcache_load_relaxed(&server->past_told))
 		return;
-	if (mapcache_drain(server->cache, epoch, (int)server->options.drain_ms, 0))
-		log_message(server->cache, MAPCACHE_LOG_WARNING,
-			    "ioreq: INVALIDATE answered after %u ms with a section still open",
-			    server->options.drain_ms);
+	mapcache_store_relaxed(&server->past_told, 1);
+	log_message(server->cache, MAPCACHE_LOG_WARNING,
+		    "ioreq: vCPU %u %s, past the %u that the server was opened for", vcpu, what,
+		    server->options.vcpus);
 }
 
-/* 0 or -errno; *data is what a read gets. */
-static int hand_on(struct mapcache_ioreq *server, struct mapcache_client *client, uint32_t vcpu,
-		   const struct ioreq *copy, uint64_t *data)
+/*
+ * Nobody may have bound its channel, and then it waits for ever; nobody is told. So with each
+ * request that is served one more slot past the count is looked at.
+ */
+static void look_past(struct mapcache_ioreq *server)
 {
-	struct mapcache_request request;
-	int error = ioreq_check_request(copy, vcpu, &request);
+	uint32_t next = mapcache_load_relaxed(&server->past_next), vcpu;
+	uint8_t byte;
 
-	if (error) {
-		log_message(server->cache, MAPCACHE_LOG_WARNING,
-			    "ioreq: vcpu %u: refused type %u size %u count %u address 0x%llx", vcpu,
-			    copy->type, copy->size, copy->count, (unsigned long long)copy->addr);
-		return error;
-	}
-	error = server->options.handler(server->options.handler_data, client, &request);
-	*data = request.data;
-	return error;
+	if (server->options.vcpus >= server->slots || mapcache_load_relaxed(&server->past_told))
+		return;
+	/* Two threads may look at the same one: it is only about a message. */
+	mapcache_store_relaxed(&server->past_next, next + 1);
+	vcpu = server->options.vcpus + next % (server->slots - server->options.vcpus);
+	byte = __atomic_load_n(state_byte(server->link.slots + vcpu), __ATOMIC_RELAXED);
+	if ((byte & STATE_MASK) == STATE_IOREQ_READY)
+		told_past(server, vcpu, "has a request");
 }
 
-/* A request that is refused or fails is answered all the same (H): its vCPU waits. */
-static void serve(struct mapcache_ioreq *server, struct mapcache_client *client, uint32_t vcpu,
-		  struct ioreq *slot, const struct ioreq *copy)
+int mapcache_ioreq_vcpu_port(struct mapcache_ioreq *server, uint32_t vcpu)
 {
-	uint64_t data = 0;
-	int error;
-
-	if (copy->type == IOREQ_TYPE_INVALIDATE) {
-		invalidate(server);
-		return;
-	}
-	error = hand_on(server, client, vcpu, copy, &data);
-	if (copy->dir != IOREQ_READ)
-		return;
-	if (error < 0)
-		slot->data = ~UINT64_C(0);
-	else if (!copy->data_is_ptr)
-		slot->data = data & (~UINT64_C(0) >> (64 - 8 * copy->size));
+	if (server == NULL || vcpu >= server->slots)
+		return -EINVAL;
+	if (!mapcache_load_acquire(&server->enabled_once))
+		return -EAGAIN;
+	if (vcpu >= server->options.vcpus)
+		told_past(server, vcpu, "is asked for");
+	return server->link.slots[vcpu].vp_eport ? (int)server->link.slots[vcpu].vp_eport : -ENOENT;
 }
 
 static bool in_section(const struct mapcache_client *client)
@@ -135,17 +138,21 @@ int mapcache_ioreq_handle(struct mapcache_ioreq *server, struct mapcache_client 
 {
 	/* What is taken is answered: a vCPU waits for it, and Xen has no time-out. */
 	CANCEL_DEFERRED;
-	struct ioreq copy;
+	struct ioreq_vcpu *mine;
 
-	if (server == NULL || client == NULL || vcpu >= server->options.vcpus || in_section(client))
+	if (server == NULL || client == NULL || vcpu >= server->slots || in_section(client))
 		return -EINVAL;
 	/* Acquire: pairs with the release in mapcache_ioreq_enable(), after Xen has cleared
 	 * the page. */
 	if (!mapcache_load_acquire(&server->enabled_once))
 		return 0;
-	if (!take(server->xen.slots + vcpu, &copy))
+	mine = &server->vcpu[vcpu];
+	/* Nothing of mine may be touched yet: the request before this one may be deferred. */
+	if (!take(server->link.slots + vcpu, &mine->request))
 		return 0;
-	serve(server, client, vcpu, server->xen.slots + vcpu, &copy);
-	answer(server->xen.slots + vcpu);
+	look_past(server);
+	if (!ioreq_serve(server, client, vcpu))
+		return 0;
+	ioreq_answer(server, vcpu);
 	return 1;
 }

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "lib/ioreq/ioreq.h"
+#include "lib/xen/ioreq_xen.h"
 
 #include <xen/hvm/hvm_op.h>
 #include <xen/memory.h>
@@ -25,52 +25,68 @@ static int result(int returned)
 	return returned < 0 ? library_error() : 0;
 }
 
-/*
- * An older Xen keeps the page at a frame of the guest. Asking for no buffered ring, as here
- * and at creation, needs only the one frame.
- */
-static int map_by_frame(struct ioreq_xen *xen)
+/* The page of a frame, mapped. No err[]: then one that cannot be mapped is NULL, and not a hole. */
+static void *map_frame(struct ioreq_xen *xen, xen_pfn_t frame)
 {
-	xen_pfn_t frame;
-	int error = result(xendevicemodel_get_ioreq_server_info(xen->devicemodel, xen->domid,
-								xen->id, &frame, NULL, NULL));
+	return xenforeignmemory_map(xen->foreign, xen->domid, PROT_READ | PROT_WRITE, 1, &frame,
+				    NULL);
+}
 
+/* An older Xen keeps the pages at frames of the guest, and has one for slots. It makes those
+ * that are asked for. */
+static int map_by_frame(struct ioreq_xen *xen, bool buffered)
+{
+	xen_pfn_t frame, ring = 0;
+	int error;
+
+	if (xen->pages > 1)
+		return -EOPNOTSUPP;
+	error = result(xendevicemodel_get_ioreq_server_info(xen->devicemodel, xen->domid, xen->id,
+							    &frame, buffered ? &ring : NULL, NULL));
 	if (error)
 		return error;
-	/* No err[]: then a frame that cannot be mapped is NULL, and not a hole. */
-	xen->slots = xenforeignmemory_map(xen->foreign, xen->domid, PROT_READ | PROT_WRITE, 1,
-					  &frame, NULL);
-	return xen->slots != NULL ? 0 : library_error();
+	xen->slots = map_frame(xen, frame);
+	if (xen->slots == NULL)
+		return library_error();
+	if (!buffered)
+		return 0;
+	xen->ring = map_frame(xen, ring);
+	if (xen->ring != NULL)
+		return 0;
+	error = library_error();
+	xenforeignmemory_unmap(xen->foreign, xen->slots, 1);
+	return error;
 }
 
-static int map_slots(struct ioreq_xen *xen)
+/* The ring's frame comes before those of the slots. */
+static int map_pages(struct ioreq_xen *xen, bool buffered)
 {
-	void *page = NULL;
+	unsigned int first = buffered ? XENMEM_resource_ioreq_server_frame_bufioreq
+				      : XENMEM_resource_ioreq_server_frame_ioreq(0);
+	void *pages = NULL;
 
 	xen->resource = xenforeignmemory_map_resource(xen->foreign, xen->domid,
-						      XENMEM_resource_ioreq_server, xen->id,
-						      XENMEM_resource_ioreq_server_frame_ioreq(0),
-						      1, &page, PROT_READ | PROT_WRITE, 0);
-	if (xen->resource != NULL) {
-		xen->slots = page;
-		return 0;
-	}
-	if (errno == EOPNOTSUPP)
-		return map_by_frame(xen);
-	return library_error();
+						      XENMEM_resource_ioreq_server, xen->id, first,
+						      xen->pages + buffered, &pages,
+						      PROT_READ | PROT_WRITE, 0);
+	if (xen->resource == NULL)
+		return errno == EOPNOTSUPP ? map_by_frame(xen, buffered) : library_error();
+	if (buffered)
+		xen->ring = pages;
+	xen->slots = (struct ioreq *)((char *)pages + (buffered ? 4096 : 0));
+	return 0;
 }
 
-static int unmap_slots(struct ioreq_xen *xen)
+static int unmap_pages(struct ioreq_xen *xen)
 {
+	int slots, ring = 0;
+
 	if (xen->resource != NULL)
 		return result(xenforeignmemory_unmap_resource(xen->foreign, xen->resource));
-	return result(xenforeignmemory_unmap(xen->foreign, xen->slots, 1));
-}
-
-static int create_server(struct ioreq_xen *xen)
-{
-	return result(xendevicemodel_create_ioreq_server(xen->devicemodel, xen->domid,
-							 HVM_IOREQSRV_BUFIOREQ_OFF, &xen->id));
+	slots = result(xenforeignmemory_unmap(xen->foreign, xen->slots, 1));
+	if (xen->ring != NULL)
+		ring = result(xenforeignmemory_unmap(xen->foreign, xen->ring, 1));
+	return slots ? slots : ring;
 }
 
 static int destroy_server(struct ioreq_xen *xen)
@@ -87,27 +103,14 @@ int ioreq_xen_open(struct ioreq_xen *xen, domid_t domid)
 	if (xen->foreign == NULL)
 		return library_error();
 	xen->devicemodel = xendevicemodel_open(NULL, 0);
-	if (xen->devicemodel == NULL) {
-		error = library_error();
-		goto close_foreign;
-	}
-	error = create_server(xen);
-	if (error)
-		goto close_devicemodel;
-	error = map_slots(xen);
-	if (error)
-		goto destroy;
-	return 0;
-destroy:
-	destroy_server(xen);
-close_devicemodel:
-	xendevicemodel_close(xen->devicemodel);
-close_foreign:
+	if (xen->devicemodel != NULL)
+		return 0;
+	error = library_error();
 	xenforeignmemory_close(xen->foreign);
 	return error;
 }
 
-int ioreq_xen_close_handles(struct ioreq_xen *xen)
+int ioreq_xen_close(struct ioreq_xen *xen)
 {
 	int devicemodel = result(xendevicemodel_close(xen->devicemodel));
 	int foreign = result(xenforeignmemory_close(xen->foreign));
@@ -115,19 +118,52 @@ int ioreq_xen_close_handles(struct ioreq_xen *xen)
 	return devicemodel ? devicemodel : foreign;
 }
 
-int ioreq_xen_close(struct ioreq_xen *xen)
+int ioreq_xen_vcpus(struct ioreq_xen *xen, uint32_t *vcpus)
 {
-	int error[4];
+	unsigned int count = 0;
+	int error = result(xendevicemodel_nr_vcpus(xen->devicemodel, xen->domid, &count));
 
-	/* The page goes before the server: Xen frees it with the last mapping of it. */
+	*vcpus = count;
+	return error;
+}
+
+int ioreq_xen_create(struct ioreq_xen *xen, uint32_t pages, bool buffered)
+{
+	int handling = buffered ? HVM_IOREQSRV_BUFIOREQ_ATOMIC : HVM_IOREQSRV_BUFIOREQ_OFF;
+	int error = result(xendevicemodel_create_ioreq_server(xen->devicemodel, xen->domid,
+							      handling, &xen->id));
+
+	if (error)
+		return error;
+	xen->pages = pages;
+	error = map_pages(xen, buffered);
+	if (error)
+		destroy_server(xen);
+	return error;
+}
+
+int ioreq_xen_destroy(struct ioreq_xen *xen)
+{
+	int error[3];
+
+	/* The pages go before the server: Xen frees them with the last mapping. */
 	error[0] = ioreq_xen_set_state(xen, false);
-	error[1] = unmap_slots(xen);
+	error[1] = unmap_pages(xen);
 	error[2] = destroy_server(xen);
-	error[3] = ioreq_xen_close_handles(xen);
-	for (unsigned int step = 0; step < 4; step++)
+	for (unsigned int step = 0; step < 3; step++)
 		if (error[step])
 			return error[step];
 	return 0;
+}
+
+int ioreq_xen_ring_port(struct ioreq_xen *xen, uint32_t *port)
+{
+	evtchn_port_t channel = 0;
+	int error = result(xendevicemodel_get_ioreq_server_info(xen->devicemodel, xen->domid,
+								xen->id, NULL, NULL, &channel));
+
+	*port = channel;
+	return error;
 }
 
 int ioreq_xen_set_state(struct ioreq_xen *xen, bool enable)

@@ -7,6 +7,7 @@
  * short run: 40000
  * longest input: 96
  */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,7 +31,11 @@ struct world {
 	struct mapcache_client *client;
 	struct mapcache_ioreq server;
 	struct ioreq slots[3]; /* the one in the middle is the vCPU's */
+	struct ioreq_vcpu vcpus[4];
 	uint64_t handed_on;
+	struct mapcache_request last; /* what the handler was called with */
+	enum { AT_ONCE, AFTERWARDS, FROM_INSIDE } when;
+	bool holding; /* last was deferred */
 	bool hole[PAGES];
 };
 
@@ -91,6 +96,37 @@ static void check_copy(struct world *world, const struct mapcache_request *reque
 	}
 }
 
+/* The second and later items of a request are next to the one before and have its value. */
+static void check_item(struct world *world, const struct mapcache_request *request)
+{
+	uint64_t distance = request->type == MAPCACHE_IOREQ_MEMORY ? request->size : 0;
+
+	must(request->id != 0 && request->vcpu == 1 && !request->buffered);
+	if (world->handed_on > 0) {
+		must(request->id > world->last.id && request->data == world->last.data);
+		must(request->addr == (request->backwards ? world->last.addr - distance
+							  : world->last.addr + distance));
+	}
+	world->last = *request;
+}
+
+/* By the handler itself or, once, by somebody else. */
+static int answer(struct world *world, int error)
+{
+	if (world->when == AT_ONCE)
+		return error;
+	must(mapcache_ioreq_complete(&world->server, world->client, &world->last, 0) == -ENOENT);
+	must(mapcache_ioreq_defer(&world->server, &world->last) == 0);
+	must(mapcache_ioreq_defer(&world->server, &world->last) == -EINVAL);
+	world->holding = true;
+	if (world->when == AFTERWARDS)
+		return -1;
+	must(mapcache_ioreq_complete(&world->server, world->client, &world->last, error) == 0);
+	must(mapcache_ioreq_complete(&world->server, world->client, &world->last, 0) == -ENOENT);
+	world->holding = false;
+	return error;
+}
+
 static int handle(void *data, struct mapcache_client *client, struct mapcache_request *request)
 {
 	struct world *world = data;
@@ -98,15 +134,16 @@ static int handle(void *data, struct mapcache_client *client, struct mapcache_re
 
 	must(client == world->client);
 	check_request(request);
+	check_item(world, request);
 	world->handed_on++;
 	if (!request->data_is_ptr)
-		return request->addr & 1 ? -1 : 0;
+		return answer(world, request->addr & 1 ? -1 : 0);
 	/* The first items, and some at the end. */
 	count = request->count < most ? request->count : most;
 	check_copy(world, request, 0, count);
 	first = request->count - (count + 1) / 2;
 	check_copy(world, request, first, request->count - first);
-	return 0;
+	return answer(world, 0);
 }
 
 /* ---- the input --------------------------------------------------------------------------------- */
@@ -126,6 +163,29 @@ static uint64_t take_address(struct input *input, unsigned int shape)
 	}
 }
 
+/* Until the vCPU has its answer, item by item. */
+static void serve(struct world *world, unsigned int when)
+{
+	struct mapcache_request stranger;
+	int answered;
+
+	world->when = when > FROM_INSIDE ? AT_ONCE : when;
+	world->holding = false;
+	answered = mapcache_ioreq_handle(&world->server, world->client, 1);
+	while (answered == 0) {
+		must(world->holding && world->slots[1].state == STATE_IOREQ_INPROCESS);
+		must(mapcache_ioreq_handle(&world->server, world->client, 1) == 0);
+		stranger = world->last;
+		stranger.id++;
+		must(mapcache_ioreq_complete(&world->server, world->client, &stranger, 0) ==
+		     -ENOENT);
+		world->holding = false;
+		stranger = world->last;
+		answered = mapcache_ioreq_complete(&world->server, world->client, &stranger, 0);
+	}
+	must(answered == 1 && !world->holding);
+}
+
 static void send_request(struct world *world, struct input *input)
 {
 	uint8_t shape = (uint8_t)take(input, 1), bits = (uint8_t)take(input, 1);
@@ -142,15 +202,18 @@ static void send_request(struct world *world, struct input *input)
 		.vp_eport = 17,
 		.state = STATE_IOREQ_READY,
 	};
-	uint64_t before = world->handed_on, epoch = mapcache_epoch(world->cache);
+	uint64_t epoch = mapcache_epoch(world->cache);
 	struct ioreq *slot = &world->slots[1];
 
 	*slot = raw;
-	must(mapcache_ioreq_handle(&world->server, world->client, 1) == 1);
+	world->handed_on = 0;
+	serve(world, bits & 0x40 ? AT_ONCE : bits >> 4 & 3);
 	must(slot->state == STATE_IORESP_READY);
+	must(world->handed_on == 0 || raw.data_is_ptr || world->handed_on == raw.count);
+	must(world->handed_on <= IOREQ_ITEMS_MAX);
 	if (raw.type == IOREQ_TYPE_INVALIDATE)
-		must(mapcache_epoch(world->cache) == epoch + 1 && world->handed_on == before);
-	else if (world->handed_on == before && raw.dir == IOREQ_READ)
+		must(mapcache_epoch(world->cache) == epoch + 1 && world->handed_on == 0);
+	else if (world->handed_on == 0 && raw.dir == IOREQ_READ)
 		must(slot->data == UINT64_MAX);
 	/* Nothing else in the page has changed. */
 	raw.state = slot->state;
@@ -185,7 +248,9 @@ static void start(struct world *world)
 	world->server = (struct mapcache_ioreq){
 		.cache = world->cache,
 		.options = { .vcpus = 3, .handler = handle, .handler_data = world },
-		.xen.slots = world->slots,
+		.link.slots = world->slots,
+		.slots = 3,
+		.vcpu = world->vcpus,
 		.enabled_once = 1,
 	};
 	world->slots[0].addr = 1;

@@ -86,13 +86,17 @@ explained mapcache_ioreq_options ioreq.h mapcache_ioreq_open.3
 explained mapcache_request ioreq.h mapcache_ioreq_handle.3
 
 # What X(name, "text") says, in the same order.
-sed -nE 's/^[[:space:]]*X\(([a-z_]+), "(.*)"\).*/.It Va \1\n\u\2./p' \
-	include/mapcache/mapcache.h >"$work/statistics"
-[ -s "$work/statistics" ] || fail "no statistics were found"
-sed -n '/^\.Bl .*refreshed/,/^\.El/p' man/mapcache_stats.3 | sed '1d;$d' |
-	diff -u "$work/statistics" - >"$work/differences" ||
-	fail "statistics in the header (-) and in man/mapcache_stats.3 (+):" \
-		"$(cat "$work/differences")"
+counted() # header, page, a word of the list's width
+{
+	sed -nE 's/^[[:space:]]*X\(([a-z_]+), "(.*)"\).*/.It Va \1\n\u\2./p' \
+		"include/mapcache/$1" >"$work/statistics"
+	[ -s "$work/statistics" ] || fail "no statistics were found in $1"
+	sed -n "/^\.Bl .*$3/,/^\.El/p" "man/$2" | sed '1d;$d' |
+		diff -u "$work/statistics" - >"$work/differences" ||
+		fail "statistics in $1 (-) and in man/$2 (+):" "$(cat "$work/differences")"
+}
+counted mapcache.h mapcache_stats.3 refreshed
+counted ioreq.h mapcache_ioreq_stats.3 invalidate_ns_max
 
 # Each example of a page is a file that compiles.
 for page in man/*.3; do

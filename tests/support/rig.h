@@ -61,7 +61,7 @@ struct rig_thread {
 	pthread_t thread;
 	uint32_t index;
 	xenevtchn_handle *evtchn;
-	int vcpu_of_port[4096];
+	int vcpu_of_port[4096]; /* 0: none; vCPU + 1 */
 };
 
 struct rig_device {
@@ -96,6 +96,8 @@ void rig_device_serve(struct rig_device *device);
 void rig_device_halt(struct rig_device *device);
 /* Halt if need be, close the server. */
 void rig_device_close(struct rig_device *device);
+/* Tell a vCPU that it was answered, by the channel of the thread that serves it. */
+void rig_device_notify(struct rig_device *device, uint32_t vcpu);
 /* The name that Xen knows the server by. */
 uint16_t rig_device_id(const struct rig_device *device);
 

@@ -74,7 +74,16 @@ void rig_device_open(struct rig_device *device, struct rig *rig,
 
 uint16_t rig_device_id(const struct rig_device *device)
 {
-	return device->server->xen.id;
+	return (uint16_t)mapcache_ioreq_id(device->server);
+}
+
+void rig_device_notify(struct rig_device *device, uint32_t vcpu)
+{
+	struct rig_thread *thread = &device->thread[vcpu % device->threads];
+
+	for (evtchn_port_t port = 1; port < 4096; port++)
+		if (thread->vcpu_of_port[port] == (int)vcpu + 1)
+			xenevtchn_notify(thread->evtchn, port);
 }
 
 static void serve_event(struct rig_thread *thread, struct mapcache_client *client)
@@ -85,7 +94,7 @@ static void serve_event(struct rig_thread *thread, struct mapcache_client *clien
 		return;
 	xenevtchn_unmask(thread->evtchn, (evtchn_port_t)port);
 	if (mapcache_ioreq_handle(thread->device->server, client,
-				  (uint32_t)thread->vcpu_of_port[port]) == 1)
+				  (uint32_t)thread->vcpu_of_port[port] - 1) == 1)
 		xenevtchn_notify(thread->evtchn, (evtchn_port_t)port);
 }
 
@@ -122,7 +131,7 @@ static void bind_vcpus(struct rig_thread *thread)
 		port = xenevtchn_bind_interdomain(thread->evtchn, device->rig->domid,
 						  (evtchn_port_t)remote);
 		assert_in_range(port, 1, 4095);
-		thread->vcpu_of_port[port] = (int)vcpu;
+		thread->vcpu_of_port[port] = (int)vcpu + 1;
 	}
 }
 

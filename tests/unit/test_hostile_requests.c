@@ -59,8 +59,11 @@ static void every_request_is_answered_at_a_bounded_cost(void **state)
 	struct scene scene;
 	struct mapcache_client *client;
 	struct ioreq slot;
+	struct ioreq_vcpu vcpus[2] = { { .word = 0 } };
 	struct mapcache_ioreq server = { .options = { .vcpus = 1, .handler = scene_obey },
-					 .xen.slots = &slot,
+					 .link.slots = &slot,
+					 .slots = 1,
+					 .vcpu = vcpus,
 					 .enabled_once = 1 };
 	uint64_t random = SEED, started = now_ns(CLOCK_MONOTONIC), most = 0, sum = 0;
 

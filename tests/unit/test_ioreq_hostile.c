@@ -33,7 +33,7 @@ static bool is_sound(const struct ioreq *raw)
 {
 	if (raw->size != 1 && raw->size != 2 && raw->size != 4 && raw->size != 8)
 		return false;
-	if (raw->count == 0 || (raw->count > 1 && !raw->data_is_ptr))
+	if (raw->count == 0 || (raw->count > 4096 && !raw->data_is_ptr))
 		return false;
 	if (raw->data_is_ptr && !range_is_sound(raw, raw->data, raw->count))
 		return false;
@@ -57,14 +57,18 @@ struct hostile {
 
 static void send_hostile(struct xensim_vcpu *vcpu, struct hostile *h, const struct ioreq *raw)
 {
-	uint64_t before = rig_recorded(&h->fixture->recorder), data = 0;
+	uint64_t before = rig_recorded(&h->fixture->recorder), data = 0, items = 1;
 	bool sound = is_sound(raw);
+
+	/* As `rep stos`. */
+	if (sound && !raw->data_is_ptr)
+		items = raw->count;
 
 	h->sent++;
 	h->sound += sound;
 	if (xensim_raw_request(vcpu, rig_device_id(&h->fixture->device), raw, &data))
 		h->errors++;
-	if (rig_recorded(&h->fixture->recorder) != before + sound)
+	if (rig_recorded(&h->fixture->recorder) != before + (sound ? items : 0))
 		h->handed_on_wrongly++;
 	if (!sound && raw->dir == IOREQ_READ && data != UINT64_MAX)
 		h->wrong_answers++;

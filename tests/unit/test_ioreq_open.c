@@ -50,9 +50,9 @@ static void options_out_of_range_are_refused(void **state)
 	for (unsigned int i = 0; i < 7; i++)
 		options[i] = rig_ioreq_options(&rig);
 	options[0].domid = 0x7ff0; /* not a domain: DOMID_SELF and its like */
-	options[1].vcpus = 0;
-	options[2].vcpus = 129;
-	options[3].flags = MAPCACHE_IOREQ_DRAIN << 1;
+	options[1].vcpus = 32 * 128 + 1;
+	options[2].domid = rig.domid + 1; /* not its cache's */
+	options[3].flags = MAPCACHE_IOREQ_ALL_TYPES << 1;
 	options[4].drain_ms = (uint32_t)INT_MAX + 1;
 	options[5].handler = NULL;
 	options[6].size = sizeof(size_t) - 1;
@@ -102,7 +102,7 @@ static void a_shorter_struct_means_the_defaults(void **state)
 	rig_stop(&rig);
 }
 
-static void a_domain_that_does_not_exist_is_an_error(void **state)
+static void a_domain_that_is_gone_is_an_error(void **state)
 {
 	struct mapcache_ioreq_options options;
 	struct mapcache_ioreq *server;
@@ -111,8 +111,9 @@ static void a_domain_that_does_not_exist_is_an_error(void **state)
 	(void)state;
 	rig_start(&rig, NULL);
 	options = rig_ioreq_options(&rig);
-	options.domid = rig.domid + 1000;
-	assert_true(mapcache_ioreq_open(rig.cache, &options, &server) < 0);
+	assert_int_equal(xensim_domain_destroy(rig.domain), 0);
+	rig.domain = NULL;
+	assert_int_equal(mapcache_ioreq_open(rig.cache, &options, &server), -ESRCH);
 	rig_stop(&rig);
 }
 
@@ -203,12 +204,13 @@ static void a_port_is_known_once_the_server_was_enabled(void **state)
 	server_options = rig_ioreq_options(&rig);
 	assert_int_equal(mapcache_ioreq_open(rig.cache, &server_options, &server), 0);
 	assert_int_equal(mapcache_ioreq_vcpu_port(server, 2), -EAGAIN);
-	assert_int_equal(mapcache_ioreq_vcpu_port(server, 3), -EINVAL);
+	assert_int_equal(mapcache_ioreq_vcpu_port(server, 128), -EINVAL);
 	assert_int_equal(mapcache_ioreq_enable(server, true), 0);
 	assert_true(mapcache_ioreq_vcpu_port(server, 2) > 0);
 	assert_int_not_equal(mapcache_ioreq_vcpu_port(server, 2),
 			     mapcache_ioreq_vcpu_port(server, 0));
-	assert_int_equal(mapcache_ioreq_vcpu_port(server, 3), -EINVAL);
+	assert_int_equal(mapcache_ioreq_vcpu_port(server, 3), -ENOENT);
+	assert_int_equal(mapcache_ioreq_vcpu_port(server, 128), -EINVAL);
 	assert_int_equal(mapcache_ioreq_close(server), 0);
 	rig_stop(&rig);
 }
@@ -322,7 +324,7 @@ int main(void)
 		cmocka_unit_test(options_out_of_range_are_refused),
 		cmocka_unit_test(an_unknown_tail_is_accepted_only_when_it_is_zero),
 		cmocka_unit_test(a_shorter_struct_means_the_defaults),
-		cmocka_unit_test(a_domain_that_does_not_exist_is_an_error),
+		cmocka_unit_test(a_domain_that_is_gone_is_an_error),
 		cmocka_unit_test(a_failing_call_leaves_nothing_behind),
 		cmocka_unit_test(a_failing_call_leaves_nothing_behind_on_an_older_xen),
 		cmocka_unit_test(an_older_xen_without_map_resource_is_served),

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What becomes of a request: INVALIDATE is answered here; the rest goes to the handler, `rep stos`
+ * item by item, and may be answered later by another thread.
+ */
+#include <errno.h>
+
+#include "lib/base/base.h"
+#include "lib/base/cancel.h"
+#include "lib/ioreq/ioreq.h"
+
+/* The low bits of struct ioreq_vcpu.word. */
+enum { IDLE, HANDED, DEFERRED, WAITING, ANSWERED, STATE_BITS = 3 };
+
+static uint64_t word_of(uint64_t id, unsigned int state)
+{
+	return id << STATE_BITS | state;
+}
+
+static void refuse(struct mapcache_ioreq *server, struct ioreq_vcpu *mine, const char *who,
+		   uint32_t vcpu)
+{
+	const struct ioreq *raw = &mine->request;
+
+	ioreq_count(&mine->count.refused, 1);
+	mine->failed = true;
+	log_message(server->cache, MAPCACHE_LOG_WARNING,
+		    "ioreq: %s %u: refused type %u size %u count %u address 0x%llx", who, vcpu,
+		    raw->type, raw->size, raw->count, (unsigned long long)raw->addr);
+}
+
+static void count_invalidate(struct ioreq_vcpu *mine)
+{
+	uint64_t ns = clock_ns() - mine->since;
+
+	ioreq_count(&mine->count.invalidates, 1);
+	ioreq_count(&mine->count.invalidate_ns, ns);
+	ioreq_highest(&mine->count.invalidate_ns_max, ns);
+}
+
+static void count_request(struct ioreq_vcpu *mine)
+{
+	uint64_t ns = clock_ns() - mine->since;
+
+	ioreq_count(&mine->count.requests, 1);
+	ioreq_count(&mine->count.request_ns, ns);
+	ioreq_highest(&mine->count.request_ns_max, ns);
+}
+
+static int call_handler(struct mapcache_ioreq *server, struct mapcache_client *client,
+			struct ioreq_vcpu *mine, struct mapcache_request *request)
+{
+	uint64_t start = clock_ns(), ns;
+	int error = server->options.handler(server->options.handler_data, client, request);
+
+	ns = clock_ns() - start;
+	ioreq_count(&mine->count.items, 1);
+	ioreq_count(&mine->count.handler_ns, ns);
+	ioreq_highest(&mine->count.handler_ns_max, ns);
+	return error;
+}
+
+static void take_result(struct ioreq_vcpu *mine, uint64_t data, int error)
+{
+	mine->data = data;
+	mine->item++;
+	if (error >= 0)
+		return;
+	mine->failed = true;
+	ioreq_count(&mine->count.failed, 1);
+}
+
+static void take_answer(struct ioreq_vcpu *mine)
+{
+	take_result(mine, mapcache_load_relaxed(&mine->answer),
+		    -(int)mapcache_load_relaxed(&mine->answer_error));
+}
+
+/* The next item. False: its answer is for mapcache_ioreq_complete() to go on with. */
+static bool hand_on(struct mapcache_ioreq *server, struct mapcache_client *client,
+		    struct ioreq_vcpu *mine, struct mapcache_request request)
+{
+	uint64_t word;
+	int error;
+
+	request.id = (mapcache_load_relaxed(&mine->word) >> STATE_BITS) + 1;
+	mapcache_store_relaxed(&mine->word, word_of(request.id, HANDED));
+	error = call_handler(server, client, mine, &request);
+	/* Acquire: pairs with mapcache_ioreq_complete(), where the answer comes before ANSWERED. */
+	word = mapcache_load_acquire(&mine->word);
+	if (word == word_of(request.id, HANDED)) {
+		take_result(mine, request.data, error);
+	} else {
+		ioreq_count(&mine->count.deferred, 1);
+		/* Release: what we did to mine comes before whoever goes on with it; pairs with
+		 * its acquire. From here on it may be anybody's. */
+		if (word == word_of(request.id, DEFERRED) &&
+		    mapcache_replace_acq_rel(&mine->word, &word, word_of(request.id, WAITING)))
+			return false;
+		take_answer(mine);
+	}
+	mapcache_store_relaxed(&mine->word, word_of(request.id, IDLE));
+	return true;
+}
+
+/* From mine->item on. */
+static bool serve_items(struct mapcache_ioreq *server, struct mapcache_client *client,
+			uint32_t vcpu)
+{
+	struct ioreq_vcpu *mine = &server->vcpu[vcpu];
+	struct mapcache_request whole, request;
+	uint32_t items = 1;
+
+	(void)ioreq_check_request(&mine->request, vcpu, server->options.flags, &whole);
+	if (ioreq_check_itemised(&whole))
+		items = whole.count;
+	while (mine->item < items) {
+		request = whole;
+		if (items > 1) {
+			request.addr = ioreq_check_item(&whole, mine->item);
+			request.count = 1;
+		}
+		if (!hand_on(server, client, mine, request))
+			return false;
+	}
+	count_request(mine);
+	return true;
+}
+
+/* A request that is refused or fails is answered all the same (H): its vCPU waits. */
+bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, uint32_t vcpu)
+{
+	struct ioreq_vcpu *mine = &server->vcpu[vcpu];
+	struct mapcache_request ignored;
+
+	mine->since = clock_ns();
+	mine->item = 0;
+	mine->data = 0;
+	mine->failed = false;
+	if (mine->request.type == IOREQ_TYPE_INVALIDATE) {
+		ioreq_invalidate(server);
+		count_invalidate(mine);
+		return true;
+	}
+	if (!ioreq_check_request(&mine->request, vcpu, server->options.flags, &ignored))
+		return serve_items(server, client, vcpu);
+	refuse(server, mine, "vCPU", vcpu);
+	count_request(mine);
+	return true;
+}
+
+void ioreq_serve_buffered(struct mapcache_ioreq *server, struct mapcache_client *client,
+			  const struct ioreq *raw)
+{
+	struct ioreq_vcpu *mine = &server->vcpu[server->slots];
+	struct mapcache_request request;
+
+	ioreq_count(&mine->count.buffered, 1);
+	/* Xen tells every server of the guest's clock, whatever it is for. */
+	if (raw->type == IOREQ_TYPE_TIMEOFFSET &&
+	    !(server->options.flags & MAPCACHE_IOREQ_ALL_TYPES))
+		return;
+	mine->request = *raw;
+	if (raw->dir != IOREQ_WRITE ||
+	    ioreq_check_request(raw, MAPCACHE_IOREQ_NO_VCPU, server->options.flags, &request)) {
+		refuse(server, mine, "buffered", 0);
+		return;
+	}
+	request.buffered = true;
+	if (call_handler(server, client, mine, &request) < 0)
+		ioreq_count(&mine->count.failed, 1);
+}
+
+int mapcache_ioreq_defer(struct mapcache_ioreq *server, const struct mapcache_request *request)
+{
+	uint64_t word;
+
+	/* What came by the ring has no id, and no vCPU. */
+	if (server == NULL || request == NULL || request->vcpu >= server->slots || !request->id)
+		return -EINVAL;
+	word = word_of(request->id, HANDED);
+	return mapcache_replace_acq_rel(&server->vcpu[request->vcpu].word, &word,
+					word_of(request->id, DEFERRED))
+		       ? 0
+		       : -EINVAL;
+}
+
+/* 1: the answer to item id was put down and the request is ours; 0: who called the handler has
+ * not come back from it and will go on. */
+static int claim(struct ioreq_vcpu *mine, const struct mapcache_request *request, int error)
+{
+	/* Acquire: pairs with the release of WAITING, after which mine is ours. */
+	uint64_t word = mapcache_load_acquire(&mine->word);
+
+	if (word != word_of(request->id, DEFERRED) && word != word_of(request->id, WAITING))
+		return -ENOENT;
+	mapcache_store_relaxed(&mine->answer, request->data);
+	mapcache_store_relaxed(&mine->answer_error, error < 0 ? (uint32_t)-error : 0);
+	/* Release: the answer comes before ANSWERED. */
+	if (word == word_of(request->id, DEFERRED) &&
+	    mapcache_replace_acq_rel(&mine->word, &word, word_of(request->id, ANSWERED)))
+		return 0;
+	return word == word_of(request->id, WAITING) &&
+			       mapcache_replace_acq_rel(&mine->word, &word,
+							word_of(request->id, IDLE))
+		       ? 1
+		       : -ENOENT;
+}
+
+int mapcache_ioreq_complete(struct mapcache_ioreq *server, struct mapcache_client *client,
+			    const struct mapcache_request *request, int error)
+{
+	/* As in mapcache_ioreq_handle(). */
+	CANCEL_DEFERRED;
+	struct ioreq_vcpu *mine;
+	int claimed;
+
+	if (server == NULL || client == NULL || request == NULL || request->vcpu >= server->slots ||
+	    mapcache_inside_inline(client))
+		return -EINVAL;
+	mine = &server->vcpu[request->vcpu];
+	claimed = request->id ? claim(mine, request, error) : -ENOENT;
+	if (claimed <= 0)
+		return claimed;
+	take_answer(mine);
+	if (!serve_items(server, client, request->vcpu))
+		return 0;
+	ioreq_answer(server, request->vcpu);
+	return 1;
+}
+
+bool ioreq_pending(struct mapcache_ioreq *server)
+{
+	for (uint32_t vcpu = 0; vcpu < server->slots; vcpu++)
+		if (mapcache_load_relaxed(&server->vcpu[vcpu].word) & (word_of(1, 0) - 1))
+			return true;
+	return false;
+}
