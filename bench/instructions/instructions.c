@@ -78,13 +78,30 @@ static uint64_t hit(struct mapcache_client *client, uint64_t count, int prot)
 	return sum;
 }
 
-static uint64_t pin(struct mapcache_client *client, uint64_t count)
+static uint64_t pin(struct mapcache_client *client, uint64_t count, unsigned int flags)
 {
 	uint64_t sum = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
 		size_t len = 4;
-		void *pointer = mapcache_pin(client, i << 2 & (BUCKET - 1), &len, PROT_READ, 0);
+		void *pointer = mapcache_pin(client, i << 2 & (BUCKET - 1), &len, PROT_READ, flags);
+
+		sum += (uintptr_t)pointer;
+		if (mapcache_client_unpin(client, pointer, 0))
+			exit(1);
+	}
+	return sum;
+}
+
+/* Buffers across the ends of buckets, in turn: each is mapped before anything is counted. */
+static uint64_t dma(struct mapcache_client *client, uint64_t count, uint64_t buffers)
+{
+	uint64_t sum = 0;
+
+	for (uint64_t i = 0; i < buffers + count; i++) {
+		size_t len = 8192;
+		void *pointer = mapcache_pin(client, (i % buffers + 1) * BUCKET - 4096, &len,
+					     PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
 
 		sum += (uintptr_t)pointer;
 		if (mapcache_client_unpin(client, pointer, 0))
@@ -132,7 +149,13 @@ static int run(struct mapcache *cache, struct mapcache_client *client, const cha
 	else if (!strcmp(operation, "hit_write"))
 		sum = hit(client, count, PROT_READ | PROT_WRITE);
 	else if (!strcmp(operation, "pin_unpin"))
-		sum = pin(client, count);
+		sum = pin(client, count, 0);
+	else if (!strcmp(operation, "pin_contiguous"))
+		sum = pin(client, count, MAPCACHE_PIN_CONTIGUOUS);
+	else if (!strcmp(operation, "dma_10"))
+		sum = dma(client, count, 10);
+	else if (!strcmp(operation, "dma_1000"))
+		sum = dma(client, count, 1000);
 	else if (!strcmp(operation, "reverse"))
 		sum = reverse(cache, client, count);
 	else if (!strcmp(operation, "invalidate"))
@@ -162,7 +185,7 @@ int main(int argc, char **argv)
 	struct mapcache_options options = {
 		.size = sizeof(options),
 		.flags = MAPCACHE_NO_RECLAIM_THREAD,
-		.max_bytes = 64 * BUCKET,
+		.max_bytes = 16384 * BUCKET,
 		.guest_limit = UINT64_C(1) << 32,
 		.backend = &memory_backend,
 	};

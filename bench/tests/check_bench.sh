@@ -71,6 +71,7 @@ runs "policies" 24 --working-set 4 --rate 1000 --pattern uniform --write 20 --pi
 runs "release" 6 --working-set 16 release
 runs "throughput" 6 --threads 1,2 throughput
 runs "reverse" 1 --working-set 16 reverse
+runs "dma" 3 --working-set 10 dma
 runs "footprint" 4 --working-set 16 footprint
 runs "scale" 13 --threads 1,3 --working-set 4 scale
 runs "another bucket size" 2 --bucket-shift 16 --working-set 64 --contestants ours,qemu \

@@ -509,7 +509,7 @@ struct mapcache_stats {
 int mapcache_stats(struct mapcache *cache, struct mapcache_stats *stats);
 
 /*
- * Statistics and every bucket, as text for people / as one JSON object for programs. Any
+ * Statistics, every bucket and every contiguous mapping, as text for people / as one JSON object for programs. Any
  * thread; no lock is held while writing.
  *   -EINVAL     a pointer is NULL
  *   -ENOMEM     no memory for a copy of what is written; file has a part of it

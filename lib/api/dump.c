@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Statistics, every bucket, every client, and what pins keep besides, for people and for
- * programs. What a lock protects is copied under it and written without it: a file can take any
- * time.
+ * Statistics, every bucket, every contiguous mapping, every client, and what pins keep besides,
+ * for people and for programs. What a lock protects is copied under it and written without it: a
+ * file can take any time.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +11,7 @@
 #include "lib/base/cancel.h"
 #include "lib/base/base.h"
 #include "lib/index/index.h"
+#include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/watch.h"
 #include "lib/space/space.h"
@@ -30,7 +31,6 @@ struct dump_pinned {
 	uint64_t gpa, epoch, age; /* age: invalidations since it was mapped */
 	int64_t pins;
 	const void *address;
-	bool contiguous;
 };
 
 struct dump {
@@ -42,6 +42,7 @@ struct dump {
 	void (*bucket)(struct dump *dump, const struct dump_bucket *bucket);
 	void (*pinned)(struct dump *dump, const struct dump_pinned *pinned);
 	void (*client)(struct dump *dump, const struct client_view *client);
+	void (*span)(struct dump *dump, const struct span_state *span);
 };
 
 static struct dump_bucket dump_describe(struct mapcache *cache, struct mapping *mapping)
@@ -124,17 +125,16 @@ static void dump_pinned(struct dump *dump)
 	dump->written = 0;
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		struct mapping *mapping = mapping_at(cache, slot);
-		enum mapping_state state = mapping_state(mapping);
-		struct dump_pinned pinned = { .contiguous = state == MAPPING_SPAN };
+		struct dump_pinned pinned;
 
-		if (state != MAPPING_SPAN && state != MAPPING_RETIRED)
+		if (mapping_state(mapping) != MAPPING_RETIRED)
 			continue;
 		pinned.pins = client_pins(cache, mapping);
 		pinned.epoch = mapcache_load_relaxed(&mapping->epoch);
 		if (!pinned.pins || !pinned.epoch)
 			continue;
 		pinned.age = now - pinned.epoch;
-		pinned.gpa = mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift;
+		pinned.gpa = mapping_gpa(cache, mapping);
 		pinned.address = mapping_base(cache, mapping);
 		dump->pinned(dump, &pinned);
 		dump->written++;
@@ -162,9 +162,8 @@ static void dump_text_pinned(struct dump *dump, const struct dump_pinned *pinned
 {
 	fprintf(dump->file,
 		"pinned %#" PRIx64 " epoch %" PRIu64 ", %" PRIu64
-		" invalidations ago, at %p pins %" PRId64 "%s\n",
-		pinned->gpa, pinned->epoch, pinned->age, pinned->address, pinned->pins,
-		pinned->contiguous ? " contiguous" : "");
+		" invalidations ago, at %p pins %" PRId64 "\n",
+		pinned->gpa, pinned->epoch, pinned->age, pinned->address, pinned->pins);
 }
 
 static void dump_text_client(struct dump *dump, const struct client_view *client)
@@ -176,6 +175,27 @@ static void dump_text_client(struct dump *dump, const struct client_view *client
 		fprintf(dump->file, " holds others back for %" PRIu64 " ms",
 			client->open_ns / NS_PER_MS);
 	fputc('\n', dump->file);
+}
+
+static int dump_spans(struct dump *dump)
+{
+	struct span_state *spans = NULL;
+	uint64_t room = 0, count;
+
+	dump->written = 0;
+	while ((count = span_list(dump->cache, spans, room)) > room) {
+		free(spans);
+		room = count + count / 8;
+		spans = calloc((size_t)room, sizeof(*spans));
+		if (!spans)
+			return -ENOMEM;
+	}
+	for (uint64_t i = 0; i < count; i++) {
+		dump->span(dump, &spans[i]);
+		dump->written++;
+	}
+	free(spans);
+	return 0;
 }
 
 static void dump_text_bucket(struct dump *dump, const struct dump_bucket *bucket)
@@ -192,12 +212,23 @@ static void dump_text_bucket(struct dump *dump, const struct dump_bucket *bucket
 		bucket->probation ? " on probation" : "");
 }
 
+static void dump_text_span(struct dump *dump, const struct span_state *span)
+{
+	fprintf(dump->file,
+		"span %#" PRIx64 " length %#" PRIx64 " epoch %" PRIu64 " at %p pins %" PRId64
+		"%s%s%s%s\n",
+		span->gpa, span->len, span->epoch, span->address, span->pins,
+		span->writable ? "" : " read-only", span->own ? " own" : "",
+		span->busy ? " busy" : "", span->stale ? " stale" : "");
+}
+
 int mapcache_dump(struct mapcache *cache, FILE *file)
 {
 	struct mapcache_stats stats = { .size = sizeof(stats) };
 	struct dump dump = { .cache = cache,
 			     .file = file,
 			     .bucket = dump_text_bucket,
+			     .span = dump_text_span,
 			     .pinned = dump_text_pinned,
 			     .client = dump_text_client };
 	CANCEL_DEFERRED;
@@ -212,6 +243,8 @@ int mapcache_dump(struct mapcache *cache, FILE *file)
 	MAPCACHE_STATISTICS(DUMP_TEXT)
 #undef DUMP_TEXT
 	error = dump_buckets(&dump);
+	if (!error)
+		error = dump_spans(&dump);
 	if (error)
 		return error;
 	dump_pinned(&dump);
@@ -247,9 +280,9 @@ static void dump_json_pinned(struct dump *dump, const struct dump_pinned *pinned
 {
 	fprintf(dump->file,
 		"%s\n    {\"gpa\": \"%#" PRIx64 "\", \"epoch\": %" PRIu64 ", \"age\": %" PRIu64
-		", \"address\": \"%#" PRIxPTR "\", \"pins\": %" PRId64 ", \"contiguous\": %s}",
+		", \"address\": \"%#" PRIxPTR "\", \"pins\": %" PRId64 "}",
 		dump->written ? "," : "", pinned->gpa, pinned->epoch, pinned->age,
-		(uintptr_t)pinned->address, pinned->pins, dump_json_bool(pinned->contiguous));
+		(uintptr_t)pinned->address, pinned->pins);
 }
 
 static void dump_json_client(struct dump *dump, const struct client_view *client)
@@ -261,14 +294,28 @@ static void dump_json_client(struct dump *dump, const struct client_view *client
 		dump_json_bool(client->open), client->epoch, client->open_ns / NS_PER_MS);
 }
 
+static void dump_json_span(struct dump *dump, const struct span_state *span)
+{
+	fprintf(dump->file,
+		"%s\n    {\"gpa\": \"%#" PRIx64 "\", \"length\": \"%#" PRIx64
+		"\", \"epoch\": %" PRIu64 ", \"address\": \"%#" PRIxPTR "\", \"pins\": %" PRId64
+		", \"read_only\": %s, \"own\": %s, \"busy\": %s, \"stale\": %s}",
+		dump->written ? "," : "", span->gpa, span->len, span->epoch,
+		(uintptr_t)span->address, span->pins, dump_json_bool(!span->writable),
+		dump_json_bool(span->own), dump_json_bool(span->busy), dump_json_bool(span->stale));
+}
+
 static int dump_json_rest(struct dump *dump)
 {
 	int error;
 
+	fprintf(dump->file, "%s],\n  \"spans\": [", dump->written ? "\n  " : "");
+	error = dump_spans(dump);
 	fprintf(dump->file, "%s],\n  \"pinned\": [", dump->written ? "\n  " : "");
 	dump_pinned(dump);
 	fprintf(dump->file, "%s],\n  \"clients\": [", dump->written ? "\n  " : "");
-	error = dump_clients(dump);
+	if (!error)
+		error = dump_clients(dump);
 	fprintf(dump->file, "%s]\n}\n", dump->written ? "\n  " : "");
 	return error;
 }
@@ -279,6 +326,7 @@ int mapcache_dump_json(struct mapcache *cache, FILE *file)
 	struct dump dump = { .cache = cache,
 			     .file = file,
 			     .bucket = dump_json_bucket,
+			     .span = dump_json_span,
 			     .pinned = dump_json_pinned,
 			     .client = dump_json_client };
 	const char *comma = "";

@@ -48,6 +48,15 @@ uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping,
 		   const void *pointer);
 /* As client_pins_locked(), of all its slots. */
 int64_t span_pins_locked(struct mapcache *cache, const struct span *span);
+/* What a dump says of them. Copies as many as there is room for; returns how many there are. */
+struct span_state {
+	uint64_t gpa, len, epoch;
+	const void *address;
+	int64_t pins;
+	bool writable, own, stale;
+	bool busy; /* being mapped or relocated */
+};
+uint64_t span_list(struct mapcache *cache, struct span_state *states, uint64_t room);
 /* Each that is pinned and where it is, with the spans lock held. */
 void span_each_pinned(struct mapcache *cache,
 		      void (*visit)(void *data, const struct span *span, char *address),

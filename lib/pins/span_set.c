@@ -326,3 +326,35 @@ void span_each_pinned(struct mapcache *cache,
 	}
 	pthread_mutex_unlock(&spans->lock);
 }
+
+static struct span_state span_describe(struct mapcache *cache, const struct span *span)
+{
+	return (struct span_state){
+		.gpa = span->gpa,
+		.len = span->len,
+		.epoch = span->epoch,
+		.address = span_pointer(cache, span, span->gpa),
+		.pins = span_pins(cache, span),
+		.writable = span->mapping || span->writable, /* else its thread's */
+		.own = span->own,
+		.stale = span->doomed || span->epoch < epoch_now(&cache->shared),
+		.busy = span->mapping || span->moving,
+	};
+}
+
+uint64_t span_list(struct mapcache *cache, struct span_state *states, uint64_t room)
+{
+	struct spans *spans = &cache->pins.spans;
+	uint64_t count = 0;
+
+	pthread_mutex_lock(&spans->lock);
+	for (unsigned int i = 0; i < 2; i++) {
+		for (struct span *span = i ? spans->loose : spans->kept; span; span = span->next) {
+			if (count < room)
+				states[count] = span_describe(cache, span);
+			count++;
+		}
+	}
+	pthread_mutex_unlock(&spans->lock);
+	return count;
+}

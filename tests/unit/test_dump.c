@@ -181,6 +181,42 @@ static void every_bucket_is_in_both_forms(void **state)
 	bed_stop(&bed);
 }
 
+/* Kept, stale and pinned, a pin's own. */
+static void every_contiguous_mapping_is_in_both_forms(void **state)
+{
+	volatile uint64_t *stale, *kept, *own;
+	char *text, *json;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	stale = bed_pin_range(bed.client, BED_BUCKET - BED_PAGE, 2 * BED_PAGE, PROT_READ,
+			      MAPCACHE_PIN_CONTIGUOUS);
+	mapcache_invalidate(bed.cache);
+	own = bed_pin_range(bed.client, 5 * BED_PAGE, BED_PAGE, PROT_READ, MAPCACHE_PIN_OWN);
+	for (uint64_t i = 1; i < 3; i++) {
+		kept = bed_pin_range(bed.client, (i + 1) * BED_BUCKET - BED_PAGE, 2 * BED_PAGE,
+				     PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+		assert_int_equal(mapcache_unpin(bed.cache, (void *)(uintptr_t)kept, 0), 0);
+	}
+	text = dump(bed.cache, mapcache_dump);
+	json = dump(bed.cache, mapcache_dump_json);
+	assert_json(json);
+	assert_int_equal(occurrences(text, "\nspan 0x"), 4);
+	assert_non_null(strstr(text, "\nspan 0xff000 length 0x2000 epoch 1 at "));
+	assert_int_equal(occurrences(text, " pins 1 stale\n"), 1);
+	assert_int_equal(occurrences(text, " pins 1 own\n"), 1);
+	assert_int_equal(occurrences(text, " pins 0\n"), 2);
+	assert_int_equal(occurrences(json, "\"length\": \"0x2000\""), 3);
+	assert_int_equal(occurrences(json, "\"stale\": true"), 1);
+	assert_int_equal(occurrences(json, "\"own\": true"), 1);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)(uintptr_t)stale, 0), 0);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)(uintptr_t)own, 0), 0);
+	free(text);
+	free(json);
+	bed_stop(&bed);
+}
+
 static void a_stripe_of_many_buckets_is_shown_whole(void **state)
 {
 	struct rig_options options = {
@@ -305,7 +341,7 @@ static void what_a_pin_keeps_is_listed_with_its_age(void **state)
 	json = dump(bed.cache, mapcache_dump_json);
 	assert_json(json);
 	assert_non_null(strstr(text, "pinned 0x300000 epoch 1, 2 invalidations ago"));
-	assert_non_null(strstr(text, " contiguous"));
+	assert_non_null(strstr(text, "span 0x1000 length 0x200000 epoch 1 at "));
 	assert_non_null(strstr(json, "\"gpa\": \"0x300000\", \"epoch\": 1, \"age\": 2"));
 	free(text);
 	free(json);
@@ -390,6 +426,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_statistic_is_in_both_forms_with_its_value),
 		cmocka_unit_test(every_bucket_is_in_both_forms),
+		cmocka_unit_test(every_contiguous_mapping_is_in_both_forms),
 		cmocka_unit_test(a_stripe_of_many_buckets_is_shown_whole),
 		cmocka_unit_test(an_empty_cache_gives_an_object_without_buckets),
 		cmocka_unit_test(a_bucket_being_mapped_is_shown_as_busy_without_waiting),
