@@ -134,7 +134,7 @@ static inline int mapcache_end_inline(struct mapcache_client *client)
 
 /*
  * The pointer, if it can be had without a lock. Both loads of the word and the
- * load of valid between them are acquire, and the publisher (table.c) clears valid before
+ * load of valid between them are acquire, and the publisher (lib/protocol/table.h) clears valid before
  * it changes the word and sets bits after: equal words around it mean that the bits read
  * belong to that mapping in that epoch (A), and the mapping outlives our section (B).
  */

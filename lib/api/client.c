@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Clients: one thread's handle each, with its section and its pins. What grace periods ask of
- * all of them together is answered here.
- */
-
+/* Clients: one thread's handle each, with its section and its pins. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +8,6 @@
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
 #include "lib/cache.h"
-#include "lib/protocol/grace.h"
-#include "lib/protocol/pin_count.h"
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"
 #include "lib/reclaim/reclaim.h"
@@ -47,23 +41,7 @@ int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result
 	}
 	client->spare = arena_take_spare(&cache->space.arena);
 	client->cache = cache;
-	client->fast.shared = &cache->shared;
-	client->fast.table = cache->protocol.table.entries;
-	client->fast.bucket_mask = (UINT64_C(1) << cache->settings.bucket_shift) - 1;
-	client->fast.entry_shift = cache->settings.bucket_shift - MAPCACHE_ENTRY_SHIFT;
-	client->fast.granule_shift = cache->settings.granule_shift;
-	client->fast.nested = MAPCACHE_NESTED_UNOWNED;
-	if (cache->protocol.clients.grace.fenced)
-		client->fast.nested |= MAPCACHE_NESTED_FENCED;
-	client->fast.section = section_idle(&client->fast);
-
-	pthread_mutex_lock(&cache->protocol.clients.lock);
-	client->next = cache->protocol.clients.first;
-	if (client->next)
-		client->next->previous = client;
-	cache->protocol.clients.first = client;
-	cache->protocol.clients.count++;
-	pthread_mutex_unlock(&cache->protocol.clients.lock);
+	clients_add(client);
 	*result = client;
 	return 0;
 free_error:
@@ -71,16 +49,6 @@ free_error:
 free_client:
 	free(client);
 	return error;
-}
-
-/* Clients lock held. */
-static void client_remove_pinner(struct mapcache_client *client)
-{
-	struct mapcache_client **link = &client->cache->protocol.clients.pinners;
-
-	while (*link != client)
-		link = &(*link)->next_pinner;
-	*link = client->next_pinner;
 }
 
 /*
@@ -119,23 +87,13 @@ int mapcache_client_close(struct mapcache_client *client)
 	thread_client_closed(client);
 	cache = client->cache;
 	slots = arena_beyond(&cache->space.arena);
-	pthread_mutex_lock(&cache->protocol.clients.lock);
+	clients_lock(cache);
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		if (mapcache_load_relaxed(&client->pins[slot]))
 			client_fold(client, slot);
 	}
-	for (int i = 0; i < COUNTERS; i++)
-		cache->protocol.clients.closed[i] += mapcache_load_relaxed(&client->counters[i]);
-	if (client->next)
-		client->next->previous = client->previous;
-	if (client->previous)
-		client->previous->next = client->next;
-	else
-		cache->protocol.clients.first = client->next;
-	if (client->pinner)
-		client_remove_pinner(client);
-	cache->protocol.clients.count--;
-	pthread_mutex_unlock(&cache->protocol.clients.lock);
+	clients_remove_locked(client);
+	clients_unlock(cache);
 
 	if (client->spare)
 		slot_put(cache, client->spare);

@@ -181,20 +181,6 @@ static bool mapcache_pinned(struct mapcache *cache)
 	return false;
 }
 
-/* Any client that somebody has opened, or a thread's own that is in a section. */
-static bool mapcache_used(struct mapcache *cache)
-{
-	struct clients *clients = &cache->protocol.clients;
-	struct mapcache_client *client;
-	bool used = false;
-
-	pthread_mutex_lock(&clients->lock);
-	for (client = clients->first; client && !used; client = client->next)
-		used = !client->seat || mapcache_inside_inline(client);
-	pthread_mutex_unlock(&clients->lock);
-	return used;
-}
-
 static void mapcache_free(struct mapcache *cache)
 {
 	cache->embedder.backend->close(cache->embedder.backend_state);
@@ -235,7 +221,7 @@ int mapcache_close(struct mapcache *cache)
 		mapcache_close_in_a_child(cache);
 		return 0;
 	}
-	if (mapcache_used(cache))
+	if (clients_used(cache))
 		return -EBUSY;
 	span_reclaim_all(cache);
 	if (mapcache_pinned(cache))

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/base.h"
@@ -47,22 +46,6 @@ static void thread_unlink(struct mapcache *cache, struct thread_seat *seat)
 		cache->api.seats = seat->next;
 }
 
-/* Its clients are whose who begins a section of them next. */
-static void thread_disown(struct mapcache *cache)
-{
-	struct clients *clients = &cache->protocol.clients;
-	struct mapcache_client *client;
-
-	pthread_mutex_lock(&clients->lock);
-	for (client = clients->first; client; client = client->next) {
-		if (client->owned && pthread_equal(client->owner, pthread_self())) {
-			client->owned = false;
-			section_disown(&client->fast);
-		}
-	}
-	pthread_mutex_unlock(&clients->lock);
-}
-
 static void thread_close_client(struct mapcache_client *client)
 {
 	/* The thread was cancelled, or forgot: nobody else can end it. */
@@ -77,7 +60,7 @@ static void thread_leave(struct thread_seat *seat)
 
 	if (seat->client)
 		thread_close_client(seat->client);
-	thread_disown(cache);
+	clients_disown(cache);
 	pthread_mutex_lock(&cache->api.seats_lock);
 	thread_unlink(cache, seat);
 	/* From here on the cache may be gone. */
@@ -180,14 +163,9 @@ static struct thread_seat *thread_seat(struct mapcache *cache)
 
 void section_adopt(struct mapcache_client *client)
 {
-	struct clients *clients = &client->cache->protocol.clients;
 	bool noticed = thread_seat(client->cache) != NULL;
 
-	pthread_mutex_lock(&clients->lock);
-	client->owner = pthread_self();
-	client->owned = true;
-	client->thread = (int)syscall(SYS_gettid);
-	pthread_mutex_unlock(&clients->lock);
+	clients_own(client);
 	/* Else every section says anew whose it is. */
 	if (noticed)
 		client->fast.nested &= ~MAPCACHE_NESTED_UNOWNED;

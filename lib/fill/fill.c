@@ -20,6 +20,7 @@
 #include "lib/base/cancel.h"
 #include "lib/base/probe.h"
 #include "lib/index/index.h"
+#include "lib/protocol/entry.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
 
@@ -168,7 +169,7 @@ static int fill_cold(struct fill *fill, bool read_only)
 	if (!mapping)
 		return fill_spare(fill, read_only, error);
 	fill_adopt(fill, mapping, read_only);
-	error = table_populate(&fill->cache->protocol.table, fill->request->index);
+	error = entry_populate(fill->cache, fill->request->index);
 	if (error) {
 		slot_put(fill->cache, mapping);
 		return error;

@@ -44,33 +44,30 @@ int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int p
  * it is closed again: with 2^24 epochs between two and tags of 2^26, nothing that the first
  * one left can have come round.
  */
-static void lookup_sweep_table(struct mapcache *cache)
+static void lookup_sweep_table(struct mapcache *cache, uint64_t epoch)
 {
-	uint64_t before = epoch_now(&cache->shared);
-
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
 		struct stripe *stripe = stripe_at(cache, i);
 
 		pthread_mutex_lock(&stripe->lock);
 		for (struct mapping *mapping = stripe_oldest(stripe); mapping;
 		     mapping = stripe_newer(mapping)) {
-			if (mapcache_load_relaxed(&mapping->epoch) < before)
+			if (mapcache_load_relaxed(&mapping->epoch) < epoch)
 				mapping_unpublish(cache, mapping);
 		}
 		pthread_mutex_unlock(&stripe->lock);
 	}
-	mapcache_add_relaxed(&cache->protocol.table_sweeps, 1);
-	table_open(&cache->shared, cache->settings.guest_limit, before);
 }
 
 void lookup_open_table(struct mapcache *cache)
 {
-	if (mapcache_likely(mapcache_load_relaxed(&cache->shared.limit)))
+	uint64_t epoch;
+
+	if (mapcache_likely(mapcache_load_relaxed(&cache->shared.limit)) ||
+	    !protocol_sweep_begin(cache, &epoch))
 		return;
-	pthread_mutex_lock(&cache->protocol.sweep_lock);
-	if (!mapcache_load_relaxed(&cache->shared.limit))
-		lookup_sweep_table(cache);
-	pthread_mutex_unlock(&cache->protocol.sweep_lock);
+	lookup_sweep_table(cache, epoch);
+	protocol_sweep_end(cache, epoch);
 }
 
 /* It serves the request: the newest of its stripe from now on. Stripe lock held. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What grace periods ask of all clients together: their sections and their pins. */
+/* All clients: whose sections they are, which are over, and what they pin. */
 #include "lib/protocol/protocol.h"
 
 #include <linux/membarrier.h>
@@ -10,8 +10,96 @@
 #include "lib/cache.h"
 #include "lib/protocol/grace.h"
 #include "lib/protocol/pin_count.h"
+#include "lib/protocol/section.h"
 #include "lib/protocol/watch.h"
-#include "lib/space/mapping.h"
+
+void clients_add(struct mapcache_client *client)
+{
+	struct mapcache *cache = client->cache;
+	struct clients *clients = &cache->protocol.clients;
+
+	client->fast.shared = &cache->shared;
+	client->fast.table = cache->protocol.table.entries;
+	client->fast.bucket_mask = (UINT64_C(1) << cache->settings.bucket_shift) - 1;
+	client->fast.entry_shift = cache->settings.bucket_shift - MAPCACHE_ENTRY_SHIFT;
+	client->fast.granule_shift = cache->settings.granule_shift;
+	client->fast.nested = MAPCACHE_NESTED_UNOWNED;
+	if (clients->grace.fenced)
+		client->fast.nested |= MAPCACHE_NESTED_FENCED;
+	client->fast.section = section_idle(&client->fast);
+	pthread_mutex_lock(&clients->lock);
+	client->next = clients->first;
+	if (client->next)
+		client->next->previous = client;
+	clients->first = client;
+	clients->count++;
+	pthread_mutex_unlock(&clients->lock);
+}
+
+static void clients_remove_pinner(struct mapcache_client *client)
+{
+	struct mapcache_client **link = &client->cache->protocol.clients.pinners;
+
+	while (*link != client)
+		link = &(*link)->next_pinner;
+	*link = client->next_pinner;
+}
+
+void clients_remove_locked(struct mapcache_client *client)
+{
+	struct clients *clients = &client->cache->protocol.clients;
+
+	for (int i = 0; i < COUNTERS; i++)
+		clients->closed[i] += mapcache_load_relaxed(&client->counters[i]);
+	if (client->next)
+		client->next->previous = client->previous;
+	if (client->previous)
+		client->previous->next = client->next;
+	else
+		clients->first = client->next;
+	if (client->pinner)
+		clients_remove_pinner(client);
+	clients->count--;
+}
+
+bool clients_used(struct mapcache *cache)
+{
+	struct clients *clients = &cache->protocol.clients;
+	struct mapcache_client *client;
+	bool used = false;
+
+	pthread_mutex_lock(&clients->lock);
+	for (client = clients->first; client && !used; client = client->next)
+		used = !client->seat || mapcache_inside_inline(client);
+	pthread_mutex_unlock(&clients->lock);
+	return used;
+}
+
+void clients_own(struct mapcache_client *client)
+{
+	struct clients *clients = &client->cache->protocol.clients;
+
+	pthread_mutex_lock(&clients->lock);
+	client->owner = pthread_self();
+	client->owned = true;
+	client->thread = (int)syscall(SYS_gettid);
+	pthread_mutex_unlock(&clients->lock);
+}
+
+void clients_disown(struct mapcache *cache)
+{
+	struct clients *clients = &cache->protocol.clients;
+	struct mapcache_client *client;
+
+	pthread_mutex_lock(&clients->lock);
+	for (client = clients->first; client; client = client->next) {
+		if (client->owned && pthread_equal(client->owner, pthread_self())) {
+			client->owned = false;
+			section_disown(&client->fast);
+		}
+	}
+	pthread_mutex_unlock(&clients->lock);
+}
 
 /*
  * In the section of that first pin: who has seen the section end, and so must count the pin,
@@ -28,32 +116,11 @@ void client_add_pinner(struct mapcache_client *client)
 	client->pinner = true;
 }
 
-void client_fold(struct mapcache_client *client, uint64_t slot)
-{
-	pin_count_fold(&client->pins[slot], &mapping_at(client->cache, slot)->shared_pins);
-}
-
 void client_count(struct mapcache_client *client, enum counter counter, uint64_t n)
 {
 	uint64_t value = mapcache_load_relaxed(&client->counters[counter]);
 
 	mapcache_store_relaxed(&client->counters[counter], value + n);
-}
-
-int client_barrier_register(struct mapcache *cache)
-{
-	long commands;
-
-	cache->protocol.clients.grace.fenced = true;
-	if (cache->settings.flags & MAPCACHE_NO_MEMBARRIER)
-		return 0;
-	commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
-	if (commands < 0 || !(commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED))
-		return 0;
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
-		return 0;
-	cache->protocol.clients.grace.fenced = false;
-	return 0;
 }
 
 bool client_membarrier(struct mapcache *cache)
@@ -92,10 +159,20 @@ bool client_quiet(struct mapcache *cache, uint64_t epoch)
 	return grace_quiet(cache, &cache->protocol.clients.grace, epoch);
 }
 
-int64_t client_pins_locked(struct mapcache *cache, struct mapping *mapping)
+int64_t client_pins_of_locked(struct mapcache *cache, uint64_t slot,
+			      const mapcache_atomic_u64 *shared)
 {
-	return pin_count_sum(cache->protocol.clients.pinners, mapping_slot(cache, mapping),
-			     &mapping->shared_pins);
+	return pin_count_sum(cache->protocol.clients.pinners, slot, shared);
+}
+
+int64_t client_pins_of(struct mapcache *cache, uint64_t slot, const mapcache_atomic_u64 *shared)
+{
+	int64_t pins;
+
+	clients_lock(cache);
+	pins = client_pins_of_locked(cache, slot, shared);
+	clients_unlock(cache);
+	return pins;
 }
 
 void clients_lock(struct mapcache *cache)
@@ -106,16 +183,6 @@ void clients_lock(struct mapcache *cache)
 void clients_unlock(struct mapcache *cache)
 {
 	pthread_mutex_unlock(&cache->protocol.clients.lock);
-}
-
-int64_t client_pins(struct mapcache *cache, struct mapping *mapping)
-{
-	int64_t pins;
-
-	pthread_mutex_lock(&cache->protocol.clients.lock);
-	pins = client_pins_locked(cache, mapping);
-	pthread_mutex_unlock(&cache->protocol.clients.lock);
-	return pins;
 }
 
 bool client_in_section(struct mapcache *cache)

@@ -10,6 +10,12 @@ static inline struct mapcache_entry *entry_of(const struct mapcache *cache, uint
 	return &cache->protocol.table.entries[index];
 }
 
+/* Make the bucket's entry writable. -ENOMEM. */
+static inline int entry_populate(struct mapcache *cache, uint64_t index)
+{
+	return table_populate(&cache->protocol.table, index);
+}
+
 /* Whether modified pages are logged: then no entry says writable, so that every look-up for
  * writing comes by the slow path. */
 static inline bool entry_logging(const struct mapcache *cache)

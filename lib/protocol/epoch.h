@@ -61,7 +61,7 @@ static inline uint64_t epoch_invalidate(struct mapcache_shared *shared)
 /*
  * One tick of the grace clock. Release: a section that reads this stamp sees everything
  * unpublished before (B). Returns the new clock. At most one tick is waited for at a time
- * (retired.c), so the 19 bits cannot be lapped by a section that never ends.
+ * (lib/reclaim/retired.c), so the 19 bits cannot be lapped by a section that never ends.
  */
 static inline uint32_t epoch_advance(struct mapcache_shared *shared)
 {

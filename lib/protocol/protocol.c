@@ -2,11 +2,26 @@
 /* What the protocol begins and ends with a cache, and what it counts. */
 #include "lib/protocol/protocol.h"
 
+#include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "lib/base/base.h"
 #include "lib/cache.h"
+
+/* Whether membarrier(2) cannot be had. */
+static bool protocol_fenced(const struct mapcache *cache)
+{
+	long commands;
+
+	if (cache->settings.flags & MAPCACHE_NO_MEMBARRIER)
+		return true;
+	commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+	return commands < 0 || !(commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) ||
+	       syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+}
 
 int protocol_init(struct mapcache *cache)
 {
@@ -16,7 +31,7 @@ int protocol_init(struct mapcache *cache)
 
 	cache->shared.stamp = 1;
 	cache->shared.limit = settings->guest_limit;
-	client_barrier_register(cache);
+	protocol->clients.grace.fenced = protocol_fenced(cache);
 	error = -pthread_mutex_init(&protocol->clients.lock, NULL);
 	if (error)
 		return error;
@@ -45,6 +60,23 @@ void protocol_abandon(struct mapcache *cache)
 {
 	table_unreserve(&cache->protocol.table);
 	free(cache->protocol.table.chunks);
+}
+
+bool protocol_sweep_begin(struct mapcache *cache, uint64_t *epoch)
+{
+	pthread_mutex_lock(&cache->protocol.sweep_lock);
+	*epoch = epoch_now(&cache->shared);
+	if (!mapcache_load_relaxed(&cache->shared.limit))
+		return true;
+	pthread_mutex_unlock(&cache->protocol.sweep_lock);
+	return false;
+}
+
+void protocol_sweep_end(struct mapcache *cache, uint64_t epoch)
+{
+	mapcache_add_relaxed(&cache->protocol.table_sweeps, 1);
+	table_open(&cache->shared, cache->settings.guest_limit, epoch);
+	pthread_mutex_unlock(&cache->protocol.sweep_lock);
 }
 
 /* What clients counted, open and closed ones, and the memory they take. */

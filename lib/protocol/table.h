@@ -65,7 +65,7 @@ static inline void table_publish(struct mapcache_entry *entry, uint64_t word, ui
 
 /*
  * Hide a mapping. Relaxed: whoever wants to unmap it lets epoch_advance() (release) and
- * epoch_barrier() come between.
+ * grace_barrier() come between.
  */
 static inline void table_unpublish(struct mapcache_entry *entry)
 {

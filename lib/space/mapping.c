@@ -7,6 +7,7 @@
 #include "lib/base/base.h"
 #include "lib/space/place.h"
 #include "lib/protocol/entry.h"
+#include "lib/protocol/pin_count.h"
 
 struct mapping *mapping_at(struct mapcache *cache, uint64_t slot)
 {
@@ -16,6 +17,11 @@ struct mapping *mapping_at(struct mapcache *cache, uint64_t slot)
 uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mapping)
 {
 	return (uint64_t)(mapping - cache->space.arena.mappings);
+}
+
+void client_fold(struct mapcache_client *client, uint64_t slot)
+{
+	pin_count_fold(&client->pins[slot], &mapping_at(client->cache, slot)->shared_pins);
 }
 
 char *mapping_base(const struct mapcache *cache, const struct mapping *mapping)

@@ -116,6 +116,20 @@ struct mapping *mapping_at(struct mapcache *cache, uint64_t slot);
 uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mapping);
 char *mapping_base(const struct mapcache *cache, const struct mapping *mapping);
 
+/* Pins of all clients, and the same with the clients lock held. */
+static inline int64_t client_pins(struct mapcache *cache, const struct mapping *mapping)
+{
+	return client_pins_of(cache, mapping_slot(cache, mapping), &mapping->shared_pins);
+}
+
+static inline int64_t client_pins_locked(struct mapcache *cache, const struct mapping *mapping)
+{
+	return client_pins_of_locked(cache, mapping_slot(cache, mapping), &mapping->shared_pins);
+}
+
+/* Move a client's own pins of a slot to the shared count. */
+void client_fold(struct mapcache_client *client, uint64_t slot);
+
 /*
  * Granules whose every page is mapped in the mapping's epoch: kept in the table entry, where
  * readers want them, published or not. LIVE and not busy, or the owner before it changes
