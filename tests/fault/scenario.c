@@ -385,7 +385,7 @@ static void start_guest(struct scenario *scenario)
 		assert_int_equal(xensim_guest_write(scenario->domain, gpa, &value, 8), 0);
 	}
 	assert_int_equal(xensim_outside_remove(scenario->domain, HOLE / PAGE), 1);
-	assert_int_equal(xensim_p2m_set_type(scenario->domain, READ_ONLY / PAGE, 1, XENSIM_RAM_RO),
+	assert_int_equal(xensim_p2m_set_type(scenario->domain, READ_ONLY / PAGE, 1, XENSIM_DENIED),
 			 0);
 }
 

@@ -103,7 +103,7 @@ void model_set_read_only(struct model *model, uint64_t number, bool read_only)
 	if (page->hole)
 		return;
 	must(!xensim_p2m_set_type(model->domain, number, 1,
-				  read_only ? XENSIM_RAM_RO : XENSIM_RAM));
+				  read_only ? XENSIM_DENIED : XENSIM_RAM));
 	page->changed = true;
 	page->read_only = read_only;
 	page->was_read_only |= read_only;

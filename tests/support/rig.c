@@ -23,6 +23,7 @@ void rig_start(struct rig *rig, const struct rig_options *options)
 					      options->ram_pages != 0 ? options->ram_pages : 1024,
 					      &rig->domain),
 			 0);
+	xensim_domain_unpause(rig->domain);
 	rig->domid = xensim_domid(rig->domain);
 	cache = options->cache;
 	cache.size = sizeof(cache);

@@ -135,11 +135,18 @@ static void judge_identity(struct witness *witness, uint64_t page, uint64_t valu
 		fail(witness, page, "the contents of another page", own, value);
 }
 
+/* Nobody has stamped this page yet: 0. */
+static uint64_t stamped(uint64_t value)
+{
+	return value == XENSIM_NEW_WORD ? 0 : value;
+}
+
 void judge_value(struct witness *witness, uint64_t page, uint64_t floor, uint64_t value)
 {
 	uint64_t after;
 
 	witness->checked++;
+	value = stamped(value);
 	judge_identity(witness, page, value);
 	if (value && (value & GENERATION) < (floor >> 1))
 		fail(witness, page, "stale: a look-up after the answer shows an old page", floor,
@@ -177,9 +184,12 @@ void judge_again(struct witness *witness, uint64_t page, uint64_t first, uint64_
 		 uint64_t strict, bool pinned)
 {
 	const struct page *it = &witness->domain->page[page];
-	uint64_t generation = value & GENERATION, answered;
+	uint64_t generation, answered;
 
 	witness->checked++;
+	first = stamped(first);
+	value = stamped(value);
+	generation = value & GENERATION;
 	judge_identity(witness, page, value);
 	if (first && value < first)
 		fail(witness, page, "a pointer in use shows another page than at first", first,

@@ -134,7 +134,8 @@ void *toolstack_run(void *data)
 			replace_silently(domain, page, false);
 			break;
 		case 6:
-			retype(domain, page, XENSIM_RAM_RO);
+			retype(domain, page,
+			       random_below(&random, 2) ? XENSIM_DENIED : XENSIM_RAM_RO);
 			break;
 		default:
 			retype(domain, page, XENSIM_PAGED_OUT);

@@ -140,7 +140,7 @@ static void a_backend_is_only_asked_for_what_its_header_says(void **state)
 							  .bucket_shift = RIG_BUCKET_SHIFT,
 							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
 	spy.data = &asked;
-	assert_true(xensim_p2m_set_type(bed.domain, 700, 9, XENSIM_RAM_RO) >= 0);
+	assert_true(xensim_p2m_set_type(bed.domain, 700, 9, XENSIM_DENIED) >= 0);
 	for (uint64_t i = 0; i < 1000; i++) {
 		uint64_t gfn = i * 211 % 1000;
 

@@ -265,7 +265,7 @@ static void read_only_memory_is_pinned_for_reading_and_refused_for_writing(void 
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	assert_int_equal(xensim_p2m_set_type(bed.domain, 257, 1, XENSIM_RAM_RO), 0);
+	assert_int_equal(xensim_p2m_set_type(bed.domain, 257, 1, XENSIM_DENIED), 0);
 	reader = pin(bed.client, EDGE, LEN, PROT_READ);
 	assert_int_equal(pin_error(bed.client, EDGE, LEN, PROT_WRITE, MAPCACHE_PIN_CONTIGUOUS),
 			 EACCES);

@@ -114,7 +114,7 @@ static void a_write_ends_at_memory_that_can_only_be_read(void **state)
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	assert_true(xensim_p2m_set_type(bed.domain, 10, 2, XENSIM_RAM_RO) >= 0);
+	assert_true(xensim_p2m_set_type(bed.domain, 10, 2, XENSIM_DENIED) >= 0);
 	assert_int_equal(mapcache_write(bed.client, 0, buffer, 100000), 10 * BED_PAGE);
 	assert_int_equal(mapcache_write(bed.client, 10 * BED_PAGE, buffer, 8), -EACCES);
 	assert_int_equal(mapcache_write(bed.client, 11 * BED_PAGE + 5, buffer, 8000), -EACCES);

@@ -126,7 +126,7 @@ static void memory_that_can_only_be_read_is_looked_up_all_the_same(void **state)
 {
 	(void)state;
 	start(1024, 0);
-	assert_int_equal(xensim_p2m_set_type(domain, 9, 1, XENSIM_RAM_RO), 0);
+	assert_int_equal(xensim_p2m_set_type(domain, 9, 1, XENSIM_DENIED), 0);
 	assert_int_equal(word(demu_mapcache_page(9 * BED_PAGE)), bed_value(9));
 	assert_null(demu_map_guest_range(9 * BED_PAGE, 8, PROT_READ | PROT_WRITE));
 	assert_int_equal(errno, EACCES);

@@ -247,7 +247,7 @@ static void a_bucket_with_read_only_pages_is_not_mapped_whole_for_being_dense(vo
 	(void)state;
 	bed_start(&bed, BED_QUIET);
 	bed.cache->settings.fill.dense_calls = 4;
-	assert_true(xensim_p2m_set_type(bed.domain, 0, 256, XENSIM_RAM_RO) >= 0);
+	assert_true(xensim_p2m_set_type(bed.domain, 0, 256, XENSIM_DENIED) >= 0);
 	bed_read(bed.client, 0);
 	for (unsigned int i = 0; i < 3; i++)
 		assert_true(dense_epoch(&bed, 20).pages == 4);

@@ -94,7 +94,7 @@ static void read_only_pages_are_read_and_their_neighbours_written(void **state)
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	assert_true(xensim_p2m_set_type(bed.domain, 20, 1, XENSIM_RAM_RO) >= 0);
+	assert_true(xensim_p2m_set_type(bed.domain, 20, 1, XENSIM_DENIED) >= 0);
 	for (unsigned int i = 0; i < 4; i++) {
 		assert_int_equal(bed_read(bed.client, 20 * BED_PAGE), bed_value(20));
 		assert_int_equal(bed_read(bed.client, 21 * BED_PAGE), i ? i - 1 : bed_value(21));
@@ -115,7 +115,7 @@ static void memory_that_becomes_writable_is_written_without_a_word(void **state)
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	assert_true(xensim_p2m_set_type(bed.domain, 0, 256, XENSIM_RAM_RO) >= 0);
+	assert_true(xensim_p2m_set_type(bed.domain, 0, 256, XENSIM_DENIED) >= 0);
 	for (uint64_t gfn = 0; gfn < 256; gfn += 5)
 		assert_int_equal(bed_read(bed.client, gfn * BED_PAGE), bed_value(gfn));
 	assert_int_equal(bed_error(bed.client, 0, BED_BUCKET, PROT_READ), 0);
@@ -138,7 +138,7 @@ static void read_only_buckets_are_served_within_a_tiny_budget(void **state)
 							  .stripes = 4,
 							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
 	for (uint64_t gfn = 3; gfn < 1024; gfn += 16)
-		assert_true(xensim_p2m_set_type(bed.domain, gfn, 1, XENSIM_RAM_RO) >= 0);
+		assert_true(xensim_p2m_set_type(bed.domain, gfn, 1, XENSIM_DENIED) >= 0);
 	for (uint64_t i = 0; i < 100; i++) {
 		struct iovec iov[3];
 

@@ -115,7 +115,7 @@ static void prepare_dense(struct bed *bed)
 
 static void prepare_fallback(struct bed *bed)
 {
-	assert_true(xensim_p2m_set_type(bed->domain, GFN + 1, 1, XENSIM_RAM_RO) >= 0);
+	assert_true(xensim_p2m_set_type(bed->domain, GFN + 1, 1, XENSIM_DENIED) >= 0);
 	bed_read(bed->client, GPA + BED_PAGE);
 }
 

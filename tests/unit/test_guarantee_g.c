@@ -66,7 +66,7 @@ static void no_lock_is_held_across_any_backend_call(void **state)
 		if (i % 11 == 0)
 			assert_int_equal(mapcache_invalidate_range(bed.cache, 0, 1 << 20), 0);
 		if (i % 50 == 0)
-			assert_true(xensim_p2m_set_type(bed.domain, gfn, 1, XENSIM_RAM_RO) >= 0);
+			assert_true(xensim_p2m_set_type(bed.domain, gfn, 1, XENSIM_DENIED) >= 0);
 		/* One that falls back to read-only needs two slots: perhaps not in one section. */
 		if (bed_error(bed.client, gfn * BED_PAGE, 8, PROT_READ))
 			assert_int_equal(bed_error(bed.client, gfn * BED_PAGE, 8, PROT_READ), 0);

@@ -163,7 +163,7 @@ static void memory_that_can_only_be_read_is_not_written(void **state)
 
 	(void)state;
 	bed_start(&bed, BED_QUIET);
-	assert_true(xensim_p2m_set_type(bed.domain, 7, 1, XENSIM_RAM_RO) >= 0);
+	assert_true(xensim_p2m_set_type(bed.domain, 7, 1, XENSIM_DENIED) >= 0);
 	for (unsigned int i = 0; i < 3; i++) {
 		assert_int_equal(bed_error(bed.client, 7 * BED_PAGE, 8, BOTH), EACCES);
 		assert_int_equal(bed_read(bed.client, 7 * BED_PAGE), bed_value(7));

@@ -255,7 +255,7 @@ static void a_spare_slot_serves_what_can_only_be_read(void **state)
 
 	(void)state;
 	start(&bed, 4, NULL);
-	assert_true(xensim_p2m_set_type(bed.domain, 40 * 16, 1, XENSIM_RAM_RO) >= 0);
+	assert_true(xensim_p2m_set_type(bed.domain, 40 * 16, 1, XENSIM_DENIED) >= 0);
 	mapcache_begin(bed.other);
 	for (uint64_t bucket = 0; bucket < 16; bucket++)
 		(void)mapcache_ptr(bed.other, bucket << SHIFT, 8, PROT_READ);
@@ -354,7 +354,7 @@ static void slots_that_cannot_be_emptied_are_kept_for_later(void **state)
 				mapcache_invalidate(bed.cache);
 			if (bucket % 4 == 0)
 				assert_true(xensim_p2m_set_type(bed.domain, bucket * 16 + 3, 1,
-								XENSIM_RAM_RO) >= 0);
+								XENSIM_DENIED) >= 0);
 			/* Mapping over what is there needs no unmap. */
 			(void)bed_error(bed.client, bucket << SHIFT, 3 * 4096, PROT_READ);
 			(void)bed_error(bed.client, (bucket << SHIFT) + 3 * 4096, 8, PROT_READ);

@@ -104,7 +104,7 @@ static void totals_agree_with_what_is_really_mapped(void **state)
 		if ((random >> 28) % 40 == 0)
 			assert_true(xensim_p2m_set_type(bed.domain, gfn, 1,
 							random >> 60 & 1 ? XENSIM_RAM
-									 : XENSIM_RAM_RO) >= 0);
+									 : XENSIM_DENIED) >= 0);
 		if ((random >> 30) % 15 == 0)
 			xensim_fail(XENSIM_CALL_MAP, 1, ENOMEM);
 		(void)bed_error(bed.client, gfn * BED_PAGE, 8,

@@ -150,7 +150,7 @@ static void read_only_memory_can_be_written_from_only(void **state)
 
 	(void)state;
 	virtio_rig_start(&rig, NULL);
-	assert_int_equal(xensim_p2m_set_type(rig.rig.domain, DATA >> 12, 1, XENSIM_RAM_RO), 0);
+	assert_int_equal(xensim_p2m_set_type(rig.rig.domain, DATA >> 12, 1, XENSIM_DENIED), 0);
 	mapcache_invalidate(rig.rig.cache);
 	assert_int_equal(request(&rig, IN, 0, DATA, 512, true), IOERR);
 	assert_int_equal(request(&rig, OUT, 0, DATA, 512, false), OK);

@@ -66,7 +66,7 @@ static void used_ring_in_read_only_memory_stops_the_device(void **state)
 	(void)state;
 	virtio_rig_start_spoilable(&rig);
 	offer(&rig, 0, 0);
-	assert_int_equal(xensim_p2m_set_type(rig.rig.domain, (RING + USED) >> 12, 1, XENSIM_RAM_RO),
+	assert_int_equal(xensim_p2m_set_type(rig.rig.domain, (RING + USED) >> 12, 1, XENSIM_DENIED),
 			 0);
 	mapcache_invalidate(rig.rig.cache);
 	assert_int_equal(serve(&rig, 0), 0);

@@ -96,15 +96,17 @@ void xensim_interrupts(struct xensim_domain *domain, struct xensim_interrupts *i
 	pthread_mutex_unlock(&domain->vcpu_lock);
 }
 
-/* Xen marks what is memory and passes over the rest. */
-static int mark_modified(struct xensim_domain *domain, uint64_t first, uint64_t pages)
+/* Xen marks what is memory and passes over the rest. Its bound is the highest frame, and it takes
+ * that for the end: the guest's last frame can never be reported. */
+static int mark_modified(struct xensim_domain *domain,
+			 const struct xen_dm_op_modified_memory_extent *extent)
 {
-	uint64_t gfn, mfn;
+	uint64_t gfn, mfn, end = extent->first_pfn + extent->nr;
 	int level, ret = 0;
 
-	if (first >> GFN_BITS || pages > (UINT64_C(1) << GFN_BITS) - first)
+	if (extent->pad || end <= extent->first_pfn || end > load_relaxed(&domain->max_gfn))
 		return -EINVAL;
-	for (gfn = first; !ret && gfn < first + pages; gfn++)
+	for (gfn = extent->first_pfn; !ret && gfn < end; gfn++)
 		if (p2m_has_page(p2m_lookup(domain, gfn, &mfn, &level)))
 			ret = dirty_add(domain->dirty, gfn, 1);
 	return ret;
@@ -116,13 +118,14 @@ int xendevicemodel_modified_memory_bulk(xendevicemodel_handle *dmod, domid_t dom
 {
 	struct xensim_domain *domain;
 	int ret = devicemodel_begin(dmod, domid, &domain);
-	uint32_t i;
 
 	if (ret)
 		return minus_errno(ret);
-	for (i = 0; !ret && i < nr; i++)
-		ret = extents[i].pad ? -EINVAL
-				     : mark_modified(domain, extents[i].first_pfn, extents[i].nr);
+	if (load_relaxed(&domain->no_dirty_log))
+		return devicemodel_end(domain, 0);
+	/* The last one first; what is before one that is refused is not looked at. */
+	while (!ret && nr--)
+		ret = mark_modified(domain, &extents[nr]);
 	return devicemodel_end(domain, ret);
 }
 

@@ -91,6 +91,11 @@ int dirty_add(struct dirty_log *log, uint64_t gfn, uint64_t pages)
 	return ret;
 }
 
+void xensim_dirty_log(struct xensim_domain *domain, bool on)
+{
+	store_relaxed(&domain->no_dirty_log, !on);
+}
+
 bool xensim_dirty(struct xensim_domain *domain, uint64_t gfn)
 {
 	struct dirty_log *log = domain->dirty;

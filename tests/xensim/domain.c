@@ -157,6 +157,7 @@ int xensim_domain_create(uint32_t vcpus, uint64_t first_gfn, uint64_t ram_pages,
 		xensim_domain_destroy(domain);
 		return ret;
 	}
+	domain->created = true;
 	*result = domain;
 	return 0;
 }

@@ -50,8 +50,9 @@ static int get_frame(struct xensim_domain *domain, uint64_t gfn, int prot, uint6
 
 		switch (type) {
 		case XENSIM_RAM:
+		case XENSIM_RAM_RO: /* dom0 may write what the guest may not */
 			return 0;
-		case XENSIM_RAM_RO:
+		case XENSIM_DENIED:
 			if (!(prot & PROT_WRITE))
 				return 0;
 			page_put(*mfn);
@@ -117,6 +118,14 @@ static void put_frames(const struct mapping *mapping)
 			page_put(mapping->mfn[i]);
 }
 
+/* The error that the caller sees: the ioctl's, unless already the mmap before it has failed. */
+static int ioctl_failed(void *address, size_t pages, int flags, int error)
+{
+	int ret = flags & MAP_FIXED ? foreign_fail(address, pages) : 0;
+
+	return ret ? ret : error;
+}
+
 static int map_frames(const struct request *request, void *address, int flags, void **result)
 {
 	struct mapping *mapping = mapping_new(0, request->pages);
@@ -130,6 +139,8 @@ static int map_frames(const struct request *request, void *address, int flags, v
 	if (!ret || request->error) {
 		spend(cost_of_map(request->pages));
 		ret = foreign_install(mapping, address, request->prot, flags);
+	} else {
+		ret = ioctl_failed(address, request->pages, flags, ret);
 	}
 	if (ret) {
 		put_frames(mapping);
@@ -163,6 +174,8 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom, void *a
 		ret = fault_check(XENSIM_CALL_MAP);
 	if (!ret)
 		ret = map_frames(&request, addr, flags, &result);
+	else if (ret != -EBADF)
+		ret = ioctl_failed(addr, pages, flags, ret);
 	fault_map_hook(true, arr[0], pages);
 	if (ret)
 		return null_errno(ret);

@@ -31,19 +31,32 @@ void spend(uint64_t ns)
 		;
 }
 
-void jitter(void)
+static uint64_t random_of_jitter(void)
 {
 	static __thread uint64_t random;
 	static uint64_t threads;
 
-	if (!host.options.jitter)
-		return;
 	if (!random)
 		random = (host.options.seed + add_relaxed(&threads, UINT64_C(1)) + 1) *
 			 UINT64_C(0x9e3779b97f4a7c15);
 	random ^= random << 13;
 	random ^= random >> 7;
 	random ^= random << 17;
+	return random;
+}
+
+bool jitter_hits(unsigned int one_in)
+{
+	return host.options.jitter && (random_of_jitter() >> 20) % one_in == 0;
+}
+
+void jitter(void)
+{
+	uint64_t random;
+
+	if (!host.options.jitter)
+		return;
+	random = random_of_jitter();
 	if (!(random >> 58))
 		usleep((unsigned int)(random % 100));
 	else if (!(random >> 62))
@@ -133,6 +146,9 @@ int xensim_start(const struct xensim_options *options)
 	host.invalidates_sent = 0;
 	host.invalidates_changes = 0;
 	host.handles_open = 0;
+	host.dom0_pages_used = 0;
+	host.dom0_pages_peak = 0;
+	host.dom0_out_of_memory = 0;
 	host.protocol_errors = 0;
 	host.running = true;
 	return 0;
@@ -155,6 +171,9 @@ void xensim_totals(struct xensim_totals *totals)
 	totals->invalidates_sent = load_relaxed(&host.invalidates_sent);
 	totals->invalidates_changes = load_relaxed(&host.invalidates_changes);
 	totals->handles_open = load_relaxed(&host.handles_open);
+	totals->dom0_pages_used = load_relaxed(&host.dom0_pages_used);
+	totals->dom0_pages_peak = load_relaxed(&host.dom0_pages_peak);
+	totals->dom0_out_of_memory = load_relaxed(&host.dom0_out_of_memory);
 }
 
 uint64_t xensim_protocol_errors(void)

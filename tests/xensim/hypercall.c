@@ -17,14 +17,10 @@ static int finish(struct xensim_vcpu *vcpu, int result)
 	return ret ? ret : result;
 }
 
-static int begin(struct xensim_vcpu *vcpu)
+/* Xen has been interrupted: the guest makes the rest of the same hypercall anew. */
+static bool interrupted(unsigned int done)
 {
-	int ret;
-
-	if (domain_stopping(vcpu->domain))
-		return -ESHUTDOWN;
-	ret = invalidate_at_entry(vcpu);
-	return ret;
+	return host.options.split ? done % host.options.split == 0 : jitter_hits(16);
 }
 
 /* Extents are done in order; the first that fails ends the call. */
@@ -32,14 +28,20 @@ static int change_extents(struct xensim_vcpu *vcpu, const uint64_t *gfn, unsigne
 			  unsigned int order, extent_change change)
 {
 	unsigned int done = 0;
-	int ret = begin(vcpu);
+	int ret = vcpu_enter(vcpu);
 
 	if (ret)
 		return ret;
 	if (order > 18)
 		return finish(vcpu, -EPERM);
-	while (done < n && !change(vcpu->domain, vcpu, gfn[done], order))
+	while (done < n && !change(vcpu->domain, vcpu, gfn[done], order)) {
 		done++;
+		if (done == n || !interrupted(done))
+			continue;
+		ret = finish(vcpu, 0);
+		if (ret)
+			return ret;
+	}
 	return finish(vcpu, (int)done);
 }
 
@@ -57,28 +59,28 @@ int xensim_populate_physmap(struct xensim_vcpu *vcpu, const uint64_t *gfn, unsig
 
 int xensim_remove_from_physmap(struct xensim_vcpu *vcpu, uint64_t gfn)
 {
-	int ret = begin(vcpu);
+	int ret = vcpu_enter(vcpu);
 
 	return ret ? ret : finish(vcpu, physmap_remove(vcpu->domain, vcpu, gfn, 0));
 }
 
 int xensim_add_to_physmap(struct xensim_vcpu *vcpu, uint64_t gfn)
 {
-	int ret = begin(vcpu);
+	int ret = vcpu_enter(vcpu);
 
 	return ret ? ret : finish(vcpu, physmap_add(vcpu->domain, vcpu, gfn));
 }
 
 int xensim_exchange(struct xensim_vcpu *vcpu, uint64_t gfn)
 {
-	int ret = begin(vcpu);
+	int ret = vcpu_enter(vcpu);
 
 	return ret ? ret : finish(vcpu, physmap_exchange(vcpu->domain, vcpu, gfn));
 }
 
 int xensim_nop_hypercall(struct xensim_vcpu *vcpu)
 {
-	int ret = begin(vcpu);
+	int ret = vcpu_enter(vcpu);
 
 	return ret ? ret : finish(vcpu, 0);
 }

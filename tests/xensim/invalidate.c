@@ -13,6 +13,9 @@ void invalidate_request(struct xensim_domain *domain, struct xensim_vcpu *vcpu)
 {
 	uint32_t i;
 
+	/* Who changes a domain before its first unpause is supposed to know. */
+	if (!vcpu && !load_relaxed(&domain->unpaused))
+		return;
 	add_relaxed(&host.invalidates_changes, 1);
 	if (host.options.flag_per_domain) {
 		store_release(&domain->invalidate, true);

@@ -95,15 +95,7 @@ static int request(struct xensim_vcpu *vcpu, struct access access, uint64_t *dat
 	return ret;
 }
 
-/* ---- entering ---------------------------------------------------------------------- */
-
-/* Every instruction begins like a VM entry. */
-static int enter(struct xensim_vcpu *vcpu)
-{
-	if (domain_stopping(vcpu->domain))
-		return -ESHUTDOWN;
-	return invalidate_at_entry(vcpu);
-}
+/* ---- RAM --------------------------------------------------------------------------- */
 
 /* The page behind gpa, with a reference; waits while it is paged out. Not RAM: no page. */
 static int get_ram(struct xensim_vcpu *vcpu, uint64_t gpa, uint64_t *mfn,
@@ -174,7 +166,7 @@ static int piece(struct xensim_vcpu *vcpu, uint64_t gpa, void *in, const void *o
 		return device_piece(vcpu, gpa, in, out, len, done);
 	if (in)
 		guest_copy_in(in, in_page(mfn, gpa), len);
-	else if (type != XENSIM_RAM_RO) /* writes to read-only memory are dropped */
+	else if (!p2m_read_only(type)) /* writes to read-only memory are dropped */
 		guest_copy_out(in_page(mfn, gpa), out, len);
 	page_put(mfn);
 	*done = len;
@@ -199,14 +191,14 @@ static int transfer(struct xensim_vcpu *vcpu, uint64_t gpa, void *in, const void
 
 int xensim_load(struct xensim_vcpu *vcpu, uint64_t gpa, void *buffer, size_t len)
 {
-	int ret = enter(vcpu);
+	int ret = vcpu_enter(vcpu);
 
 	return ret ? ret : transfer(vcpu, gpa, buffer, NULL, len);
 }
 
 int xensim_store(struct xensim_vcpu *vcpu, uint64_t gpa, const void *buffer, size_t len)
 {
-	int ret = enter(vcpu);
+	int ret = vcpu_enter(vcpu);
 
 	return ret ? ret : transfer(vcpu, gpa, NULL, buffer, len);
 }
@@ -215,7 +207,7 @@ int xensim_load16(struct xensim_vcpu *vcpu, uint64_t gpa, uint16_t *value)
 {
 	enum xensim_p2m_type type;
 	uint64_t mfn;
-	int ret = gpa & 1 ? -EINVAL : enter(vcpu);
+	int ret = gpa & 1 ? -EINVAL : vcpu_enter(vcpu);
 
 	if (!ret)
 		ret = get_ram(vcpu, gpa, &mfn, &type);
@@ -233,7 +225,7 @@ int xensim_store16(struct xensim_vcpu *vcpu, uint64_t gpa, uint16_t value)
 {
 	enum xensim_p2m_type type;
 	uint64_t mfn;
-	int ret = gpa & 1 ? -EINVAL : enter(vcpu);
+	int ret = gpa & 1 ? -EINVAL : vcpu_enter(vcpu);
 
 	if (!ret)
 		ret = get_ram(vcpu, gpa, &mfn, &type);
@@ -242,7 +234,7 @@ int xensim_store16(struct xensim_vcpu *vcpu, uint64_t gpa, uint16_t value)
 	if (mfn == XENSIM_INVALID_MFN)
 		return transfer(vcpu, gpa, NULL, &value, sizeof(value));
 	/* Release: pairs with the device model's acquire of the index. */
-	if (type != XENSIM_RAM_RO)
+	if (!p2m_read_only(type))
 		store_release((uint16_t *)in_page(mfn, gpa), value);
 	page_put(mfn);
 	return 0;
@@ -277,7 +269,7 @@ static int port(struct xensim_vcpu *vcpu, uint16_t number, uint32_t size, bool w
 		.write = write,
 		.data = truncated(*value, size),
 	};
-	int ret = good_size(size, 4) ? enter(vcpu) : -EINVAL;
+	int ret = good_size(size, 4) ? vcpu_enter(vcpu) : -EINVAL;
 
 	if (ret)
 		return ret;
@@ -306,7 +298,7 @@ int xensim_raw_request(struct xensim_vcpu *vcpu, uint16_t id, const struct ioreq
 	struct ioreq_server *server;
 	uint64_t answer = ~UINT64_C(0);
 	bool enabled;
-	int ret = enter(vcpu);
+	int ret = vcpu_enter(vcpu);
 
 	if (ret)
 		return ret;
@@ -373,7 +365,7 @@ int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_g
 	while (count) {
 		uint32_t items = items_in_page(ram_gpa, size, count, backwards);
 		uint64_t ignored, step;
-		int ret = enter(vcpu);
+		int ret = vcpu_enter(vcpu);
 
 		if (ret)
 			return ret;

@@ -16,6 +16,9 @@
 #define ORDER_MAX 18u
 #define NONE UINT32_MAX
 #define NOT_FREE 0xff
+/* New memory holds anything; of that which nobody has had before, a domain's first is zero but
+ * for this many pages, for want of time. */
+#define FILLED_PAGES 512u
 
 struct page {
 	struct xensim_domain *domain;
@@ -23,7 +26,7 @@ struct page {
 	uint32_t next, previous; /* in a free list, when it heads a free block */
 	uint8_t free_order;      /* of the free block it heads, or NOT_FREE */
 	uint8_t kind;            /* enum page_kind */
-	bool used;               /* its contents are not known to be zero */
+	bool used;               /* somebody has had it */
 };
 
 static struct {
@@ -210,8 +213,8 @@ static void prepare_page(uint64_t mfn, struct xensim_domain *domain, enum page_k
 
 	page->domain = domain;
 	page->kind = (uint8_t)kind;
-	if (page->used)
-		memset(memory_address(mfn), 0, XENSIM_PAGE);
+	if (page->used || mfn < FILLED_PAGES || domain->created)
+		memset(memory_address(mfn), kind == PAGE_XEN ? 0 : XENSIM_UNSCRUBBED, XENSIM_PAGE);
 	page->used = true;
 	/* Release: pairs with the acquire of page_try_get(). Who gets a reference sees the
 	 * page as it is here. */

@@ -174,7 +174,7 @@ static void each_word_locked(uint32_t domid, uint64_t gfn, void (*act)(struct wo
 static void act_change(struct word *word, uint64_t unused)
 {
 	(void)unused;
-	push(word, 0);
+	push(word, XENSIM_NEW_WORD);
 }
 
 static void act_over(struct word *word, uint64_t now)

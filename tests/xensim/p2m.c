@@ -148,7 +148,7 @@ enum xensim_p2m_type p2m_get_page(struct xensim_domain *domain, uint64_t gfn, ui
 
 static bool counts_as_ram(enum xensim_p2m_type type)
 {
-	return type == XENSIM_RAM || type == XENSIM_RAM_RO || type == XENSIM_PAGED_OUT;
+	return type == XENSIM_RAM || p2m_read_only(type) || type == XENSIM_PAGED_OUT;
 }
 
 static void free_leaf(uint64_t value, int level, bool *freed_ram)
@@ -265,6 +265,8 @@ int p2m_set(struct xensim_domain *domain, uint64_t gfn, unsigned int order, uint
 		*freed_ram = true;
 	if (ret)
 		return ret < 0 ? ret : 0;
+	if (!remove && gfn + (UINT64_C(1) << order) - 1 > load_relaxed(&domain->max_gfn))
+		store_relaxed(&domain->max_gfn, gfn + (UINT64_C(1) << order) - 1);
 	index = entry_index(gfn, level);
 	old = load_relaxed(&table->entry[index]);
 	if (old & ENTRY_TABLE)

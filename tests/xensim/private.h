@@ -63,6 +63,9 @@ struct host {
 	uint64_t invalidates_sent;
 	uint64_t invalidates_changes;
 	uint64_t handles_open;
+	uint64_t dom0_pages_used;
+	uint64_t dom0_pages_peak;
+	uint64_t dom0_out_of_memory;
 	uint64_t protocol_errors;
 };
 extern struct host host;
@@ -72,6 +75,8 @@ uint64_t time_now(void); /* ns */
 void spend(uint64_t ns);
 /* With options.jitter: a pause, now and then. */
 void jitter(void);
+/* With options.jitter: now and then. */
+bool jitter_hits(unsigned int one_in);
 uint64_t cost_of_map(size_t pages);
 uint64_t cost_of_unmap(size_t pages);
 
@@ -115,7 +120,14 @@ static inline unsigned int p2m_order(int level)
 /* Is there a page behind an entry of this type that can be reached now? */
 static inline bool p2m_has_page(enum xensim_p2m_type type)
 {
-	return type == XENSIM_RAM || type == XENSIM_RAM_RO || type == XENSIM_GRANT;
+	return type == XENSIM_RAM || type == XENSIM_RAM_RO || type == XENSIM_GRANT ||
+	       type == XENSIM_DENIED;
+}
+
+/* The guest's stores are dropped. */
+static inline bool p2m_read_only(enum xensim_p2m_type type)
+{
+	return type == XENSIM_RAM_RO || type == XENSIM_DENIED;
 }
 
 /* Lock-free. The level of the entry that decides about gfn, its type and frame. */
@@ -186,6 +198,11 @@ struct xensim_domain {
 	uint64_t pages_live;   /* atomic: not yet free again, + 1 until torn down */
 	bool invalidate;       /* atomic: the flag of flag_per_domain */
 	uint32_t fail_shatter; /* p2m_lock: so many shatters fail */
+	uint64_t max_gfn;      /* atomic: the highest frame that ever had an entry */
+	bool created;          /* has got its first memory */
+	bool no_dirty_log;     /* atomic */
+	bool unpaused;         /* atomic: its creation has finished */
+	bool paused;           /* atomic: its vCPUs stand still */
 	pthread_mutex_t p2m_lock;
 	struct p2m_table *p2m;
 	uint64_t p2m_sequence; /* atomic: odd while a table is taken out of use */
@@ -225,6 +242,9 @@ void vcpu_exit(struct xensim_domain *domain);
 /* Wake every vCPU from whatever it waits for, and wait for those threads but our own. */
 void vcpu_kick_all(struct xensim_domain *domain);
 void vcpu_join_all(struct xensim_domain *domain);
+/* Every instruction and hypercall begins like a VM entry: not while the domain is paused, and with
+ * what INVALIDATE is due. 0 or -ESHUTDOWN. */
+int vcpu_enter(struct xensim_vcpu *vcpu);
 /* An event for a vCPU: it looks at its slots again. */
 void vcpu_event(struct xensim_vcpu *vcpu);
 uint64_t vcpu_events(struct xensim_vcpu *vcpu);
@@ -355,6 +375,11 @@ int __real_mprotect(void *address, size_t len, int prot);
  * is filled; the references pass to the registry. 0 or -errno: they are still the caller's.
  */
 int foreign_install(struct mapping *mapping, void *address, int prot, int flags);
+/*
+ * The ioctl of a map call to a fixed address has failed: what the call's own mmap put there goes,
+ * and what that replaced is gone. -errno when already the mmap fails, which changes nothing.
+ */
+int foreign_fail(void *address, size_t pages);
 
 /* ---- handles.c --------------------------------------------------------------------- */
 

@@ -136,18 +136,48 @@ static uint64_t references_of(const struct mapping *mapping)
 	return count;
 }
 
+/* Where nothing else can stand for a foreign page, the kernel gives one of its own for each. */
+static bool take_from_dom0(uint64_t pages)
+{
+	uint64_t used, peak;
+
+	if (!host.options.dom0_pages)
+		return true;
+	used = add_relaxed(&host.dom0_pages_used, pages) + pages;
+	if (used > host.options.dom0_pages) {
+		sub_relaxed(&host.dom0_pages_used, pages);
+		add_relaxed(&host.dom0_out_of_memory, UINT64_C(1));
+		return false;
+	}
+	peak = load_relaxed(&host.dom0_pages_peak);
+	while (used > peak && !__atomic_compare_exchange_n(&host.dom0_pages_peak, &peak, used, true,
+							   __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	return true;
+}
+
+static void give_to_dom0(uint64_t pages)
+{
+	if (host.options.dom0_pages)
+		sub_relaxed(&host.dom0_pages_used, pages);
+}
+
 int mapping_insert(struct mapping *mapping)
 {
 	uint64_t first = page_number(mapping->base);
 	bool fits;
 
+	if (!take_from_dom0(mapping->pages))
+		return -ENOMEM;
 	pthread_mutex_lock(&registry.lock);
 	fits = reserve_locked(first, mapping->pages);
 	if (fits)
 		fill_locked(first, mapping->pages, mapping);
 	pthread_mutex_unlock(&registry.lock);
-	if (!fits)
+	if (!fits) {
+		give_to_dom0(mapping->pages);
 		return -ENOMEM;
+	}
 	add_relaxed(&host.foreign_mappings, 1);
 	add_relaxed(&host.foreign_pages, references_of(mapping));
 	return 0;
@@ -258,6 +288,7 @@ static void drop_one(struct mapping *mapping)
 			page_put(mapping->mfn[i]);
 	sub_relaxed(&host.foreign_mappings, 1);
 	sub_relaxed(&host.foreign_pages, references);
+	give_to_dom0(mapping->pages);
 	free(mapping);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ioreq servers of a domain: their life, their pages, their ports. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "handles.h"
 #include "private.h"
@@ -251,6 +252,7 @@ static int guest_page_locked(struct ioreq_server *server, uint64_t *gfn, uint64_
 		goto out;
 	}
 	page_try_get(page);
+	memset(memory_address(page), 0, XENSIM_PAGE);
 	*gfn = frame;
 	*mfn = page;
 out:

@@ -229,6 +229,87 @@ static void a_change_from_outside_reaches_every_vcpu_late(void **state)
 	model_close(&model);
 }
 
+static int start_split(void **state)
+{
+	const struct xensim_options options = { .split = 3 };
+
+	(void)state;
+	return start_with(&options);
+}
+
+static void an_interrupted_hypercall_tells_more_than_once(void **state)
+{
+	uint64_t first = 600;
+	struct call call = { .run = decrease_8, .argument = &first };
+	struct model model;
+	int i;
+
+	(void)state;
+	model_open(&model);
+	call_start(&call, 0);
+	for (i = 0; i < 3; i++)
+		model_serve(&model, IOREQ_TYPE_INVALIDATE, 0);
+	assert_int_equal(call_finish(&call), 8);
+	model_close(&model);
+}
+
+static void what_changes_before_the_first_unpause_is_never_told(void **state)
+{
+	struct xensim_domain *before;
+	uint64_t gfn = 60;
+
+	(void)state;
+	assert_int_equal(xensim_domain_create(1, 0, 100, &before), 0);
+	assert_int_equal(xensim_outside_decrease(before, &gfn, 1), 1);
+	assert_int_equal(totals_now().invalidates_changes, 0);
+	xensim_domain_unpause(before);
+	gfn++;
+	assert_int_equal(xensim_outside_decrease(before, &gfn, 1), 1);
+	assert_int_equal(totals_now().invalidates_changes, 1);
+	xensim_domain_destroy(before);
+}
+
+static int halt(struct xensim_vcpu *vcpu, void *argument)
+{
+	return xensim_halt(vcpu, argument);
+}
+
+static void a_sleeping_vcpu_tells_when_it_wakes(void **state)
+{
+	xendevicemodel_handle *dmod = xendevicemodel_open(NULL, 0);
+	uint64_t gfn = 600, seen = 0;
+	struct call call = { .run = halt, .argument = &seen };
+	struct model model;
+
+	(void)state;
+	model_open(&model);
+	call_start(&call, 0);
+	usleep(20000);
+	assert_int_equal(xensim_outside_decrease(guest, &gfn, 1), 1);
+	model_idle(&model);
+	assert_int_equal(xendevicemodel_inject_msi(dmod, (domid_t)guest_id, 0xfee00000, 0x41), 0);
+	model_serve(&model, IOREQ_TYPE_INVALIDATE, 0);
+	assert_int_equal(call_finish(&call), 0);
+	xendevicemodel_close(dmod);
+	model_close(&model);
+}
+
+static void a_paused_domain_does_nothing(void **state)
+{
+	struct call call = { .run = nop };
+	struct model model;
+
+	(void)state;
+	model_open(&model);
+	xensim_domain_pause(guest);
+	call_start(&call, 0);
+	usleep(20000);
+	assert_false(is_done(&call));
+	xensim_domain_unpause(guest);
+	assert_int_equal(call_finish(&call), 0);
+	model_close(&model);
+}
+
 static int start_per_domain(void **state)
 {
 	const struct xensim_options options = { .arch = XENSIM_ARM, .flag_per_domain = true };
@@ -359,6 +440,11 @@ const struct CMUnitTest ioreq_tests[] = {
 	TEST(all_enabled_servers_are_told_newest_first),
 	TEST(only_the_vcpu_that_asked_waits),
 	TEST(a_change_from_outside_reaches_every_vcpu_late),
+	cmocka_unit_test_setup_teardown(an_interrupted_hypercall_tells_more_than_once, start_split,
+					stop),
+	TEST(what_changes_before_the_first_unpause_is_never_told),
+	TEST(a_sleeping_vcpu_tells_when_it_wakes),
+	TEST(a_paused_domain_does_nothing),
 	cmocka_unit_test_setup_teardown(one_flag_for_the_domain_loses_a_wait, start_per_domain,
 					stop),
 	TEST(a_plain_load_delivers_what_is_due),

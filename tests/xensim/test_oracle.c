@@ -62,13 +62,13 @@ static void a_stale_mapping_is_found_out_after_the_answer(void **state)
 	assert_int_equal(model_take(&model, 20000, NULL), 0);
 	since = xensim_oracle_now(); /* not yet answered: both are fine */
 	assert_int_equal(xensim_oracle_check(guest, GPA, *stale, since), 1);
-	assert_int_equal(xensim_oracle_check(guest, GPA, 0, since), 1);
+	assert_int_equal(xensim_oracle_check(guest, GPA, XENSIM_NEW_WORD, since), 1);
 	model_answer(&model, 0, 0);
 	assert_int_equal(call_finish(&call), 0);
 	since = xensim_oracle_now();
 	assert_int_equal(*stale, 5);
 	assert_int_equal(xensim_oracle_check(guest, GPA, *stale, since), 0);
-	assert_int_equal(xensim_oracle_check(guest, GPA, 0, since), 1);
+	assert_int_equal(xensim_oracle_check(guest, GPA, XENSIM_NEW_WORD, since), 1);
 	munmap((void *)stale, XENSIM_PAGE);
 	model_close(&model);
 }

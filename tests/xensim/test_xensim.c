@@ -23,6 +23,7 @@ int start_with(const struct xensim_options *given)
 	options.machine_pages = 8192;
 	assert_int_equal(xensim_start(&options), 0);
 	assert_int_equal(xensim_domain_create(VCPUS, 0, RAM_PAGES, &guest), 0);
+	xensim_domain_unpause(guest);
 	guest_id = xensim_domid(guest);
 	fmem = xenforeignmemory_open(NULL, 0);
 	assert_non_null(fmem);

@@ -72,6 +72,7 @@ int xensim_vcpu_start(struct xensim_domain *domain, uint32_t id, xensim_program 
 	if (domain_stopping(domain)) {
 		ret = -ESHUTDOWN;
 	} else if (!vcpu->started) {
+		store_relaxed(&domain->unpaused, true);
 		vcpu->program = program;
 		vcpu->data = data;
 		vcpu->finished = false;
@@ -151,6 +152,37 @@ void vcpu_sleep(struct xensim_vcpu *vcpu, uint64_t seen)
 	pthread_mutex_unlock(&vcpu->lock);
 }
 
+static void wait_while_paused(struct xensim_vcpu *vcpu)
+{
+	struct xensim_domain *domain = vcpu->domain;
+
+	pthread_mutex_lock(&vcpu->lock);
+	while (load_acquire(&domain->paused) && !domain_stopping(domain))
+		pthread_cond_wait(&vcpu->wake, &vcpu->lock);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+int vcpu_enter(struct xensim_vcpu *vcpu)
+{
+	if (load_acquire(&vcpu->domain->paused))
+		wait_while_paused(vcpu);
+	if (domain_stopping(vcpu->domain))
+		return -ESHUTDOWN;
+	return invalidate_at_entry(vcpu);
+}
+
+void xensim_domain_pause(struct xensim_domain *domain)
+{
+	store_release(&domain->paused, true);
+}
+
+void xensim_domain_unpause(struct xensim_domain *domain)
+{
+	store_relaxed(&domain->unpaused, true);
+	store_release(&domain->paused, false);
+	vcpu_kick_all(domain);
+}
+
 struct xensim_vcpu *xensim_vcpu(struct xensim_domain *domain, uint32_t id)
 {
 	return id < domain->vcpu_count ? &domain->vcpus[id] : NULL;
@@ -207,7 +239,7 @@ void vcpu_interrupt(struct xensim_domain *domain)
 
 int xensim_halt(struct xensim_vcpu *vcpu, uint64_t *seen)
 {
-	int ret = invalidate_at_entry(vcpu);
+	int ret = vcpu_enter(vcpu);
 
 	if (ret)
 		return ret;
@@ -216,5 +248,5 @@ int xensim_halt(struct xensim_vcpu *vcpu, uint64_t *seen)
 		pthread_cond_wait(&vcpu->wake, &vcpu->lock);
 	*seen = vcpu->interrupts;
 	pthread_mutex_unlock(&vcpu->lock);
-	return domain_stopping(vcpu->domain) ? -ESHUTDOWN : invalidate_at_entry(vcpu);
+	return vcpu_enter(vcpu);
 }

@@ -181,13 +181,14 @@ static int map_rest(char *base, const struct mapping *mapping, size_t first, int
 }
 
 /* Put the pages' memory at an address (MAP_FIXED in flags) or anywhere. */
-static int map_runs(struct mapping *mapping, void *address, int prot, int flags)
+static int map_runs(struct mapping *mapping, void *address, int prot, int flags, bool *begun)
 {
 	size_t first = run_length(mapping, 0);
 	size_t len = mapping->pages << PAGE_SHIFT;
 	char *base;
 	int ret;
 
+	*begun = false;
 	if (first == mapping->pages) {
 		base = map_run(address, first, mapping->mfn[0], prot, flags);
 		if (base == MAP_FAILED)
@@ -201,6 +202,7 @@ static int map_runs(struct mapping *mapping, void *address, int prot, int flags)
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		return -errno;
+	*begun = true;
 	ret = map_rest(base, mapping, 0, prot, flags);
 	if (ret && !(flags & MAP_FIXED))
 		__real_munmap(base, len);
@@ -208,15 +210,25 @@ static int map_runs(struct mapping *mapping, void *address, int prot, int flags)
 	return ret;
 }
 
-static void hide(void *address, size_t pages)
+int foreign_fail(void *address, size_t pages)
 {
-	__real_mmap(address, pages << PAGE_SHIFT, PROT_NONE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	struct mapping *replaced;
+	int ret;
+
+	if ((uintptr_t)address & (XENSIM_PAGE - 1))
+		return -EINVAL;
+	ret = begin_release(address, pages << PAGE_SHIFT, false, &replaced);
+	if (ret)
+		return ret;
+	__real_munmap(address, pages << PAGE_SHIFT);
+	end_release(replaced);
+	return 0;
 }
 
 int foreign_install(struct mapping *mapping, void *address, int prot, int flags)
 {
 	struct mapping *replaced = NULL;
+	bool begun;
 	int ret;
 
 	flags &= ~(MAP_PRIVATE | MAP_SHARED);
@@ -229,15 +241,20 @@ int foreign_install(struct mapping *mapping, void *address, int prot, int flags)
 	}
 	if (!host.options.no_populate)
 		flags |= MAP_POPULATE;
-	ret = map_runs(mapping, address, prot, flags);
+	ret = map_runs(mapping, address, prot, flags, &begun);
 	if (!ret) {
+		begun = true;
 		ret = mapping_insert(mapping);
 		if (ret && !(flags & MAP_FIXED))
 			__real_munmap((void *)mapping->base, mapping->pages << PAGE_SHIFT);
 	}
-	/* A part may show new pages already: make that nothing at all. */
+	/* The mmap has failed, and changed nothing. */
+	if (ret && !begun) {
+		mapping_reattach(replaced);
+		return ret;
+	}
 	if (ret && flags & MAP_FIXED)
-		hide(address, mapping->pages);
+		__real_munmap(address, mapping->pages << PAGE_SHIFT);
 	end_release(replaced);
 	return ret;
 }

@@ -21,6 +21,9 @@
 
 #define XENSIM_PAGE 4096u
 #define XENSIM_INVALID_MFN UINT64_MAX
+/* What new memory holds, as a byte and as a word: not zero. */
+#define XENSIM_UNSCRUBBED 0xa5
+#define XENSIM_NEW_WORD (UINT64_C(0x0101010101010101) * XENSIM_UNSCRUBBED)
 
 /* ---- the host ---------------------------------------------------------------------- */
 
@@ -42,6 +45,12 @@ struct xensim_options {
 				       whole domain, racy; default one per vCPU, as adopted */
 	bool allow_split;       /* old kernels: parts of a foreign mapping can be unmapped */
 	bool no_map_resource;   /* an older Xen: EOPNOTSUPP, use the frame number */
+	unsigned int split;     /* a hypercall of more extents is interrupted after each so many
+				       and continued, INVALIDATE in between; 0: never, but at
+				       random with jitter */
+	uint64_t dom0_pages;    /* each page of a mapping costs a page of dom0's own memory, of
+				       which it has so many (no unpopulated-alloc); 0: it costs
+				       nothing */
 	bool no_populate;       /* do not fill page tables at map time (faster tests) */
 	struct xensim_cost cost;
 	uint64_t seed; /* of jitter */
@@ -68,6 +77,10 @@ struct xensim_totals {
 	uint64_t invalidates_sent;    /* requests, counted once per server */
 	uint64_t invalidates_changes; /* p2m changes that asked for one */
 	uint64_t handles_open;
+	uint64_t dom0_pages_used; /* with options.dom0_pages: now, at most so far */
+	uint64_t dom0_pages_peak;
+	uint64_t dom0_out_of_memory; /* mappings for which they did not suffice: -ENOMEM here; the
+					real device model is killed */
 };
 void xensim_totals(struct xensim_totals *totals);
 
@@ -75,11 +88,16 @@ void xensim_totals(struct xensim_totals *totals);
 
 struct xensim_domain;
 
-/* vcpus: 1..128. ram_pages are populated from gfn 0 (x86) or first_gfn upwards, each page
- * zeroed. domid is chosen. */
+/* vcpus: 1..128. ram_pages are populated from gfn 0 (x86) or first_gfn upwards. Their contents are
+ * anything. domid is chosen. Its creation ends with the first xensim_vcpu_start() or
+ * xensim_domain_unpause(): what is changed from outside before that is never told. */
 int xensim_domain_create(uint32_t vcpus, uint64_t first_gfn, uint64_t ram_pages,
 			 struct xensim_domain **domain);
 uint32_t xensim_domid(const struct xensim_domain *domain);
+/* Each vCPU stands still at its next call; one that waits for an answer does so anyway. Neither
+ * nests. */
+void xensim_domain_pause(struct xensim_domain *domain);
+void xensim_domain_unpause(struct xensim_domain *domain);
 /* Waits for its vCPU threads (which it asks to stop, and wakes from any blocking request). The
  * domain lingers as "dying" while foreign mappings hold its pages. */
 int xensim_domain_shutdown(struct xensim_domain *domain);
@@ -92,10 +110,12 @@ uint64_t xensim_domain_pages(struct xensim_domain *domain);
 enum xensim_p2m_type {
 	XENSIM_HOLE,
 	XENSIM_RAM,
-	XENSIM_RAM_RO,
+	XENSIM_RAM_RO, /* the guest's stores are dropped; a device model may map and write it */
 	XENSIM_PAGED_OUT,
 	XENSIM_GRANT,
 	XENSIM_MMIO,
+	XENSIM_DENIED, /* as RAM_RO, and a map for writing fails with -EACCES: no Xen that was seen
+			  does that */
 };
 /* The p2m as it is. XENSIM_INVALID_MFN where there is no page. *level: 1 = 1 GiB .. 3 = 4 KiB. */
 enum xensim_p2m_type xensim_p2m(struct xensim_domain *domain, uint64_t gfn, uint64_t *mfn,
@@ -130,7 +150,9 @@ uint32_t xensim_grant(struct xensim_domain *domain, uint64_t gfn, bool read_only
 int xensim_grant_end(struct xensim_domain *domain, uint32_t reference);
 
 /* What device models have reported by xendevicemodel_modified_memory[_bulk] since the domain was
- * made or the log was cleared: is this frame in it, how many frames are. */
+ * made or the log was cleared: is this frame in it, how many frames are. While the log is off,
+ * which it is not at first, reports are taken for good without a look at them. */
+void xensim_dirty_log(struct xensim_domain *domain, bool on);
 bool xensim_dirty(struct xensim_domain *domain, uint64_t gfn);
 uint64_t xensim_dirty_pages(struct xensim_domain *domain);
 void xensim_dirty_clear(struct xensim_domain *domain);
