@@ -71,8 +71,7 @@ int xendevicemodel_create_ioreq_server(xendevicemodel_handle *dmod, domid_t domi
 	    handle_bufioreq > HVM_IOREQSRV_BUFIOREQ_ATOMIC)
 		ret = -EINVAL;
 	else
-		ret = server_create(domain, handle_bufioreq != HVM_IOREQSRV_BUFIOREQ_OFF,
-				    &dmod->handle, id);
+		ret = server_create(domain, handle_bufioreq, &dmod->handle, id);
 	return devicemodel_end(domain, ret);
 }
 

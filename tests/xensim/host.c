@@ -150,6 +150,7 @@ int xensim_start(const struct xensim_options *options)
 	host.dom0_pages_peak = 0;
 	host.dom0_out_of_memory = 0;
 	host.protocol_errors = 0;
+	host.requests_buffered = 0;
 	host.running = true;
 	return 0;
 }
@@ -171,6 +172,7 @@ void xensim_totals(struct xensim_totals *totals)
 	totals->invalidates_sent = load_relaxed(&host.invalidates_sent);
 	totals->invalidates_changes = load_relaxed(&host.invalidates_changes);
 	totals->handles_open = load_relaxed(&host.handles_open);
+	totals->requests_buffered = load_relaxed(&host.requests_buffered);
 	totals->dom0_pages_used = load_relaxed(&host.dom0_pages_used);
 	totals->dom0_pages_peak = load_relaxed(&host.dom0_pages_peak);
 	totals->dom0_out_of_memory = load_relaxed(&host.dom0_out_of_memory);

@@ -90,7 +90,9 @@ static int request(struct xensim_vcpu *vcpu, struct access access, uint64_t *dat
 	request.data_is_ptr = access.data_is_ptr;
 	/* A read shows the device model whatever the register held. */
 	request.data = access.write || access.data_is_ptr ? access.data : vcpu->leftover;
-	ret = ioreq_send(vcpu, server, &request, data);
+	ret = 0;
+	if (!buffered_wanted(vcpu->domain, &request) || !buffered_send(vcpu, server, &request))
+		ret = ioreq_send(vcpu, server, &request, data);
 	server_put(server);
 	return ret;
 }
@@ -379,6 +381,60 @@ int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_g
 		ram_gpa = backwards ? ram_gpa - step : ram_gpa + step;
 		if (type == IOREQ_TYPE_COPY)
 			access.addr = backwards ? access.addr - step : access.addr + step;
+		count -= access.count;
+	}
+	return 0;
+}
+
+/* Items of one page: memory, or one request. */
+static int stos_piece(struct xensim_vcpu *vcpu, struct access access)
+{
+	enum xensim_p2m_type type;
+	uint64_t mfn, ignored;
+	uint32_t i;
+	int ret = get_ram(vcpu, access.addr, &mfn, &type);
+
+	if (ret)
+		return ret;
+	if (mfn == XENSIM_INVALID_MFN && access.addr % XENSIM_PAGE + access.size <= XENSIM_PAGE)
+		return request(vcpu, access, &ignored);
+	if (mfn != XENSIM_INVALID_MFN)
+		page_put(mfn);
+	for (i = 0; !ret && i < access.count; i++) {
+		uint64_t offset = (uint64_t)i * access.size;
+
+		ret = transfer(vcpu, access.backwards ? access.addr - offset : access.addr + offset,
+			       NULL, &access.data, access.size);
+	}
+	return ret;
+}
+
+int xensim_rep_stos(struct xensim_vcpu *vcpu, uint64_t addr, uint32_t size, uint32_t count,
+		    uint64_t value, bool backwards)
+{
+	struct access access = {
+		.type = IOREQ_TYPE_COPY,
+		.addr = addr,
+		.size = size,
+		.write = true,
+		.backwards = backwards,
+		.data = truncated(value, size),
+	};
+
+	if (!good_size(size, 8))
+		return -EINVAL;
+	while (count) {
+		uint32_t items = items_in_page(access.addr, size, count, backwards);
+		uint64_t step;
+		int ret = vcpu_enter(vcpu);
+
+		access.count = items ? items : 1;
+		if (!ret)
+			ret = stos_piece(vcpu, access);
+		if (ret)
+			return ret;
+		step = (uint64_t)access.count * size;
+		access.addr = backwards ? access.addr - step : access.addr + step;
 		count -= access.count;
 	}
 	return 0;

@@ -67,6 +67,7 @@ struct host {
 	uint64_t dom0_pages_peak;
 	uint64_t dom0_out_of_memory;
 	uint64_t protocol_errors;
+	uint64_t requests_buffered;
 };
 extern struct host host;
 
@@ -203,6 +204,7 @@ struct xensim_domain {
 	bool no_dirty_log;     /* atomic */
 	bool unpaused;         /* atomic: its creation has finished */
 	bool paused;           /* atomic: its vCPUs stand still */
+	bool stdvga;           /* atomic: stores to video memory are buffered */
 	pthread_mutex_t p2m_lock;
 	struct p2m_table *p2m;
 	uint64_t p2m_sequence; /* atomic: odd while a table is taken out of use */
@@ -287,13 +289,13 @@ struct ioreq_server {
 	const struct handle *owner;       /* devicemodel handle that created it */
 	uint64_t ioreq_mfn, bufioreq_mfn; /* XENSIM_INVALID_MFN: not allocated */
 	uint64_t ioreq_gfn, bufioreq_gfn; /* XENSIM_INVALID_MFN: not in the p2m */
-	bool buffered;
+	int buffered;                     /* HVM_IOREQSRV_BUFIOREQ_* */
 	struct channel *channel[MAX_VCPUS];
 	struct channel *buffered_channel;
 	struct range_set ranges[RANGE_TYPES]; /* ioreq_lock */
 };
 
-int server_create(struct xensim_domain *domain, bool buffered, const struct handle *owner,
+int server_create(struct xensim_domain *domain, int buffered, const struct handle *owner,
 		  uint16_t *id);
 int server_destroy(struct xensim_domain *domain, uint16_t id);
 void server_destroy_all(struct xensim_domain *domain);
@@ -322,6 +324,10 @@ int ioreq_send(struct xensim_vcpu *vcpu, struct ioreq_server *server, const stru
 	       uint64_t *data);
 /* INVALIDATE to all enabled servers, and the wait for all of them. */
 int ioreq_broadcast_invalidate(struct xensim_vcpu *vcpu);
+/* buffered.c: does Xen try the ring first for this request; did the ring take it. */
+bool buffered_wanted(const struct xensim_domain *domain, const struct ioreq *request);
+bool buffered_send(struct xensim_vcpu *vcpu, struct ioreq_server *server,
+		   const struct ioreq *request);
 /* Write the ports of all vCPUs into their slots. */
 void ioreq_publish_ports(struct ioreq_server *server);
 

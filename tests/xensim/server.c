@@ -131,7 +131,7 @@ struct ioreq_server *server_select(struct xensim_domain *domain, unsigned int ty
 	return found;
 }
 
-int server_create(struct xensim_domain *domain, bool buffered, const struct handle *owner,
+int server_create(struct xensim_domain *domain, int buffered, const struct handle *owner,
 		  uint16_t *id)
 {
 	struct ioreq_server *server = calloc(1, sizeof(*server));
@@ -203,21 +203,33 @@ void server_destroy_all(struct xensim_domain *domain)
 
 static int own_page_locked(struct ioreq_server *server, uint64_t *mfn)
 {
-	if (server->ioreq_gfn != XENSIM_INVALID_MFN)
-		return -EPERM;
 	if (*mfn == XENSIM_INVALID_MFN)
 		*mfn = page_alloc(server->domain, 0, XENSIM_INVALID_MFN, PAGE_XEN);
 	return *mfn == XENSIM_INVALID_MFN ? -ENOMEM : 0;
 }
 
+/* All that there are, whichever is asked for: Xen uses a ring that nobody looks at. */
+static int own_pages_locked(struct ioreq_server *server)
+{
+	int ret;
+
+	if (server->ioreq_gfn != XENSIM_INVALID_MFN)
+		return -EPERM;
+	ret = own_page_locked(server, &server->ioreq_mfn);
+	if (!ret && server->buffered)
+		ret = own_page_locked(server, &server->bufioreq_mfn);
+	return ret;
+}
+
 int server_frame(struct ioreq_server *server, unsigned long frame, uint64_t *mfn)
 {
 	uint64_t *page = frame ? &server->ioreq_mfn : &server->bufioreq_mfn;
-	int ret = -EINVAL;
+	int ret;
 
 	pthread_mutex_lock(&server->domain->ioreq_lock);
-	if (frame == 1 || (frame == 0 && server->buffered))
-		ret = own_page_locked(server, page);
+	ret = own_pages_locked(server);
+	if (!ret && frame == 0 && !server->buffered)
+		ret = -ENOENT;
 	/* Xen's reference keeps it while the caller's server_get() does. */
 	if (!ret && !page_try_get(*page))
 		ret = -EINVAL;
@@ -307,7 +319,7 @@ static int enable_locked(struct ioreq_server *server)
 	int ret = 0;
 
 	if (server->ioreq_gfn == XENSIM_INVALID_MFN)
-		ret = own_page_locked(server, &server->ioreq_mfn);
+		ret = own_pages_locked(server);
 	if (ret)
 		return ret;
 	if (server->ioreq_gfn != XENSIM_INVALID_MFN)

@@ -314,6 +314,53 @@ static void a_raw_request_arrives_as_it_is(void **state)
 	model_close(&model);
 }
 
+static int run_stos(struct xensim_vcpu *vcpu, void *argument)
+{
+	struct io *io = argument;
+
+	return xensim_rep_stos(vcpu, io->addr, io->size, io->count, io->value, io->backwards);
+}
+
+static void rep_stos_is_one_request_a_page_without_a_pointer(void **state)
+{
+	struct io io = { .addr = MMIO + 0xff8, .size = 4, .count = 6, .value = 0x1234567890 };
+	struct ioreq requests[2];
+	struct model model;
+	struct call call = { .run = run_stos, .argument = &io };
+
+	(void)state;
+	model_open(&model);
+	assert_int_equal(xendevicemodel_map_io_range_to_ioreq_server(
+				 model.dmod, (domid_t)guest_id, model.id, 1, MMIO, MMIO + 0x1fff),
+			 0);
+	call_start(&call, 0);
+	expect(&model, &requests[0], 0);
+	expect(&model, &requests[1], 0);
+	assert_int_equal(call_finish(&call), 0);
+	model_close(&model);
+	assert_int_equal(requests[0].type, IOREQ_TYPE_COPY);
+	assert_int_equal(requests[0].dir, IOREQ_WRITE);
+	assert_int_equal(requests[0].data_is_ptr, 0);
+	assert_int_equal(requests[0].count, 2);
+	assert_int_equal(requests[0].data, 0x34567890);
+	assert_int_equal(requests[1].count, 4);
+	assert_int_equal(requests[1].addr, MMIO + 0x1000);
+}
+
+static void rep_stos_to_memory_asks_nobody(void **state)
+{
+	struct io io = { .addr = 17 * XENSIM_PAGE - 2, .size = 4, .count = 2, .value = 0x11223344 };
+	struct call call = { .run = run_stos, .argument = &io };
+	uint32_t words[2];
+
+	(void)state;
+	call_start(&call, 0);
+	assert_int_equal(call_finish(&call), 0);
+	assert_int_equal(xensim_guest_read(guest, io.addr, words, 8), 0);
+	assert_int_equal(words[0], 0x11223344);
+	assert_int_equal(words[1], 0x11223344);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_x86, stop)
 const struct CMUnitTest io_tests[] = {
 	TEST(an_mmio_write_carries_its_data),
@@ -326,6 +373,8 @@ const struct CMUnitTest io_tests[] = {
 	TEST(rep_movs_from_a_device_is_one_request),
 	TEST(backwards_pieces_fall_in_both_addresses),
 	TEST(an_item_across_pages_goes_through_a_register),
+	TEST(rep_stos_is_one_request_a_page_without_a_pointer),
+	TEST(rep_stos_to_memory_asks_nobody),
 	TEST(a_raw_request_arrives_as_it_is),
 };
 const size_t io_count = sizeof(io_tests) / sizeof(io_tests[0]);

@@ -231,6 +231,7 @@ int main(void)
 	failed += RUN("INVALIDATE", ioreq);
 	failed += RUN("ioreq servers", server);
 	failed += RUN("I/O", io);
+	failed += RUN("buffered requests", buffered);
 	failed += RUN("guest", guest);
 	failed += RUN("event channels", evtchn);
 	failed += RUN("grants", grants);

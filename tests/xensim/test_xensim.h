@@ -86,6 +86,8 @@ extern const struct CMUnitTest server_tests[];
 extern const size_t server_count;
 extern const struct CMUnitTest io_tests[];
 extern const size_t io_count;
+extern const struct CMUnitTest buffered_tests[];
+extern const size_t buffered_count;
 extern const struct CMUnitTest guest_tests[];
 extern const size_t guest_count;
 extern const struct CMUnitTest evtchn_tests[];

@@ -77,7 +77,8 @@ struct xensim_totals {
 	uint64_t invalidates_sent;    /* requests, counted once per server */
 	uint64_t invalidates_changes; /* p2m changes that asked for one */
 	uint64_t handles_open;
-	uint64_t dom0_pages_used; /* with options.dom0_pages: now, at most so far */
+	uint64_t requests_buffered; /* put into the rings of servers */
+	uint64_t dom0_pages_used;   /* with options.dom0_pages: now, at most so far */
 	uint64_t dom0_pages_peak;
 	uint64_t dom0_out_of_memory; /* mappings for which they did not suffice: -ENOMEM here; the
 					real device model is killed */
@@ -195,6 +196,18 @@ int xensim_port_write(struct xensim_vcpu *vcpu, uint16_t port, uint32_t size, ui
  * piece one data_is_ptr request. */
 int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_gpa, uint32_t size,
 	       uint32_t count, bool write, bool backwards);
+/* rep stos of one value to a device: count > 1 without data_is_ptr, split at the end of the device's
+ * page. */
+int xensim_rep_stos(struct xensim_vcpu *vcpu, uint64_t addr, uint32_t size, uint32_t count,
+		    uint64_t value, bool backwards);
+/*
+ * What Xen puts into the rings of buffered requests. stdvga: the domain has Xen's VGA emulation, and
+ * single stores to [0xa0000, 0xc0000) go into the ring of the server that has them, when it asked
+ * for one and there is room; else, and otherwise, into the vCPU's slot. A time offset (the guest
+ * has set its clock) goes into the ring of every enabled server, or nowhere.
+ */
+void xensim_domain_stdvga(struct xensim_domain *domain, bool on);
+int xensim_time_offset(struct xensim_vcpu *vcpu, int64_t seconds);
 /* A request exactly as given (any field, hostile ones included) in this vCPU's slot of one
  * server; waits for the answer and returns it in *data. */
 struct ioreq;
