@@ -133,7 +133,7 @@ static void everything_pinned_for_writing_is_reported_for_the_last_pass(void **s
 	/* After an invalidation a bucket that was seen before is mapped by the granule. */
 	fresh = bed_pin(bed.other, 20 * BED_PAGE);
 	assert_int_equal(
-		xensim_p2m_set_type(bed.domain, 3 * BED_BUCKET / BED_PAGE, 1, XENSIM_RAM_RO), 0);
+		xensim_p2m_set_type(bed.domain, 3 * BED_BUCKET / BED_PAGE, 1, XENSIM_DENIED), 0);
 	read_only = bed_pin_range(bed.client, 3 * BED_BUCKET, 8, PROT_READ, 0);
 	piece = bed_pin_range(bed.client, 2 * BED_BUCKET - BED_PAGE, 2 * BED_PAGE, PROT_WRITE,
 			      MAPCACHE_PIN_CONTIGUOUS);
