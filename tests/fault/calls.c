@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -133,6 +134,18 @@ void *fault_malloc(size_t size)
 void *fault_calloc(size_t count, size_t size)
 {
 	return FAILS() ? no_memory() : entered(calloc(count, size));
+}
+
+void *fault_realloc(void *memory, size_t size)
+{
+	if (FAILS())
+		return no_memory();
+	return memory ? realloc(memory, size) : entered(realloc(NULL, size));
+}
+
+char *fault_strdup(const char *text)
+{
+	return FAILS() ? no_memory() : entered(strdup(text));
 }
 
 int fault_posix_memalign(void **memory, size_t alignment, size_t size)
