@@ -77,10 +77,11 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 	mapcache_add_relaxed(&cache->api.range_invalidates, 1);
 	if (gpa >= cache->settings.guest_limit)
 		return 0;
-	span_invalidate(cache, gpa, len);
 	end = len < cache->settings.guest_limit - gpa ? gpa + len : cache->settings.guest_limit;
 	first = gpa >> cache->settings.bucket_shift;
 	last = (end - 1) >> cache->settings.bucket_shift;
+	span_invalidate(cache, first << cache->settings.bucket_shift,
+			(last - first + 1) << cache->settings.bucket_shift);
 	if (last - first < index_buckets(cache)) {
 		for (uint64_t index = first; index <= last; index++)
 			invalidate_bucket(cache, index);

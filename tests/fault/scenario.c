@@ -289,6 +289,63 @@ static int pin_contiguous(struct scenario *scenario)
 	return mapcache_unpin(scenario->cache, pointer + BUCKET, 0);
 }
 
+/* Across the end of a bucket, some of it for reading only. */
+static int pin_for_reading(struct scenario *scenario)
+{
+	size_t len = BUCKET;
+	char *pointer = mapcache_pin(scenario->client, READ_ONLY - PAGE, &len, PROT_READ,
+				     MAPCACHE_PIN_CONTIGUOUS);
+
+	if (!pointer)
+		return -errno;
+	assert_int_equal(*(uint64_t *)(pointer + PAGE), value_of(READ_ONLY));
+	return mapcache_client_unpin(scenario->client, pointer, 0);
+}
+
+/* More than are kept: the first has gone when it is used again. */
+static void use_buffers_in_turn(struct scenario *scenario)
+{
+	for (unsigned int i = 0; i < 6; i++) {
+		uint64_t gpa = (10 + i) * BUCKET - PAGE;
+		size_t len = 2 * PAGE;
+		char *pointer = NULL;
+
+		DO((pointer =
+			    mapcache_pin(scenario->client, gpa, &len, RW, MAPCACHE_PIN_CONTIGUOUS))
+			   ? 0
+			   : -errno);
+		assert_int_equal(*(uint64_t *)(pointer + PAGE), value_of(gpa + PAGE));
+		assert_int_equal(mapcache_client_unpin(scenario->client, pointer, 0), 0);
+	}
+}
+
+/* To another offset in a bucket and back to that of before, in whole and in other parts. */
+static void relocate(struct scenario *scenario)
+{
+	static const uint64_t places[] = { 20 * BUCKET + 3 * PAGE, 30 * BUCKET + PAGE,
+					   30 * BUCKET + 4 * PAGE, 40 * BUCKET + 3 * PAGE };
+	size_t len = BUCKET;
+	char *pointer = NULL;
+
+	DO((pointer = mapcache_pin(scenario->client, places[0], &len, RW, MAPCACHE_PIN_OWN))
+		   ? 0
+		   : -errno);
+	for (unsigned int i = 1; i < 4; i++) {
+		int done;
+
+		do {
+			done = mapcache_replace(scenario->cache, places[i - 1], places[i], len);
+			/* A call that fails has changed nothing. */
+			assert_int_equal(*(uint64_t *)(pointer + len - PAGE),
+					 value_of(places[done < 0 ? i - 1 : i] + len - PAGE));
+		} while (again(scenario, done));
+		for (uint64_t offset = 0; offset < len; offset += PAGE)
+			assert_int_equal(*(uint64_t *)(pointer + offset),
+					 value_of(places[i] + offset));
+	}
+	assert_int_equal(mapcache_unpin(scenario->cache, pointer, 0), 0);
+}
+
 /* For a while, since membarrier(2) may be what fails. */
 static int give_back(struct scenario *scenario)
 {
@@ -410,8 +467,12 @@ unsigned int scenario_run(const struct scenario_options *options)
 	trim_parts(scenario);
 	pin_here_release_there(scenario);
 	DO(pin_contiguous(scenario));
+	DO(pin_for_reading(scenario));
+	use_buffers_in_turn(scenario);
 	if (options->anywhere)
 		DO(give_back(scenario));
+	else
+		relocate(scenario);
 	evict(scenario);
 	DO(drain(scenario));
 	DO(dump(scenario));

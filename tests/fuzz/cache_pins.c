@@ -52,6 +52,23 @@ void pin(struct world *w, struct input *input, unsigned int c)
 	*held = hold(w, pointer, gpa, len, true);
 }
 
+/* Nothing else is in the pages of a pin of its own. */
+static void check_apart(const struct world *w, const struct held *held)
+{
+	uintptr_t start = (uintptr_t)held->pointer & -MODEL_PAGE;
+	uintptr_t end = (uintptr_t)held->pointer + held->len;
+
+	for (unsigned int i = 0; i < HELD_MAX; i++) {
+		const struct held *other = &w->pinned[i];
+		uintptr_t at = (uintptr_t)other->pointer;
+
+		if (other == held || !other->pointer ||
+		    (held->kind != HELD_OWN && other->kind != HELD_OWN))
+			continue;
+		must(at >= end || (at + other->len - 1) / MODEL_PAGE * MODEL_PAGE < start);
+	}
+}
+
 /* All of it or nothing, in slots of its own where it must be. */
 void pin_contiguous(struct world *w, struct input *input, unsigned int c)
 {
@@ -80,6 +97,93 @@ void pin_contiguous(struct world *w, struct input *input, unsigned int c)
 		touch(pointer, len);
 	*held = hold(w, pointer, gpa, len, true);
 	held->slots = (unsigned int)slots;
+	held->write = write;
+	if (flags == MAPCACHE_PIN_OWN)
+		held->kind = HELD_OWN;
+	else
+		held->kind = slots > 1 ? HELD_CONTIGUOUS : HELD_SHARED;
+	check_apart(w, held);
+}
+
+/* ---- relocation ----------------------------------------------------------------------------- */
+
+struct move {
+	uint64_t old, new, pages;
+};
+
+/* Whether one that is not all inside the range may be in the way. */
+static bool in_the_way(const struct world *w, const struct move *move)
+{
+	for (unsigned int i = 0; i < HELD_MAX; i++) {
+		const struct held *held = &w->pinned[i];
+		uint64_t last = (held->gpa + held->len - 1) / MODEL_PAGE;
+
+		if (!held->pointer || held->kind == HELD_SHARED || last < move->old ||
+		    held->first_page >= move->old + move->pages)
+			continue;
+		/* What a shared one is a part of is not known. */
+		if (held->kind == HELD_CONTIGUOUS || held->first_page < move->old ||
+		    last >= move->old + move->pages)
+			return true;
+	}
+	return false;
+}
+
+static bool all_there(const struct world *w, const struct move *move)
+{
+	for (uint64_t page = move->new; page < move->new + move->pages; page++)
+		if (model_may_fail(&w->model, page, true))
+			return false;
+	return true;
+}
+
+/* Its address is the same; what it shows is as fresh as by a look-up. */
+static unsigned int follow(struct world *w, const struct move *move, struct held *held)
+{
+	uint64_t gpa = held->gpa - move->old * MODEL_PAGE + move->new *MODEL_PAGE, now = 0;
+	struct held before = *held;
+
+	must(!mapcache_gpa(w->cache, held->pointer, &now));
+	if (now == held->gpa && (held->kind != HELD_OWN || move->old == move->new))
+		return 0;
+	must(now == gpa);
+	*held = hold(w, held->pointer, gpa, held->len, true);
+	held->slots = before.slots;
+	held->write = before.write;
+	held->kind = before.kind;
+	if (held->write)
+		touch(held->pointer, held->len);
+	return held->kind == HELD_OWN;
+}
+
+void relocate(struct world *w, struct input *input)
+{
+	struct move move = { take(input, 1) % MODEL_PAGES, take(input, 1) % MODEL_PAGES,
+			     1 + take(input, 1) % 8 };
+	bool excused = in_the_way(w, &move) || !all_there(w, &move);
+	unsigned int moved = 0;
+	int done;
+
+	done = mapcache_replace(w->cache, move.old * MODEL_PAGE, move.new *MODEL_PAGE,
+				move.pages * MODEL_PAGE);
+	if (w->depth[0] || w->depth[1]) {
+		must(done == -EDEADLK);
+		return;
+	}
+	if (done < 0) {
+		must(excused || w->fault || done == -ENOMEM || done == -EAGAIN);
+		return;
+	}
+	/* Look-ups of the old range map afresh. */
+	model_invalidate(&w->model, move.old, move.old + move.pages - 1);
+	for (unsigned int i = 0; i < HELD_MAX; i++) {
+		struct held *held = &w->pinned[i];
+
+		if (held->pointer && held->kind != HELD_SHARED && held->first_page >= move.old &&
+		    held->gpa + held->len <= (move.old + move.pages) * MODEL_PAGE)
+			moved += follow(w, &move, held);
+	}
+	must((unsigned int)done >= moved);
 }
 
 void pin_segments(struct world *w, struct input *input, unsigned int c)

@@ -30,6 +30,8 @@ struct held {
 	uint64_t first_page;
 	uint64_t name[HELD_PAGES]; /* of those pages whose name it covers; 0: not covered */
 	unsigned int slots;        /* of address space that a pin keeps */
+	bool write;
+	enum { HELD_SHARED, HELD_CONTIGUOUS, HELD_OWN } kind; /* across buckets; its own */
 };
 
 struct world {
@@ -80,5 +82,6 @@ void log_modified(struct world *w, bool on);
 void pin(struct world *w, struct input *input, unsigned int c);
 void pin_contiguous(struct world *w, struct input *input, unsigned int c);
 void pin_segments(struct world *w, struct input *input, unsigned int c);
+void relocate(struct world *w, struct input *input);
 
 #endif

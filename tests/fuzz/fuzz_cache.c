@@ -128,6 +128,9 @@ static void step(struct world *w, struct input *input)
 	case 23:
 		log_modified(w, op >> 5 & 1);
 		break;
+	case 24:
+		relocate(w, input);
+		break;
 	default:
 		look(w, input, c);
 	}

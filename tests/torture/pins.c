@@ -219,6 +219,20 @@ static uint64_t favourite_run(struct worker *worker, uint64_t *floor)
 	return page;
 }
 
+/* Another pin of the same is somewhere else. */
+static void check_own(struct worker *worker, const char *pointer, uint64_t page, size_t len)
+{
+	size_t wanted = len;
+	char *other =
+		mapcache_pin(worker->client, stamp_gpa(page), &len, PROT_READ, MAPCACHE_PIN_OWN);
+
+	if (!other)
+		return;
+	must(len == wanted);
+	must(other + len <= pointer || pointer + len <= other);
+	must(!mapcache_unpin(worker->witness.device->cache, other, 0));
+}
+
 /* A run of pages, most of them in one bucket, some across two or three. */
 void access_span(struct worker *worker)
 {
@@ -229,16 +243,19 @@ void access_span(struct worker *worker)
 	struct parcel parcel = { .page = favourite_run(worker, floor) };
 	unsigned int pages = 1 + (unsigned int)random_below(random, RUN_PAGES);
 	size_t wanted = (pages - 1) * PAGE + 8, len = wanted;
+	unsigned int how = flags[random_below(random, 3)];
 	bool write = one_in(random, 2);
 
 	witness->doing = "pinning in one piece";
 	parcel.pointer = mapcache_pin(worker->client, stamp_gpa(parcel.page), &len,
-				      write ? RW : PROT_READ, flags[random_below(random, 3)]);
+				      write ? RW : PROT_READ, how);
 	if (!parcel.pointer) {
 		judge_run_error(witness, parcel.page, floor, pages, errno);
 		return;
 	}
 	must(len == wanted);
+	if (how & MAPCACHE_PIN_OWN)
+		check_own(worker, parcel.pointer, parcel.page, len);
 	parcel.first = read_word(parcel.pointer);
 	parcel.written = check_run(worker, parcel.pointer, parcel.page, floor, pages, write);
 	keep_or_release(worker, parcel);

@@ -21,13 +21,16 @@ struct place {
 	char *pointer;
 };
 
-/* At the same offset in a bucket of any size as what will take its place. */
+/* At the same offset in a bucket as what will take its place, or at another one. */
 static struct place choose(struct worker *worker)
 {
+	uint64_t *random = &worker->witness.random;
 	struct place place = { .worker = worker };
 
 	place.page = any_run(worker, place.floor);
 	place.gpa = PLACES + worker->number * PLACE_BYTES + place.page * PAGE;
+	if (one_in(random, 2))
+		place.gpa += random_below(random, 64) * PAGE;
 	place.pages = 1 + (unsigned int)random_below(&worker->witness.random, RUN_PAGES);
 	return place;
 }

@@ -150,6 +150,24 @@ static void a_range_invalidation_hides_contiguous_pins_that_touch_it(void **stat
 	bed_stop(&bed);
 }
 
+/* It is about whole buckets, whatever looks into them. */
+static void a_range_invalidation_hides_contiguous_pins_in_its_buckets(void **state)
+{
+	volatile uint64_t *stale, *fresh;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	stale = pin(bed.client, EDGE, 4 * BED_PAGE, PROT_READ);
+	bed_exchange(&bed, 256, 6);
+	assert_int_equal(mapcache_invalidate_range(bed.cache, 2 * BED_BUCKET - 1, 1), 0);
+	fresh = pin(bed.client, EDGE, 4 * BED_PAGE, PROT_READ);
+	assert_int_equal(*bed_at(fresh, 2 * BED_PAGE), 6);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)stale, 0), 0);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)fresh, 0), 0);
+	bed_stop(&bed);
+}
+
 static void F_drain_waits_for_stale_contiguous_pins(void **state)
 {
 	volatile uint64_t *pointer;
@@ -356,6 +374,7 @@ int main(void)
 		cmocka_unit_test(the_same_range_is_not_mapped_twice_while_it_is_current),
 		cmocka_unit_test(C_a_stale_contiguous_pin_serves_its_pinner_only),
 		cmocka_unit_test(a_range_invalidation_hides_contiguous_pins_that_touch_it),
+		cmocka_unit_test(a_range_invalidation_hides_contiguous_pins_in_its_buckets),
 		cmocka_unit_test(F_drain_waits_for_stale_contiguous_pins),
 		cmocka_unit_test(a_contiguous_pin_is_released_by_any_pointer_into_it),
 		cmocka_unit_test(slots_pinned_and_released_by_different_threads_can_be_joined),
