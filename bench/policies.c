@@ -97,7 +97,6 @@ static int run_policy(struct bench *bench, struct policies_case *now, const stru
 	error = entry.contestant->open(&config, &entry.instance);
 	if (error)
 		goto free_result;
-	policy_apply(policy, entry.contestant->cache(entry.instance));
 	error = entry.contestant->thread_open(entry.instance, &entry.thread);
 	if (error)
 		goto close_cache;

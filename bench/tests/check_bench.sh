@@ -67,7 +67,8 @@ runs "storm, two readers that write" 10 --working-set 4 --rate 1000 --pattern ri
 runs "storm with pins" 10 --working-set 4 --rate 1000 --pattern rings --pinned 10 \
 	--contestants ours storm
 runs "policies" 24 --working-set 4 --rate 1000 --pattern uniform --write 20 --pinned 10 \
-	--policies default,granules,whole policies
+	--policies default,granule-64K,reclaim-5 policies
+runs "vstorm" 32 --working-set 8 --rate 100 --pattern rings vstorm
 runs "release" 6 --working-set 16 release
 runs "throughput" 6 --threads 1,2 throughput
 runs "reverse" 1 --working-set 16 reverse
@@ -86,7 +87,7 @@ for scenario in scale refresh footprint; do
 done >"$folder/all.csv"
 bench/model "$folder/all.csv" | awk '$1 == "256" && $2 > 0 { found = 1 } END { exit !found }'
 verdict "the model of larger machines" $?
-LOADS=one COSTS=none PATTERNS=rings RATES=1000 ROUNDS=1 MS=2 POLICIES=default,whole \
+LOADS=one COSTS=none PATTERNS=rings RATES=1000 ROUNDS=1 MS=2 POLICIES=default,reclaim-5 \
 	bench/storms "$folder" 2>/dev/null | grep -q '^| none | rings | 1000 |'
 verdict "the tables of storms" $?
 "$bench" --help | grep -q "usage: mapcache-bench"

@@ -62,7 +62,7 @@ static struct dump_bucket dump_describe(struct mapcache *cache, struct mapping *
 	bucket.pins = client_pins(cache, mapping);
 	bucket.calls = mapping->calls;
 	bucket.read_only = mapping->read_only;
-	bucket.probation = mapping->probation;
+	bucket.probation = !mapping_published(cache, mapping);
 	return bucket;
 }
 

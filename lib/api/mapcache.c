@@ -71,9 +71,12 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	error = reclaim_init(cache);
 	if (error)
 		goto destroy_index;
-	error = pins_init(cache);
+	error = fill_init(cache);
 	if (error)
 		goto destroy_reclaim;
+	error = pins_init(cache);
+	if (error)
+		goto destroy_fill;
 	error = embedder->backend->open(options->backend_data, options->domid,
 					&embedder->backend_state);
 	if (error)
@@ -86,6 +89,8 @@ close_backend:
 	embedder->backend->close(embedder->backend_state);
 destroy_pins:
 	pins_destroy(cache);
+destroy_fill:
+	fill_destroy(cache);
 destroy_reclaim:
 	reclaim_destroy(cache);
 destroy_index:
@@ -185,6 +190,7 @@ static void mapcache_free(struct mapcache *cache)
 {
 	cache->embedder.backend->close(cache->embedder.backend_state);
 	pins_destroy(cache);
+	fill_destroy(cache);
 	reclaim_destroy(cache);
 	index_destroy(cache);
 	space_destroy(cache);
@@ -207,6 +213,7 @@ static void mapcache_close_in_a_child(struct mapcache *cache)
 	space_abandon(cache);
 	protocol_abandon(cache);
 	index_abandon(cache);
+	fill_destroy(cache);
 	thread_forget(cache);
 	free(cache);
 }

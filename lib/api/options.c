@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/fill/filling.h"
 #include "lib/api/options.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -194,7 +193,6 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	settings->vmas_max = options->max_vmas;
 	settings->guest_limit = options->guest_limit;
 	settings->whole_bytes = options->whole_bytes;
-	settings->fill = (struct fill_policy)FILL_POLICY;
 	cache->embedder.notify = options->notify;
 	cache->embedder.notify_data = options->notify_data;
 	cache->embedder.report_failed = options->report_failed;

@@ -4,6 +4,7 @@
 
 #include "lib/api/options.h"
 #include "lib/base/base.h"
+#include "lib/fill/fill.h"
 #include "lib/index/index.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
@@ -19,6 +20,7 @@ static void stats_fill(struct mapcache *cache, struct mapcache_stats *stats)
 	space_stats(cache, stats);
 	index_stats(cache, stats);
 	reclaim_stats(cache, stats);
+	fill_stats(cache, stats);
 	pins_stats(cache, stats);
 }
 

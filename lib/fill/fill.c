@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The miss path: decide how to map, map without a lock, show the result.
- *
- * Small first, whole when it pays. What an INVALIDATE costs its guest afterwards is the
- * mapping work on the way to the next pointer, so:
- *   - a bucket never seen is mapped whole, in one call;
- *   - a stale one is replaced in its slot where little is mapped in it, or little enough to be
- *     released at once; else the bucket moves to a fresh slot. Either way only the granules
- *     asked for are mapped;
- *   - a bucket that needs many calls in one epoch is dense: as soon as they have cost what
- *     mapping the whole bucket costs, it is mapped whole, and in the next epochs at once.
- * A kernel mapping is only ever replaced or released whole: Linux refuses to split one.
+ * The miss path: map without a lock, show the result. Where: a stale bucket is replaced in its
+ * slot where little is mapped in it, or little enough to be released at once; else it moves to a
+ * fresh slot. A kernel mapping is only ever replaced or released whole: Linux refuses to split one.
  */
 #include "lib/fill/filling.h"
 
@@ -24,10 +16,11 @@
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
 
-/* Bounds for the number of calls that make a bucket dense, as it is measured. */
-#define FILL_CALLS_MIN 4
-#define FILL_CALLS_MAX 32
-#define FILL_LEVEL_MAX 6
+/* Stale granules that may stay beside those replaced in a slot: each is a kernel mapping, and is
+ * mostly asked for next. More are released together first. */
+#define FILL_SMALL 4
+/* Granules that are released on the way to a pointer, at most: a fresh slot costs less than more. */
+#define FILL_EMPTY 16
 
 /* A mapping, just taken, becomes this bucket's; it is not in the index yet. */
 static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_only)
@@ -37,8 +30,6 @@ static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_onl
 	mapping_restart(fill->cache, mapping, epoch_now(&fill->cache->shared));
 	mapping_set_state(mapping, MAPPING_LIVE);
 	mapping->doomed = 0;
-	mapping->dense = 0;
-	mapping->level = 0;
 	mapping->busy = 1;
 	mapping->read_only = read_only;
 	fill->mapping = mapping;
@@ -59,7 +50,7 @@ static uint64_t fill_current(const struct fill *fill)
 /* The mapping is of no use, or must not be: hand it to reclaim. Stripe lock held. */
 static void fill_retire(struct fill *fill, bool listed)
 {
-	mapping_unpublish(fill->cache, fill->mapping);
+	mapping_leave(fill->cache, fill->mapping);
 	if (listed)
 		stripe_remove(fill->cache, fill->stripe, fill->mapping);
 	retired_push(fill->cache, fill->mapping, fill_current(fill));
@@ -161,14 +152,16 @@ static int fill_spare(struct fill *fill, bool read_only, int error)
 /* The bucket is in no slot. A placeholder goes into the index before the map call. */
 static int fill_cold(struct fill *fill, bool read_only)
 {
-	struct run run = read_only ? fill_asked(fill) : fill_all(fill);
+	struct run run = read_only ? fill_asked(fill) : plan_bucket(fill, NULL);
+	bool whole = run.count == fill->cache->settings.granules;
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->cache, !read_only && !fill->cache->embedder.notify, &error);
+	mapping = slot_get(fill->cache, whole && !fill->cache->embedder.notify, &error);
 	if (!mapping)
 		return fill_spare(fill, read_only, error);
 	fill_adopt(fill, mapping, read_only);
+	mapping->guessed = whole && fill->guessed;
 	error = entry_populate(fill->cache, fill->request->index);
 	if (error) {
 		slot_put(fill->cache, mapping);
@@ -195,8 +188,7 @@ static int fill_cold(struct fill *fill, bool read_only)
  */
 static bool fill_maps_over(const struct fill *fill, bool whole)
 {
-	return whole && !fill->cache->embedder.notify &&
-	       (fill->cache->settings.fill.map_over || !slot_plenty(fill->cache));
+	return whole && !fill->cache->embedder.notify && !slot_plenty(fill->cache);
 }
 
 /* The bucket leaves its slot, to its pinners and to reclaim, for a fresh one. */
@@ -210,8 +202,7 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run, boo
 	if (!mapping)
 		return fill_release(fill, old, fill_spare(fill, read_only, error));
 	fill_adopt(fill, mapping, read_only);
-	mapping->dense = old->dense;
-	mapping->level = old->level;
+	mapping->guessed = whole && fill->guessed;
 	error = fill_map(fill, run);
 	/* One that fails has nothing to offer that an old one of this epoch has not. */
 	fresh = mapcache_load_relaxed(&old->epoch) < mapcache_load_relaxed(&mapping->epoch);
@@ -236,7 +227,7 @@ static bool fill_extends(const struct fill *fill, const struct mapping *mapping)
 	/* A hole may have been filled since, but its kernel mapping holds pages in use. */
 	if (!missing || (fill->request->write && mapping->read_only))
 		return false;
-	if (mapping->multiple && (mapping->mapped & missing))
+	if (mapping_multiple(mapping) && (mapping->mapped & missing))
 		return false;
 	rest.granules &= current;
 	return !rest.granules || mapping_serves(fill->cache, mapping, &rest);
@@ -260,10 +251,11 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	 * mapped over must not stay at all. */
 	if (mapping->mapped &&
 	    (fill->cache->space.places.of ||
-	     (left && (mapping->multiple || left > fill->cache->settings.fill.small))) &&
+	     (left && (mapping_multiple(mapping) || left > FILL_SMALL))) &&
 	    slot_empty(fill->cache, mapping))
 		return fill_move(fill, mapping, run, false);
 	mapping_renew(fill->cache, mapping, epoch);
+	mapping->guessed = run.count == fill->cache->settings.granules && fill->guessed;
 	fill->mapping = mapping;
 	fill->valid = 0;
 	client_count(fill->client, COUNTER_REFRESHED_IN_PLACE, 1);
@@ -271,71 +263,17 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	return fill_finish(fill, NULL, fill_map(fill, run));
 }
 
-/* Map calls after which one for the whole bucket would not have cost more. */
-static unsigned int fill_dense_calls(const struct fill *fill)
-{
-	const struct fill_cost *cost = &fill->cache->fill.cost;
-	uint64_t granule = mapcache_load_relaxed(&cost->granule);
-	uint64_t whole = mapcache_load_relaxed(&cost->whole);
-	uint64_t calls = granule ? whole / granule : FILL_CALLS_MAX;
-
-	if (fill->cache->settings.fill.dense_calls)
-		return fill->cache->settings.fill.dense_calls;
-	if (calls < FILL_CALLS_MIN)
-		return FILL_CALLS_MIN;
-	return calls < FILL_CALLS_MAX ? (unsigned int)calls : FILL_CALLS_MAX;
-}
-
-/*
- * Whether a stale bucket is dense still. One that turned out to be so time after time is looked
- * at again ever more seldom.
- */
-static bool fill_stays_dense(const struct fill *fill, struct mapping *mapping)
-{
-	const struct fill_policy *policy = &fill->cache->settings.fill;
-
-	if (!policy->at_once && mapping->calls >= policy->dense_calls)
-		mapping->dense = policy->dense_epochs;
-	else if (mapping->dense)
-		mapping->dense--;
-	else
-		mapping->level = 0;
-	return mapping->dense;
-}
-
 /* Mapped before the last invalidation. */
 static int fill_refresh(struct fill *fill, struct mapping *mapping, uint64_t epoch)
 {
-	const struct settings *settings = &fill->cache->settings;
-	const struct fill_policy *policy = &settings->fill;
-	bool little = __builtin_popcountll(mapping->mapped) <= policy->empty;
-	bool whole;
+	struct run run = plan_bucket(fill, mapping);
+	bool little = __builtin_popcountll(mapping->mapped) <= FILL_EMPTY;
 
-	whole = fill_stays_dense(fill, mapping) || settings->granules == 1 ||
-		mapcache_load_relaxed(&fill->cache->space.vmas) + 2 > settings->vmas_max;
-	if (whole)
+	if (run.count == fill->cache->settings.granules)
 		client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
-	if ((little || (whole && policy->whole_in_place) || !slot_plenty(fill->cache)) &&
-	    fill_take_over(fill, mapping, epoch))
-		return fill_in_place(fill, mapping, epoch,
-				     whole ? fill_all(fill) : fill_asked(fill));
-	return fill_move(fill, mapping, whole ? fill_all(fill) : fill_asked(fill), false);
-}
-
-/*
- * Whether to map the whole bucket now, since the calls of this epoch have cost as much as that:
- * so no epoch costs more than twice what it could.
- */
-static bool fill_becomes_dense(const struct fill *fill, struct mapping *mapping)
-{
-	if (!fill->cache->settings.fill.at_once || mapping->read_only ||
-	    mapping->calls < fill_dense_calls(fill))
-		return false;
-	if (mapping->level < FILL_LEVEL_MAX)
-		mapping->level++;
-	mapping->dense = (uint8_t)(mapping->level > 1 ? 1u << mapping->level : 1);
-	client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
-	return true;
+	if ((little || !slot_plenty(fill->cache)) && fill_take_over(fill, mapping, epoch))
+		return fill_in_place(fill, mapping, epoch, run);
+	return fill_move(fill, mapping, run, false);
 }
 
 /* The bucket is in a slot, which is busy now and ours. */
@@ -349,8 +287,10 @@ static int fill_known(struct fill *fill, struct mapping *mapping, bool read_only
 		return fill_refresh(fill, mapping, epoch);
 	if (!fill_extends(fill, mapping))
 		return fill_move(fill, mapping, fill_asked(fill), false);
-	if (fill_becomes_dense(fill, mapping))
+	if (plan_becomes_whole(fill, mapping)) {
+		client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
 		return fill_move(fill, mapping, fill_all(fill), false);
+	}
 	fill->mapping = mapping;
 	fill->valid = mapping_valid(fill->cache, mapping);
 	return fill_finish(fill, NULL, fill_missing(fill, fill_current(fill)));
@@ -360,7 +300,11 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 	 const struct request *request, bool read_only, void **pointer)
 {
 	struct fill fill = {
-		.cache = client->cache, .client = client, .stripe = stripe, .request = request
+		.cache = client->cache,
+		.client = client,
+		.stripe = stripe,
+		.request = request,
+		.calm = plan_calm(client->cache),
 	};
 	uint64_t gpa = fill_bucket(&fill) + request->offset;
 	CANCEL_DEFERRED;

@@ -18,6 +18,12 @@
 
 #include "lib/space/mapping.h"
 
+/* plan.c */
+int fill_init(struct mapcache *cache);
+/* Also in a child after fork(2). */
+void fill_destroy(struct mapcache *cache);
+void fill_stats(struct mapcache *cache, struct mapcache_stats *stats);
+
 /* lookup.c */
 /* 0 and the request, or -errno as mapcache_ptr(). */
 int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot,

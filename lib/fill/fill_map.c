@@ -62,27 +62,6 @@ static int fill_result(const struct fill *fill, struct run run)
 	return 0;
 }
 
-/* The last few calls count; one that was held up does not count for much. */
-static void fill_learn(mapcache_atomic_u64 *known, uint64_t ns)
-{
-	uint64_t before = mapcache_load_relaxed(known);
-
-	if (!before)
-		before = ns;
-	ns = ns < 4 * before ? ns : 4 * before;
-	mapcache_store_relaxed(known, before - before / 8 + ns / 8);
-}
-
-static void fill_note_cost(struct fill *fill, struct run run, uint64_t ns)
-{
-	struct fill_cost *cost = &fill->cache->fill.cost;
-
-	if (run.count == fill->cache->settings.granules)
-		fill_learn(&cost->whole, ns);
-	else if (run.count == 1)
-		fill_learn(&cost->granule, ns);
-}
-
 int fill_map(struct fill *fill, struct run run)
 {
 	struct mapcache *cache = fill->cache;
@@ -111,7 +90,7 @@ int fill_map(struct fill *fill, struct run run)
 		fill_undo(fill, run);
 		return error;
 	}
-	fill_note_cost(fill, run, clock_ns() - begin);
+	plan_note_cost(fill, run, clock_ns() - begin);
 	PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, 0);
 	mapping_cover(cache, mapping, run);
 	fill_count(fill, pages);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One fill on its way: fill.c decides, fill_map.c maps. */
+/* One fill on its way: plan.c decides how much, fill.c where, fill_map.c maps. */
 #ifndef FILLING_H
 #define FILLING_H
 
@@ -8,12 +8,6 @@
 /* fill(): somebody else was faster, look again. */
 #define FILL_AGAIN 1
 
-/* docs/storms.md compares it with others. */
-#define FILL_POLICY                                                                                \
-	{                                                                                          \
-		.dense_calls = 0, .dense_epochs = 8, .small = 4, .empty = 16, .at_once = true      \
-	}
-
 struct fill {
 	struct mapcache *cache;
 	struct mapcache_client *client;
@@ -21,6 +15,8 @@ struct fill {
 	const struct request *request;
 	struct mapping *mapping; /* busy, ours: what is being filled */
 	uint64_t valid;          /* its granules that are whole, until they are published */
+	bool calm;               /* plan_calm() */
+	bool guessed;            /* the plan is a whole bucket, by no evidence */
 };
 
 /*
@@ -34,6 +30,16 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 struct run fill_all(const struct fill *fill);
 /* The granules that the request asks for. */
 struct run fill_asked(const struct fill *fill);
+
+/* plan.c: how much to map */
+/* Of a bucket in which nothing is current; mapping: its stale one, or NULL. */
+struct run plan_bucket(struct fill *fill, const struct mapping *mapping);
+/* Whether there was no INVALIDATE for a while. */
+bool plan_calm(struct mapcache *cache);
+/* Whether the calls of this epoch have cost as much as one for the whole bucket would. */
+bool plan_becomes_whole(const struct fill *fill, const struct mapping *mapping);
+/* A map call of the run has taken so long. */
+void plan_note_cost(const struct fill *fill, struct run run, uint64_t ns);
 /* One backend call over a run that covers kernel mappings whole; -errno, also when a page of
  * the request could not be mapped. No lock is held (G). */
 int fill_map(struct fill *fill, struct run run);

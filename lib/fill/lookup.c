@@ -77,10 +77,10 @@ static int lookup_found(struct mapcache_client *client, struct stripe *stripe,
 	struct mapcache *cache = client->cache;
 	uint64_t valid = mapping_valid(cache, mapping);
 
-	if (mapping->probation)
+	if (!mapping_published(cache, mapping))
 		client_count(client, COUNTER_RESCUES, 1);
 	if (stripe_touch(cache, stripe, mapping)) {
-		mapping_unpublish(cache, mapping);
+		mapping_leave(cache, mapping);
 		retired_push(cache, mapping, mapping_current(cache, mapping));
 		return -ENOMEM;
 	}

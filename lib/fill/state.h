@@ -12,6 +12,11 @@ struct fill_cost {
 
 struct fills {
 	struct fill_cost cost;
+	/* plan.c: the last epoch that anybody mapped in, and when that was noticed (ns); a byte a
+	 * bucket on how it is used, and how many of them there may be something in. */
+	mapcache_atomic_u64 epoch, since;
+	uint8_t *habits;
+	mapcache_atomic_u64 habits_used;
 };
 
 #endif

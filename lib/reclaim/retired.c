@@ -30,7 +30,7 @@ void retired_add(struct mapcache *cache, struct stripe *stripe, struct mapping *
 {
 	uint64_t current = mapping_current(cache, mapping);
 
-	mapping_unpublish(cache, mapping);
+	mapping_leave(cache, mapping);
 	stripe_remove(cache, stripe, mapping);
 	retired_push(cache, mapping, current);
 }

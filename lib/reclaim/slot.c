@@ -48,10 +48,8 @@ static void slot_probate(struct mapcache *cache, struct stripe *stripe)
 
 	for (; mapping && count; count--, mapping = stripe_newer(mapping)) {
 		/* By itself: what stands beside it in memory is its owner's while it is busy. */
-		if (__atomic_load_n(&mapping->busy, __ATOMIC_RELAXED) || mapping->probation)
-			continue;
-		mapping_unpublish(cache, mapping);
-		mapping->probation = 1;
+		if (!__atomic_load_n(&mapping->busy, __ATOMIC_RELAXED))
+			mapping_unpublish(cache, mapping);
 	}
 }
 

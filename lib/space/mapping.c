@@ -202,7 +202,6 @@ void mapping_cover(struct mapcache *cache, struct mapping *mapping, struct run r
 	unsigned int shift = cache->settings.granule_shift;
 	uint64_t added = run_mask(run) & ~mapping->mapped;
 
-	mapping->multiple = (extents && mapping->multiple) || run.count > 1;
 	account_map(cache, mapcache_load_relaxed(&mapping->epoch),
 		    (uint64_t)mapping_granules(added) << shift, (uint64_t)run.count << shift);
 	if (mapping->detail)
@@ -216,7 +215,6 @@ void mapping_uncover(struct mapcache *cache, struct mapping *mapping, struct run
 	unsigned int extents = mapping_extents_without(mapping, run_mask(run));
 
 	account_unmap(cache, (uint64_t)mapping_granules(gone) << cache->settings.granule_shift);
-	mapping->multiple = extents && mapping->multiple;
 	if (mapping->detail)
 		mapping->detail->old &= ~gone;
 	mapping_set(cache, mapping, mapping->mapped & ~gone, extents);
@@ -228,7 +226,7 @@ void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t e
 	mapcache_store_relaxed(&mapping->epoch, epoch);
 	mapping->calls = 0;
 	mapping->read_only = 0;
-	mapping->probation = 0;
+	mapping->guessed = 0;
 }
 
 void mapping_renew(struct mapcache *cache, struct mapping *mapping, uint64_t epoch)
@@ -285,8 +283,25 @@ void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t v
 	if ((epoch_now(&cache->shared) - mapcache_load_relaxed(&mapping->epoch)) >>
 	    EPOCH_SWEEP_SHIFT)
 		word = 0;
-	mapping->probation = 0;
 	table_publish(mapping_entry(cache, mapping), word, valid);
+}
+
+void mapping_leave(struct mapcache *cache, struct mapping *mapping)
+{
+	mapping_unpublish(cache, mapping);
+	/* After the word: who has seen that before finds no granule, or looks at it once more. */
+	if (mapping->guessed)
+		mapcache_store_release(&mapping_entry(cache, mapping)->valid, 0);
+}
+
+uint64_t mapping_used(const struct mapcache *cache, uint64_t index)
+{
+	return mapcache_load_relaxed(&entry_of(cache, index)->valid);
+}
+
+bool mapping_multiple(const struct mapping *mapping)
+{
+	return mapping->extents != mapping_granules(mapping->mapped);
 }
 
 bool mapping_published(const struct mapcache *cache, const struct mapping *mapping)

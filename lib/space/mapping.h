@@ -76,13 +76,10 @@ struct mapping {
 	mapcache_atomic_u64 shared_pins; /* int64_t: pins not counted in a client's array */
 	uint8_t state;                   /* mapping_set_state() */
 	uint8_t calls;                   /* map calls for this bucket in its epoch, at most 255 */
-	uint8_t dense;                   /* refreshes for which it is still mapped whole */
 	uint8_t extents;                 /* kernel mappings in it, 64 at most */
 	/* Stripe lock held and not busy, or the owner of a busy mapping: */
-	uint8_t multiple : 1;  /* one kernel mapping covers more than one granule */
 	uint8_t read_only : 1; /* every page is mapped for reading only */
-	uint8_t probation : 1; /* hidden to see whether anybody asks for it (slot.c) */
-	uint8_t level : 3;     /* how often in a row it turned out to be dense, at most 6 */
+	uint8_t guessed : 1;   /* mapped whole though nothing says that it is used so */
 	/* Stripe lock held: */
 	uint8_t busy;
 	uint8_t doomed; /* do not show it: invalidated by range while busy, or damaged;
@@ -168,9 +165,18 @@ void notify_going_mask(struct mapcache *cache, struct mapping *mapping, uint64_t
 void mapping_doom(struct mapping *mapping);
 bool mapping_doomed(const struct mapping *mapping);
 
+/* Whether a kernel mapping in it covers more than a granule, so that granules cannot be replaced
+ * one by one. */
+bool mapping_multiple(const struct mapping *mapping);
+
 /* Show it in the table, in its own epoch / hide it. Stripe lock held. */
 void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t valid);
 void mapping_unpublish(struct mapcache *cache, struct mapping *mapping);
+/* The same for good. What the bucket was used for stays in its entry, if that is known. */
+void mapping_leave(struct mapcache *cache, struct mapping *mapping);
+/* The granules of a bucket that were used in the last epoch in which any was, as far as that is
+ * known, whether it has a mapping still or not; 0: it never was. */
+uint64_t mapping_used(const struct mapcache *cache, uint64_t index);
 /* Whether the table shows it as it is. */
 bool mapping_published(const struct mapcache *cache, const struct mapping *mapping);
 

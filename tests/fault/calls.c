@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <xendevicemodel.h>
@@ -23,6 +24,7 @@
 
 static struct {
 	uint64_t count, nth;
+	uint64_t steps; /* ms, one at each reading of the clock; 0: time is real */
 	const char *failed;
 	const void *sites[SITES_MAX];
 	unsigned int site_count;
@@ -204,6 +206,28 @@ FILE *fault_fopen(const char *path, const char *mode)
 		return NULL;
 	}
 	return fopen(path, mode);
+}
+
+/*
+ * It does not fail. What the library maps follows from how long its map calls take: here each
+ * takes the same, on a busy machine as well, so that its calls are the same each time. A thread
+ * that sleeps until some time wants the real one.
+ */
+int fault_clock_gettime(clockid_t clock, struct timespec *time)
+{
+	uint64_t ms;
+
+	if (!calls.steps)
+		return clock_gettime(clock, time);
+	ms = ++calls.steps;
+	time->tv_sec = (time_t)(ms / 1000);
+	time->tv_nsec = (long)(ms % 1000 * 1000000);
+	return 0;
+}
+
+void calls_step_time(bool steps)
+{
+	calls.steps = steps ? 100000 : 0;
 }
 
 /* ---- threads ------------------------------------------------------------------------------- */

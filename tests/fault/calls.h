@@ -17,6 +17,9 @@ uint64_t calls_counted(void);
 bool calls_failed(void);
 const char *calls_failed_name(void);
 
+/* Time goes on by a step at each reading of the clock. Not with threads that sleep. */
+void calls_step_time(bool steps);
+
 /* How many different places in the library have made such calls since the program began. */
 unsigned int calls_sites(void);
 

@@ -21,7 +21,6 @@
 #define BUCKET_PAGES (BUCKET / PAGE)
 #define BUCKETS 64u /* of the guest's memory */
 #define SLOTS 24u   /* of the cache */
-#define DENSE_CALLS 16
 #define RW (PROT_READ | PROT_WRITE)
 #define HOLE (3 * BUCKET + 5 * PAGE)      /* its bucket has memory else */
 #define READ_ONLY (5 * BUCKET + 2 * PAGE) /* so has its */
@@ -184,8 +183,6 @@ static int open_cache(struct scenario *scenario)
 		scenario->cache = NULL;
 		return error;
 	}
-	/* Where it is measured, it would not be the same calls each time. */
-	scenario->cache->settings.fill.dense_calls = DENSE_CALLS;
 	return 0;
 }
 

@@ -36,6 +36,7 @@ static void fail_each(const struct scenario_options *options)
 	uint64_t calls, met = 0;
 
 	alarm(TEST_SECONDS);
+	calls_step_time(!options->reclaim_thread);
 	calls = count_calls(options);
 	for (uint64_t nth = 1; nth <= calls; nth++) {
 		calls_start(nth);
@@ -50,6 +51,7 @@ static void fail_each(const struct scenario_options *options)
 		assert_int_equal(after.locks, before.locks);
 	}
 	calls_start(0);
+	calls_step_time(false);
 	print_message("%lu of them failed, one at a time\n", (unsigned long)met);
 	/* The order of calls is the same each time, but for a reclaim thread's. */
 	if (!options->reclaim_thread)

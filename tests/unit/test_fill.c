@@ -15,6 +15,7 @@
 #include <tests/support/bed.h>
 #include <tests/support/gate.h>
 #include <tests/support/peer.h>
+#include <tests/support/spy.h>
 #include <lib/cache.h>
 
 #define BOTH (PROT_READ | PROT_WRITE)
@@ -23,6 +24,54 @@
 struct count {
 	uint64_t calls, pages;
 };
+
+/*
+ * Time as the cache sees it: what its map calls take, and hardly anything else, where a test says
+ * how much a call and a page of it are. Such a test has this spy.
+ */
+static struct {
+	uint64_t now, call, page; /* ns; call: 0, time is real */
+} fake;
+
+uint64_t __wrap_clock_ns(void);
+uint64_t __real_clock_ns(void);
+
+uint64_t __wrap_clock_ns(void)
+{
+	/* A reading takes a little: who waits for a time must get there. */
+	return fake.call ? fake.now += 20 : __real_clock_ns();
+}
+
+static int let_time_pass(struct spy *spy, const struct spy_call *call)
+{
+	(void)spy;
+	if (call->map)
+		fake.now += fake.call + fake.page * call->pages;
+	return 0;
+}
+
+/* Calls of a granule that cost as much as one for the whole bucket. */
+#define DENSE_CALLS 8
+#define SECOND UINT64_C(1000000000)
+
+static void start_timed(struct bed *bed)
+{
+	static struct spy spy;
+
+	spy = (struct spy){ .before = let_time_pass };
+	fake.now = 10 * SECOND;
+	fake.call = 3100;
+	fake.page = 100;
+	bed_start(bed, &(struct rig_options){ .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+							 .backend = &spy_backend,
+							 .backend_data = &spy } });
+}
+
+static void stop_timed(struct bed *bed)
+{
+	fake.call = 0;
+	bed_stop(bed);
+}
 
 /* What a look-up of [gpa, gpa + len) maps. */
 static struct count count(struct bed *bed, uint64_t gpa, size_t len)
@@ -58,10 +107,9 @@ static void after_an_invalidation_only_what_is_asked_for_is_mapped(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, BED_QUIET);
-	bed.cache->settings.fill.dense_calls = 16;
+	start_timed(&bed);
 	bed_read(bed.client, 0);
-	for (unsigned int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < 2; i++) {
 		mapcache_invalidate(bed.cache);
 		assert_maps(&bed, 5 * GRANULE + 12, 8, 1, 4);
 		assert_maps(&bed, 5 * GRANULE, GRANULE, 0, 0);
@@ -74,7 +122,7 @@ static void after_an_invalidation_only_what_is_asked_for_is_mapped(void **state)
 		for (uint64_t gfn = 0; gfn < 80; gfn++)
 			assert_int_equal(bed_read(bed.client, gfn * BED_PAGE), bed_value(gfn));
 	}
-	bed_stop(&bed);
+	stop_timed(&bed);
 }
 
 static void a_slot_with_little_in_it_is_refreshed_in_place(void **state)
@@ -165,32 +213,42 @@ static void a_bucket_is_mapped_whole_when_its_calls_have_cost_as_much(void **sta
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, BED_QUIET);
-	bed.cache->settings.fill.dense_calls = 8;
+	start_timed(&bed);
 	bed_read(bed.client, 0);
-	assert_dense_epoch(&bed, 8, 8, 4); /* not yet */
-	assert_dense_epoch(&bed, 9, 9, 256);
+	assert_dense_epoch(&bed, DENSE_CALLS, DENSE_CALLS, 4); /* not yet */
+	assert_dense_epoch(&bed, DENSE_CALLS + 1, DENSE_CALLS + 1, 256);
 	touch_granules(&bed, 64);
 	assert_int_equal(bed_stats(&bed).mapped_whole, 1);
 	assert_int_equal(bed_totals().splits_refused, 0);
-	bed_stop(&bed);
+	stop_timed(&bed);
 }
 
-static void a_dense_bucket_is_mapped_whole_ever_longer_before_it_is_probed_again(void **state)
+/* How many of so many epochs, in each of which so many granules are used, took one call. */
+static unsigned int epochs_of_one_call(struct bed *bed, unsigned int epochs, unsigned int granules,
+				       uint64_t pages)
 {
-	static const unsigned int wholes[] = { 0, 3, 7, 15, 31, 63, 63 };
+	unsigned int found = 0;
+
+	for (unsigned int i = 0; i < epochs; i++) {
+		struct count counted = dense_epoch(bed, granules);
+
+		found += counted.calls == 1 && counted.pages == pages;
+	}
+	return found;
+}
+
+static void a_dense_bucket_is_mapped_whole_at_once_and_ever_more_seldom_probed(void **state)
+{
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, BED_QUIET);
-	bed.cache->settings.fill.dense_calls = 8;
+	start_timed(&bed);
 	bed_read(bed.client, 0);
-	for (unsigned int i = 0; i < sizeof(wholes) / sizeof(wholes[0]); i++) {
-		assert_dense_epoch(&bed, 20, 9, 256);
-		for (unsigned int whole = 0; whole < wholes[i]; whole++)
-			assert_dense_epoch(&bed, 20, 1, 256);
-	}
-	bed_stop(&bed);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_dense_epoch(&bed, 20, DENSE_CALLS + 1, 256);
+	(void)epochs_of_one_call(&bed, 300, 20, 256);
+	assert_in_range(epochs_of_one_call(&bed, 400, 20, 256), 380, 399);
+	stop_timed(&bed);
 }
 
 static void a_bucket_that_is_dense_no_more_is_mapped_by_the_granule_again(void **state)
@@ -198,20 +256,95 @@ static void a_bucket_that_is_dense_no_more_is_mapped_by_the_granule_again(void *
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, BED_QUIET);
-	bed.cache->settings.fill.dense_calls = 8;
+	start_timed(&bed);
+	bed_read(bed.client, 0);
+	for (unsigned int i = 0; i < 300; i++)
+		(void)dense_epoch(&bed, 20);
+	for (unsigned int i = 0; i < 400; i++)
+		(void)dense_epoch(&bed, 1);
+	assert_int_equal(epochs_of_one_call(&bed, 100, 1, 4), 100);
+	/* What it once was does not count. */
+	assert_dense_epoch(&bed, 20, DENSE_CALLS + 1, 256);
+	assert_dense_epoch(&bed, 20, DENSE_CALLS + 1, 256);
+	stop_timed(&bed);
+}
+
+/* ---- how it was used before ------------------------------------------------------------------ */
+
+static void neighbours_that_were_used_are_mapped_by_one_call(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	start_timed(&bed);
 	bed_read(bed.client, 0);
 	for (unsigned int i = 0; i < 2; i++)
-		assert_dense_epoch(&bed, 20, 9, 256);
-	for (unsigned int whole = 0; whole < 3; whole++)
-		assert_dense_epoch(&bed, 1, 1, 256);
-	for (unsigned int i = 0; i < 5; i++)
-		assert_dense_epoch(&bed, 2, 2, 4);
-	/* What it once was does not count. */
-	for (unsigned int i = 0; i < 2; i++)
-		assert_dense_epoch(&bed, 20, 9, 256);
-	assert_dense_epoch(&bed, 1, 1, 256);
-	bed_stop(&bed);
+		assert_dense_epoch(&bed, 4, 4, 4);
+	(void)epochs_of_one_call(&bed, 300, 4, 16);
+	assert_in_range(epochs_of_one_call(&bed, 400, 4, 16), 380, 399);
+	/* Nothing is unmapped for it, but where single granules take the place of a run. */
+	assert_in_range(bed_stats(&bed).unmap_calls, 0, 40);
+	stop_timed(&bed);
+}
+
+static void a_bucket_that_was_reclaimed_is_mapped_as_it_was_used(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	start_timed(&bed);
+	bed_read(bed.client, 0);
+	for (unsigned int i = 0; i < 20; i++) {
+		mapcache_invalidate(bed.cache);
+		assert_int_equal(bed_reclaim(&bed), 0);
+		assert_int_equal(bed_stats(&bed).buckets, 0);
+		assert_maps(&bed, 5 * GRANULE, 8, 1, 4);
+		assert_maps(&bed, 15 * GRANULE, 8, 1, 4);
+	}
+	/* And so it is when there has been no INVALIDATE for long. */
+	mapcache_invalidate(bed.cache);
+	assert_int_equal(bed_reclaim(&bed), 0);
+	assert_maps(&bed, BED_BUCKET, 8, 1, 4);
+	fake.now += 2 * SECOND;
+	assert_maps(&bed, 5 * GRANULE, 8, 1, 4);
+	stop_timed(&bed);
+}
+
+/* A bucket of which nothing is known is worth mapping whole if that lasts. */
+static void a_bucket_never_seen_is_mapped_by_the_granule_in_a_storm(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	start_timed(&bed);
+	bed_read(bed.client, 0);
+	mapcache_invalidate(bed.cache);
+	assert_maps(&bed, BED_BUCKET, 8, 1, 4);
+	fake.now += SECOND / 2;
+	assert_maps(&bed, 2 * BED_BUCKET, 8, 1, 4);
+	fake.now += SECOND;
+	assert_maps(&bed, 3 * BED_BUCKET, 8, 1, 256);
+	stop_timed(&bed);
+}
+
+/* Nobody knows what was used of it: it does not count as used, reclaimed or not. */
+static void what_was_mapped_whole_by_guess_is_not_taken_for_use(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	start_timed(&bed);
+	for (uint64_t bucket = 0; bucket < 4; bucket++)
+		bed_read(bed.client, bucket * BED_BUCKET);
+	for (unsigned int epoch = 0; epoch < 20; epoch++) {
+		mapcache_invalidate(bed.cache);
+		if (epoch == 0)
+			assert_maps(&bed, 0, 8, 1, 4);
+		assert_int_equal(bed_reclaim(&bed), 0);
+		for (uint64_t bucket = 1; bucket < 4; bucket++)
+			assert_maps(&bed, bucket * BED_BUCKET, 8, 1, 4);
+	}
+	stop_timed(&bed);
 }
 
 static void how_many_calls_make_a_bucket_dense_follows_what_they_cost(void **state)
@@ -245,14 +378,13 @@ static void a_bucket_with_read_only_pages_is_not_mapped_whole_for_being_dense(vo
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, BED_QUIET);
-	bed.cache->settings.fill.dense_calls = 4;
+	start_timed(&bed);
 	assert_true(xensim_p2m_set_type(bed.domain, 0, 256, XENSIM_DENIED) >= 0);
 	bed_read(bed.client, 0);
 	for (unsigned int i = 0; i < 3; i++)
 		assert_true(dense_epoch(&bed, 20).pages == 4);
 	assert_int_equal(bed_stats(&bed).mapped_whole, 0);
-	bed_stop(&bed);
+	stop_timed(&bed);
 }
 
 static void a_bucket_of_one_granule_is_always_mapped_whole(void **state)
@@ -372,7 +504,11 @@ int main(void)
 		cmocka_unit_test(overlapping_ranges_of_several_epochs_never_split_a_mapping),
 		cmocka_unit_test(a_bucket_is_mapped_whole_when_its_calls_have_cost_as_much),
 		cmocka_unit_test(
-			a_dense_bucket_is_mapped_whole_ever_longer_before_it_is_probed_again),
+			a_dense_bucket_is_mapped_whole_at_once_and_ever_more_seldom_probed),
+		cmocka_unit_test(neighbours_that_were_used_are_mapped_by_one_call),
+		cmocka_unit_test(a_bucket_that_was_reclaimed_is_mapped_as_it_was_used),
+		cmocka_unit_test(a_bucket_never_seen_is_mapped_by_the_granule_in_a_storm),
+		cmocka_unit_test(what_was_mapped_whole_by_guess_is_not_taken_for_use),
 		cmocka_unit_test(a_bucket_that_is_dense_no_more_is_mapped_by_the_granule_again),
 		cmocka_unit_test(how_many_calls_make_a_bucket_dense_follows_what_they_cost),
 		cmocka_unit_test(a_bucket_with_read_only_pages_is_not_mapped_whole_for_being_dense),

@@ -67,6 +67,7 @@ static void the_budget_counts_what_is_stale(void **state)
 	for (uint64_t i = 0; i < 2 * BUCKETS; i++) {
 		if (i % 8 == 0)
 			mapcache_invalidate(bed.cache);
+		assert_int_equal(bed_error(bed.client, i % BUCKETS << SHIFT, BUCKET, PROT_READ), 0);
 		assert_int_equal(bed_read(bed.client, i % BUCKETS << SHIFT), value_of(i % BUCKETS));
 		assert_in_range(bed_totals().foreign_pages, 16, 10 * 16);
 	}

@@ -37,6 +37,7 @@ $(foreach test,qemu reports storms grants,\
 
 # Linker flags of one test: <name>_LDFLAGS.
 test_barrier_LDFLAGS := -Wl,--wrap=syscall
+test_fill_LDFLAGS := -Wl,--wrap=clock_ns
 test_trim_LDFLAGS := -Wl,--wrap=stripe_newer
 test_storm_LDFLAGS := -Wl,--wrap=clock_ns
 test_ioreq_enable_LDFLAGS := -Wl,--wrap=xendevicemodel_set_ioreq_server_state

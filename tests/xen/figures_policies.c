@@ -22,9 +22,7 @@
 #define CYCLES 6
 #define RECLAIM_MS 60000 /* the test reclaims, after each cycle */
 
-static const char *const names[] = { "default",        "granules", "whole-fresh",
-				     "later-16",       "fresh",    "in-place",
-				     "dense-in-place", "map-over", "granule-64K" };
+static const char *const names[] = { "default", "granule-64K", "bucket-64K" };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
 static const struct storm {
@@ -92,7 +90,6 @@ static void measure(const struct domain *domain, const struct storm *storm,
 
 	CHECK_EQUAL(workload_open(&workload, &shape), 0);
 	CHECK_EQUAL(mapcache_open(&options, &cache), 0);
-	policy_apply(policy, cache);
 	CHECK_EQUAL(mapcache_client_open(cache, &client), 0);
 	for (unsigned int i = 0; i < 4; i++)
 		read_some(client, &workload, storm->accesses, &at);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How much of a bucket to map.
+ *
+ * What an INVALIDATE costs its guest afterwards is the mapping work on the way to the next
+ * pointer, and unmapping all of it again. So what is mapped follows from how the bucket was used,
+ * which its table entry still says when the bucket has long been reclaimed:
+ *   - what is asked for, with its neighbours that were used in the bucket's last epoch: a run is
+ *     one call. Nothing tells which of them are used in this one; so in some epochs only what is
+ *     asked for is mapped, and the rest shows itself: in all at first, and the more seldom the
+ *     more often in a row neighbours were used again;
+ *   - the whole bucket, as soon as the calls of one epoch have cost as much as that would: no
+ *     epoch costs more than twice what it could. From then on its last epoch used all of it;
+ *   - a bucket of which nothing is known: whole where there was no INVALIDATE for a second. That
+ *     is a guess, which pays by lasting; it is not taken for use.
+ */
+#include <errno.h>
+
+#include "lib/base/base.h"
+#include "lib/fill/fill.h"
+#include "lib/fill/filling.h"
+
+/* Bounds for the number of calls that make a bucket dense, as it is measured. */
+#define PLAN_CALLS_MIN 4
+#define PLAN_CALLS_MAX 32
+/* A bucket's habit: how often in a row neighbours were found in use, at most so often; and
+ * whether its last epoch is to show it. */
+#define HABIT_LEVEL_MAX 7
+#define HABIT_LEVEL 0x07u
+#define HABIT_PROBE 0x08u
+#define PLAN_CALM_NS NS_PER_SECOND
+
+int fill_init(struct mapcache *cache)
+{
+	uint64_t buckets = cache->settings.guest_limit >> cache->settings.bucket_shift;
+	void *habits = mmap(NULL, (size_t)buckets, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (habits == MAP_FAILED)
+		return -errno;
+	/* Only what is touched shall cost memory. Advice: may be refused. */
+	(void)madvise(habits, (size_t)buckets, MADV_NOHUGEPAGE);
+	cache->fill.habits = habits;
+	return 0;
+}
+
+void fill_destroy(struct mapcache *cache)
+{
+	munmap(cache->fill.habits,
+	       (size_t)(cache->settings.guest_limit >> cache->settings.bucket_shift));
+}
+
+void fill_stats(struct mapcache *cache, struct mapcache_stats *stats)
+{
+	stats->memory_bytes += account_resident(cache->fill.habits,
+						mapcache_load_relaxed(&cache->fill.habits_used));
+}
+
+/*
+ * Whether the bucket's next epoch is to show what is used. used: what its last one has. Relaxed:
+ * two who do not find the bucket in the index may come at once.
+ */
+static bool plan_probes(const struct fill *fill, uint64_t used)
+{
+	struct fills *fills = &fill->cache->fill;
+	uint64_t index = fill->request->index;
+	uint8_t *habit = &fills->habits[index], before = __atomic_load_n(habit, __ATOMIC_RELAXED);
+	unsigned int level = before & HABIT_LEVEL;
+	/* Not all buckets in the same epoch. */
+	uint64_t hash =
+		(epoch_now(&fill->cache->shared) + index * 31) * UINT64_C(0x9e3779b97f4a7c15);
+	bool probe;
+
+	if (before & HABIT_PROBE)
+		level = !(used & used >> 1) ? 0 : level < HABIT_LEVEL_MAX ? level + 1 : level;
+	probe = !level || !(hash >> 32 & ((1u << (level - 1)) - 1));
+	__atomic_store_n(habit, (uint8_t)(level | (probe ? HABIT_PROBE : 0)), __ATOMIC_RELAXED);
+	if (index >= mapcache_load_relaxed(&fills->habits_used))
+		mapcache_store_relaxed(&fills->habits_used, index + 1);
+	return probe;
+}
+
+/* The run with what is used on either side of it. */
+static struct run plan_grow(struct run run, uint64_t used)
+{
+	uint64_t above = used >> run.first >> (run.count - 1) >> 1;
+	uint64_t below = run.first ? used << (64 - run.first) : 0;
+	unsigned int before = ~below ? (unsigned int)__builtin_clzll(~below) : 64;
+	unsigned int after = ~above ? (unsigned int)__builtin_ctzll(~above) : 64;
+
+	return (struct run){ run.first - before, before + run.count + after };
+}
+
+bool plan_calm(struct mapcache *cache)
+{
+	struct fills *fills = &cache->fill;
+	uint64_t epoch = epoch_now(&cache->shared), now = clock_ns();
+
+	if (epoch == mapcache_load_relaxed(&fills->epoch))
+		return now - mapcache_load_relaxed(&fills->since) >= PLAN_CALM_NS;
+	/* Relaxed: two that notice it at once write about the same. Before the first there was calm. */
+	mapcache_store_relaxed(&fills->since, epoch == 1 ? 0 : now);
+	mapcache_store_relaxed(&fills->epoch, epoch);
+	return epoch == 1;
+}
+
+struct run plan_bucket(struct fill *fill, const struct mapping *mapping)
+{
+	const struct settings *settings = &fill->cache->settings;
+	uint64_t used = mapping_used(fill->cache, fill->request->index);
+	struct run run = fill_asked(fill);
+
+	if (mapping && mapping->guessed)
+		used = 0;
+	/* A bucket in one piece needs the fewest kernel mappings. */
+	fill->guessed = (!used && (fill->calm || run.count == settings->granules)) ||
+			mapcache_load_relaxed(&fill->cache->space.vmas) + 2 > settings->vmas_max;
+	if (fill->guessed)
+		return fill_all(fill);
+	if (fill->calm || !plan_probes(fill, used))
+		run = plan_grow(run, used);
+	return run;
+}
+
+/* Map calls after which one for the whole bucket would not have cost more. */
+static unsigned int plan_calls(const struct fill *fill)
+{
+	const struct fill_cost *cost = &fill->cache->fill.cost;
+	uint64_t granule = mapcache_load_relaxed(&cost->granule);
+	uint64_t whole = mapcache_load_relaxed(&cost->whole);
+	uint64_t calls = granule ? whole / granule : PLAN_CALLS_MAX;
+
+	if (calls < PLAN_CALLS_MIN)
+		return PLAN_CALLS_MIN;
+	return calls < PLAN_CALLS_MAX ? (unsigned int)calls : PLAN_CALLS_MAX;
+}
+
+bool plan_becomes_whole(const struct fill *fill, const struct mapping *mapping)
+{
+	return !mapping->read_only && mapping->calls >= plan_calls(fill);
+}
+
+/* The last few calls count; one that was held up does not count for much. */
+static void plan_learn(mapcache_atomic_u64 *known, uint64_t ns)
+{
+	uint64_t before = mapcache_load_relaxed(known);
+
+	if (!before)
+		before = ns;
+	ns = ns < 4 * before ? ns : 4 * before;
+	mapcache_store_relaxed(known, before - before / 8 + ns / 8);
+}
+
+void plan_note_cost(const struct fill *fill, struct run run, uint64_t ns)
+{
+	struct fill_cost *cost = &fill->cache->fill.cost;
+
+	if (run.count == fill->cache->settings.granules)
+		plan_learn(&cost->whole, ns);
+	else if (run.count <= fill->cache->settings.granules / 16 || run.count == 1)
+		plan_learn(&cost->granule, ns);
+}
