@@ -48,13 +48,12 @@ struct span_part {
 	for (struct span_part part = span_part(cache, span, 0); part.pages;                        \
 	     part = span_part(cache, span, part.gpa - (span)->gpa + (part.pages << PAGE_SHIFT)))
 
-/* span_room.c */
+/* span_map.c */
 /* Slots for so many bytes from gpa on, side by side; or NULL and *error. */
 struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *error);
 /* The reverse, of one that is unmapped, not pinned, and on no list. */
 void span_free(struct mapcache *cache, struct span *span);
 
-/* span_map.c */
 char *span_pointer(const struct mapcache *cache, const struct span *span, uint64_t gpa);
 struct span_part span_part(const struct mapcache *cache, const struct span *span, uint64_t from);
 /* Its slots show gpa, in the epoch of now: for mapcache_gpa(), drain and the accounts. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a span shows, and mapping and unmapping it. */
+/* The slots of a span, what they show, and mapping and unmapping it. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -8,7 +8,69 @@
 #include "lib/pins/span.h"
 #include "lib/protocol/epoch.h"
 #include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
+
+#define SPAN_PART 4 /* one slot in so many is for those that are kept, but nobody pins */
+
+static void span_make_room(struct mapcache *cache, uint64_t count)
+{
+	uint64_t most = cache->settings.slots / SPAN_PART;
+
+	while (reclaim_count_others(cache, 0) + count > most) {
+		if (!span_reclaim(cache, true))
+			return;
+	}
+}
+
+struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *error)
+{
+	uint64_t page = UINT64_C(1) << PAGE_SHIFT, end = (gpa + len + page - 1) & ~(page - 1);
+	uint32_t shift = cache->settings.bucket_shift;
+	struct span *span = calloc(1, sizeof(*span));
+
+	*error = -ENOMEM;
+	if (!span)
+		return NULL;
+	span->gpa = gpa & ~(page - 1);
+	span->len = end - span->gpa;
+	span->offset = span->gpa & ((UINT64_C(1) << shift) - 1);
+	span->slots = ((end - 1) >> shift) - (gpa >> shift) + 1;
+	span_make_room(cache, span->slots);
+	span->first = slot_get_run(cache, span->slots, error);
+	if (!span->first) {
+		free(span);
+		return NULL;
+	}
+	clients_lock(cache);
+	for (uint64_t i = 0; i < span->slots; i++) {
+		span->first[i].span = span;
+		mapping_set_state(&span->first[i], MAPPING_SPAN);
+	}
+	clients_unlock(cache);
+	reclaim_count_others(cache, span->slots);
+	mapcache_add_relaxed(&cache->accounts.memory_bytes, sizeof(*span));
+	return span;
+}
+
+void span_free(struct mapcache *cache, struct span *span)
+{
+	clients_lock(cache);
+	for (uint64_t i = 0; i < span->slots; i++) {
+		struct mapping *mapping = &span->first[i];
+
+		/* Together they are 0; from here on each must be. */
+		mapcache_add_relaxed(&mapping->shared_pins,
+				     -(uint64_t)client_pins_locked(cache, mapping));
+		mapping_set_state(mapping, MAPPING_FREE);
+	}
+	clients_unlock(cache);
+	for (uint64_t i = span->slots; i-- > 0;)
+		arena_give(&cache->space.arena, &span->first[i]);
+	reclaim_count_others(cache, -span->slots);
+	mapcache_add_relaxed(&cache->accounts.memory_bytes, -(uint64_t)sizeof(*span));
+	free(span);
+}
 
 char *span_pointer(const struct mapcache *cache, const struct span *span, uint64_t gpa)
 {

@@ -23,6 +23,9 @@ struct stripe;
 /* A mapping of nobody's; dirty: what is mapped in it may be left for the caller to map over.
  * NULL and *error: -EAGAIN, -ENOMEM. */
 struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error);
+/* So many neighbours, the first of them, that nothing is mapped in; room is made outside of sections,
+ * at the cost of whoever is in the way. NULL and *error, as above. */
+struct mapping *slot_get_run(struct mapcache *cache, uint64_t count, int *error);
 /* The client's own, empty, once in a section; or NULL. */
 struct mapping *slot_spare(struct mapcache_client *client);
 /* It came to nothing: its slot may serve the same section again. */

@@ -18,7 +18,7 @@
  *   LIVE -> FREE     fill.c: a mapping that was never published failed (stripe lock)
  *   RETIRED -> FREE  release.c, after a grace period (clock) and with no pins: unmapped,
  *                    then given to the arena (arena lock)
- *   FREE -> SPAN     pins/span_room.c: slots of a contiguous pin, side by side (arena lock, then
+ *   FREE -> SPAN     pins/span_map.c: slots of a contiguous pin, side by side (arena lock, then
  *                    clients lock)
  *   SPAN -> FREE     span.c: nobody pins it, and it is not to be found any more (spans lock):
  *                    unmapped, then as the rest (clients lock, arena lock)
