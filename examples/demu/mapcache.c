@@ -1,118 +1,256 @@
 /* SPDX-License-Identifier: MIT */
-/* The DEMU family's map cache, by way of libmapcache. */
+/* The DEMU family's ways to guest memory, on libmapcache. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include <mapcache/mapcache.h>
 
-#include "transient.h"
+/* Its macros have the names of the library's own functions. */
+#define DEMU_MAPCACHE_NO_MACROS
+#include "mapcache.h"
 
 #define PAGE_BYTES UINT64_C(4096)
+#define GRANT_BIT (UINT64_C(1) << 63)
+#define GRANTS_BYTES (UINT64_C(128) << 20) /* what a guest may have in flight */
+#define GRANTS_UNMAP_MS 10
 
-int demu_mapcache_open(uint32_t domid, uint64_t whole_bytes);
-int demu_mapcache_close(void);
-uint8_t *demu_mapcache_page(uint64_t addr);
-void *demu_mapcache_range(int index, uint64_t addr, uint64_t size);
-void demu_mapcache_invalidate(void);
-void *demu_map_guest_range(uint64_t addr, uint64_t size, int prot);
-int demu_unmap_guest_range(void *ptr, uint64_t size);
-void *demu_get_host_addr(uint64_t offset);
+/* Pointers that nobody gives back: one thread's pins. */
+struct ring {
+	struct ring *next;
+	void *pin[DEMU_MAPCACHE_POINTERS];
+	unsigned int oldest;
+};
 
-/* One guest, one process: as the interface has it. */
-static struct mapcache *cache;
+static struct {
+	struct mapcache *cache;
+	struct mapcache *grants[2]; /* for reading, for writing; NULL: not here */
+	pthread_mutex_t lock;       /* protects the list */
+	struct ring *rings;
+} demu = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-int demu_mapcache_open(uint32_t domid, uint64_t whole_bytes)
+extern volatile uint32_t mapcache_inval_cnt;
+volatile uint32_t mapcache_inval_cnt;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static int key_error;
+
+/* ---- pointers that nobody gives back ---------------------------------------------------- */
+
+static void release(struct ring *ring)
 {
+	for (unsigned int i = 0; i < DEMU_MAPCACHE_POINTERS; i++) {
+		if (ring->pin[i])
+			mapcache_unpin(demu.cache, ring->pin[i], 0);
+		ring->pin[i] = NULL;
+	}
+}
+
+static void thread_ends(void *data)
+{
+	struct ring *ring = data, **link = &demu.rings;
+
+	pthread_mutex_lock(&demu.lock);
+	while (*link != ring)
+		link = &(*link)->next;
+	*link = ring->next;
+	release(ring);
+	pthread_mutex_unlock(&demu.lock);
+	free(ring);
+}
+
+static void make_key(void)
+{
+	key_error = pthread_key_create(&key, thread_ends);
+}
+
+static struct ring *my_ring(void)
+{
+	struct ring *ring;
+
+	pthread_once(&once, make_key);
+	ring = key_error ? NULL : pthread_getspecific(key);
+	if (ring || key_error)
+		return ring;
+	ring = calloc(1, sizeof(*ring));
+	if (!ring || pthread_setspecific(key, ring)) {
+		free(ring);
+		return NULL;
+	}
+	pthread_mutex_lock(&demu.lock);
+	ring->next = demu.rings;
+	demu.rings = ring;
+	pthread_mutex_unlock(&demu.lock);
+	return ring;
+}
+
+/* ---- open and close ----------------------------------------------------------------------- */
+
+static void open_grants(const struct mapcache_options *given)
+{
+#ifdef DEMU_MAPCACHE_GRANTS
+	static const struct mapcache_backend *const backends[] = {
+		&mapcache_backend_grants_read_only, &mapcache_backend_grants
+	};
 	struct mapcache_options options = { .size = sizeof(options),
-					    .domid = domid,
-					    .whole_bytes = whole_bytes };
+					    .domid = given->domid,
+					    .max_bytes = GRANTS_BYTES,
+					    .log = given->log,
+					    .log_data = given->log_data };
+
+	/* Without /dev/xen/gntdev there are no grants; the rest works. */
+	for (int i = 0; i < 2; i++) {
+		options.backend = backends[i];
+		if (mapcache_open(&options, &demu.grants[i]))
+			demu.grants[i] = NULL;
+	}
+#else
+	(void)given;
+#endif
+}
+
+int demu_mapcache_open_options(const struct mapcache_options *options)
+{
 	int error;
 
-	if (cache)
+	if (demu.cache)
 		return -EBUSY;
-	error = mapcache_open(&options, &cache);
+	error = mapcache_open(options, &demu.cache);
 	if (error)
-		cache = NULL;
+		demu.cache = NULL;
+	else
+		open_grants(options);
 	return error;
+}
+
+int demu_mapcache_open(uint32_t domid)
+{
+	return demu_mapcache_open_options(&(struct mapcache_options){
+		.size = sizeof(struct mapcache_options), .domid = domid });
 }
 
 int demu_mapcache_close(void)
 {
 	int error;
 
-	if (!cache)
+	if (!demu.cache)
 		return 0;
-	transient_close();
-	error = mapcache_close(cache);
+	pthread_mutex_lock(&demu.lock);
+	for (struct ring *ring = demu.rings; ring; ring = ring->next)
+		release(ring);
+	pthread_mutex_unlock(&demu.lock);
+	for (int i = 0; i < 2; i++) {
+		error = demu.grants[i] ? mapcache_close(demu.grants[i]) : 0;
+		if (error)
+			return error;
+		demu.grants[i] = NULL;
+	}
+	error = mapcache_close(demu.cache);
 	if (!error)
-		cache = NULL;
+		demu.cache = NULL;
 	return error;
 }
 
-static void *look_up(uint64_t addr, uint64_t size, int prot)
-{
-	if (cache && size && size <= SIZE_MAX)
-		return transient_lookup(cache, addr, (size_t)size, prot);
-	errno = cache ? EINVAL : ENODEV;
-	return NULL;
-}
+/* ---- mapping -------------------------------------------------------------------------------- */
 
-/* Memory that can only be read is still worth a pointer. */
-static void *look_up_any(uint64_t addr, uint64_t size)
+static void *map(struct mapcache *cache, uint64_t addr, uint64_t size, int prot)
 {
-	void *pointer = look_up(addr, size, PROT_READ | PROT_WRITE);
-
-	if (!pointer && errno == EACCES)
-		pointer = look_up(addr, size, PROT_READ);
-	return pointer;
-}
-
-uint8_t *demu_mapcache_page(uint64_t addr)
-{
-	return look_up_any(addr, PAGE_BYTES - (addr & (PAGE_BYTES - 1)));
-}
-
-/* One cache for all: what one thread has mapped, the others need not map again. */
-void *demu_mapcache_range(int index, uint64_t addr, uint64_t size)
-{
-	(void)index;
-	return look_up_any(addr, size);
-}
-
-void *demu_get_host_addr(uint64_t offset)
-{
-	return demu_mapcache_page(offset);
-}
-
-/* The whole IOREQ_TYPE_INVALIDATE case: answer the request after it. */
-void demu_mapcache_invalidate(void)
-{
-	if (!cache)
-		return;
-	transient_done();
-	mapcache_invalidate(cache);
-}
-
-void *demu_map_guest_range(uint64_t addr, uint64_t size, int prot)
-{
-	struct mapcache_client *client = cache ? transient_client(cache) : NULL;
+	struct mapcache_client *client = cache ? mapcache_thread_client(cache) : NULL;
 	size_t len = (size_t)size;
 
-	if (!client || size > SIZE_MAX) {
-		errno = cache ? ENOMEM : ENODEV;
+	if (!cache)
+		errno = ENODEV;
+	if (!client)
+		return NULL;
+	if (!size || len != size) {
+		errno = EINVAL;
 		return NULL;
 	}
 	return mapcache_pin(client, addr, &len, prot, MAPCACHE_PIN_CONTIGUOUS);
 }
 
-/* Nobody says whether it was written: for the log of modified pages, all of it was. */
-int demu_unmap_guest_range(void *ptr, uint64_t size)
+void *demu_mapcache_map(uint64_t addr, uint64_t size, int prot)
 {
-	struct mapcache_client *client = cache ? transient_client(cache) : NULL;
-	int error = client ? mapcache_client_unpin(client, ptr, (size_t)size) : -ENODEV;
+	if (addr & GRANT_BIT)
+		return map(demu.grants[!!(prot & PROT_WRITE)], addr & ~GRANT_BIT, size, prot);
+	return map(demu.cache, addr, size, prot);
+}
+
+/* Nobody says whether it was written: for the log of modified pages, all of it was. */
+static int unmap_memory(void *ptr, uint64_t size)
+{
+	struct mapcache_client *client = demu.cache ? mapcache_thread_client(demu.cache) : NULL;
+
+	return client ? mapcache_client_unpin(client, ptr, (size_t)size) : -ENODEV;
+}
+
+/* The guest waits to have a granted page back, and cannot take it. */
+static int unmap_grant(struct mapcache *cache, void *ptr, uint64_t size)
+{
+	uint64_t addr;
+	int error = cache ? mapcache_gpa(cache, ptr, &addr) : -ENOENT;
 
 	if (!error)
+		error = mapcache_unpin(cache, ptr, 0);
+	if (!error)
+		error = mapcache_unmap(cache, addr, size, GRANTS_UNMAP_MS);
+	return error;
+}
+
+int demu_mapcache_unmap(void *ptr, uint64_t size)
+{
+	uint64_t addr;
+	int error = demu.cache ? mapcache_gpa(demu.cache, ptr, &addr) : -ENODEV;
+
+	if (!error)
+		error = unmap_memory(ptr, size);
+	for (int i = 0; error == -ENOENT && i < 2; i++)
+		error = unmap_grant(demu.grants[i], ptr, size);
+	if (!error)
 		return 0;
-	errno = -error;
+	errno = error == -ENOENT ? EINVAL : -error;
 	return -1;
+}
+
+void *demu_mapcache_host(uint64_t addr, uint64_t size)
+{
+	struct ring *ring = my_ring();
+	void *pointer, **oldest;
+
+	if (!ring) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	pointer = map(demu.cache, addr, size, PROT_READ | PROT_WRITE);
+	if (!pointer && errno == EACCES)
+		pointer = map(demu.cache, addr, size, PROT_READ);
+	if (!pointer)
+		return NULL;
+	oldest = &ring->pin[ring->oldest];
+	if (*oldest)
+		mapcache_client_unpin(mapcache_thread_client(demu.cache), *oldest, 0);
+	*oldest = pointer;
+	ring->oldest = (ring->oldest + 1) % DEMU_MAPCACHE_POINTERS;
+	return pointer;
+}
+
+uint8_t *demu_mapcache_page(uint64_t addr)
+{
+	return demu_mapcache_host(addr, PAGE_BYTES - (addr & (PAGE_BYTES - 1)));
+}
+
+void demu_mapcache_invalidate(void)
+{
+	struct ring *ring;
+
+	if (!demu.cache)
+		return;
+	/* A loop that serves requests is done with its pointers here. */
+	ring = key_error ? NULL : my_ring();
+	if (ring)
+		release(ring);
+	mapcache_invalidate(demu.cache);
 }

@@ -25,7 +25,9 @@ test_dropin_qemu7_SOURCES := $(DROPIN_QEMU) tests/unit/dropin_qemu7.c
 test_dropin_reports_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
 test_dropin_storms_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
 test_dropin_grants_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
-test_dropin_demu_SOURCES := examples/dropin/transient.c examples/demu/mapcache.c
+test_dropin_demu_SOURCES := examples/demu/mapcache.c
+test_dropin_demu_LIBRARIES := $(LIBMAPCACHE_GRANTS)
+$(call objects,examples/demu/mapcache.c): EXTRA_CFLAGS = -DDEMU_MAPCACHE_GRANTS
 
 $(call objects,$(wildcard tests/unit/*dropin_*.c tests/unit/qemu_*.c)): \
 	EXTRA_CFLAGS = -Iexamples/dropin -Iexamples/qemu -Iexamples/qemu/headers -Iexamples/demu
