@@ -7,7 +7,7 @@
 FUZZ_TARGETS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SAN := address,undefined,fuzzer-no-link
 FUZZ_RUNS ?= 10000000
-FUZZ_LDFLAGS := -Wl,--wrap=sched_yield,--wrap=mincore
+FUZZ_LDFLAGS := -Wl,--wrap=clock_ns,--wrap=clock_sleep_ns,--wrap=sched_yield,--wrap=mincore
 
 # Sources of one target besides its own: <name>_SOURCES.
 fuzz_cache_SOURCES := $(wildcard tests/fuzz/cache_*.c)

@@ -69,6 +69,25 @@ static void finish(struct thread *thread, pthread_t id)
 	assert_int_equal(pthread_join(id, NULL), 0);
 }
 
+/* The first test: nobody has needed a key of the library's yet, and the first is another's. */
+static void a_cache_that_nobody_used_leaves_other_keys_alone(void **state)
+{
+	void *mine = mmap(NULL, BED_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_key_t key;
+	struct rig rig;
+
+	(void)state;
+	assert_ptr_not_equal(mine, MAP_FAILED);
+	assert_int_equal(pthread_key_create(&key, NULL), 0);
+	assert_int_equal(pthread_setspecific(key, mine), 0);
+	rig_start(&rig, NULL);
+	rig_close(&rig);
+	rig_stop(&rig);
+	assert_ptr_equal(pthread_getspecific(key), mine);
+	assert_int_equal(pthread_key_delete(key), 0);
+	munmap(mine, BED_PAGE);
+}
+
 static void a_thread_gets_its_own_client_the_same_every_time(void **state)
 {
 	struct thread threads[3] = { { .value = 0 } };
@@ -340,6 +359,7 @@ static void a_childs_thread_may_end_without_a_look_at_the_parents_cache(void **s
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_cache_that_nobody_used_leaves_other_keys_alone),
 		cmocka_unit_test(a_thread_gets_its_own_client_the_same_every_time),
 		cmocka_unit_test(a_section_ends_with_its_thread),
 		cmocka_unit_test(its_section_is_its_threads),
