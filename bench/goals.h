@@ -35,6 +35,11 @@
 	X(storm_p999_vs_qemu_rings, AT_LEAST, 250, "x", "QEMU's p99.9 at 1 kHz over ours")         \
 	X(storm100_vs_direct_rings, AT_LEAST, 0.88, "x", "accesses at 100 Hz over base + gpa")     \
 	X(stall_max_us_100hz, AT_MOST, 150, "us", "longest stall of a reader at 100 Hz")           \
+	X(storm_calls_rings, AT_MOST, 4, "calls", "map calls an INVALIDATE at 100 Hz, 64 buckets") \
+	X(storm_calls_scattered, AT_MOST, 10, "calls", "the same, 4 scattered pages a bucket")     \
+	X(storm_calls_runs, AT_MOST, 10, "calls", "the same, 64 KiB a bucket")                     \
+	X(storm_calls_rings_512, AT_MOST, 24, "calls", "rings, 512 buckets")                       \
+	X(uniform_calls_64x64, AT_MOST, 64, "calls", "2048 accesses to 64 buckets anywhere")       \
 	X(release_vs_raw_1024, AT_MOST, 1.3, "x", "reclaim of 1024 over a plain loop")             \
 	X(bystander_p99_us, AT_MOST, 150, "us", "another thread's mmap + munmap meanwhile")        \
 	X(bytes_per_bucket, AT_MOST, 128, "bytes", "library memory a bucket, 8192 mapped")         \

@@ -27,6 +27,14 @@ const struct virtual_cost virtual_costs[] = {
 };
 const unsigned int virtual_costs_count = sizeof(virtual_costs) / sizeof(virtual_costs[0]);
 
+const struct virtual_cost *virtual_cost_find(const char *name)
+{
+	for (unsigned int i = 0; i < virtual_costs_count; i++)
+		if (!strcmp(virtual_costs[i].name, name))
+			return &virtual_costs[i];
+	return NULL;
+}
+
 static struct {
 	const struct virtual_storm *storm; /* NULL: time is real */
 	struct mapcache *cache;

@@ -22,6 +22,7 @@ struct virtual_cost {
 /* PV and Arm dom0s as the simulator has them, then as measured under emulation. */
 extern const struct virtual_cost virtual_costs[];
 extern const unsigned int virtual_costs_count;
+const struct virtual_cost *virtual_cost_find(const char *name);
 
 struct virtual_storm {
 	const struct virtual_cost *cost;
@@ -45,6 +46,27 @@ struct virtual_result {
 	double reader_ns, all_ns; /* spent mapping and unmapping by the reader, by anybody */
 	uint64_t stale_peak;      /* bytes, as seen before each look of reclaim */
 };
+
+/*
+ * Access patterns as in storm, back to back, all of the guest mapped at first; a disk's requests
+ * of 16 pages anywhere and a stream of 64 KiB after 64 KiB, so many at each request, one request
+ * an INVALIDATE, nothing mapped at first.
+ */
+struct virtual_load {
+	const char *name;
+	uint32_t burst; /* 0: back to back */
+	uint64_t len;   /* of an access */
+	enum pattern pattern;
+	bool stream; /* one after the other */
+};
+
+extern const struct virtual_load virtual_loads[];
+extern const unsigned int virtual_loads_count;
+const struct virtual_load *virtual_load_find(const char *name);
+
+/* The storm's cost, buckets, processors, reclaim_ms and rate are given. 0 or -errno. */
+int virtual_load_run(const struct virtual_load *load, uint64_t seed, struct virtual_storm *storm,
+		     struct virtual_result *result);
 
 /* 0 or -errno. */
 int virtual_run(const struct virtual_storm *storm, struct virtual_result *result);

@@ -1,38 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * vstorm: storms in virtual time, so that they compare to the per cent on a busy machine. Access
- * patterns as in storm, back to back; a disk's requests of 16 pages anywhere and a stream of 64
- * KiB after 64 KiB, so many a second, with nothing mapped at first.
- */
-#include <errno.h>
-#include <stdlib.h>
-
+/* vstorm: storms in virtual time (virtual.h), which compare to the per cent on a busy machine. */
 #include "bench/scenario.h"
 #include "bench/virtual.h"
 
 #define BUCKETS 64
-#define ADDRESSES 65536
-#define STREAM_LEN (UINT64_C(64) << 10)
-#define DISK_BURST 16
-#define STREAM_BURST 32
-
-struct vstorm_load {
-	const char *name;
-	uint32_t burst;       /* 0: back to back */
-	uint64_t len;         /* of an access */
-	enum pattern pattern; /* or, for a stream, one after the other */
-	bool stream;
-};
-
-static const struct vstorm_load loads[] = {
-	{ "rings", 0, 4, PATTERN_RINGS, false },
-	{ "scattered", 0, 4, PATTERN_SCATTERED, false },
-	{ "runs", 0, 4, PATTERN_RUNS, false },
-	{ "uniform", 0, 4, PATTERN_UNIFORM, false },
-	{ "disk", DISK_BURST, 4096, PATTERN_UNIFORM, false },
-	{ "stream", STREAM_BURST, STREAM_LEN, PATTERN_UNIFORM, true },
-};
-#define LOADS (sizeof(loads) / sizeof(loads[0]))
 
 static uint64_t vstorm_working_set(const struct bench *bench)
 {
@@ -48,27 +19,7 @@ static uint64_t vstorm_buckets(const struct bench *bench)
 	return 1;
 }
 
-static int open_workload(const struct bench *bench, const struct vstorm_load *load,
-			 struct workload *workload)
-{
-	uint64_t buckets = vstorm_working_set(bench);
-	struct workload_shape shape = { .buckets = buckets,
-					.bucket_shift = 20,
-					.pattern = load->pattern,
-					.addresses = ADDRESSES,
-					.seed = bench->options.seed };
-	int error = workload_open(workload, &shape);
-
-	for (uint64_t i = 0; !error && i < ADDRESSES; i++) {
-		if (load->stream)
-			workload->gpa[i] = i * STREAM_LEN % (buckets << 20);
-		else if (load->len > 4)
-			workload->gpa[i] &= ~(load->len - 1);
-	}
-	return error;
-}
-
-static void report(struct bench *bench, const struct vstorm_load *load,
+static void report(struct bench *bench, const struct virtual_load *load,
 		   const struct virtual_storm *storm, const struct virtual_result *result)
 {
 	const struct {
@@ -97,36 +48,54 @@ static void report(struct bench *bench, const struct vstorm_load *load,
 								 .value = figures[i].value });
 }
 
-static int run_load(struct bench *bench, const struct vstorm_load *load,
+static int run_load(struct bench *bench, const struct virtual_load *load,
 		    const struct virtual_cost *cost, uint32_t rate)
 {
-	struct workload workload;
 	struct virtual_storm storm = {
 		.cost = cost,
-		.workload = &workload,
-		.len = load->len,
 		.buckets = vstorm_working_set(bench),
-		.populate = !load->burst,
 		.processors = bench->options.threads.count
 				      ? (unsigned int)bench->options.threads.value[0]
 				      : 1,
 		.reclaim_ms = bench->options.reclaim_ms,
 		.rate = rate,
-		.requests = load->burst ? rate : 0,
-		.burst = load->burst,
-		.warm_up = 120,
-		.epochs = 200,
 	};
 	struct virtual_result result = { 0 };
-	int error = open_workload(bench, load, &workload);
+	int error = virtual_load_run(load, bench->options.seed, &storm, &result);
 
-	if (error)
-		return error;
-	error = virtual_run(&storm, &result);
 	if (!error)
 		report(bench, load, &storm, &result);
-	workload_close(&workload);
 	return error;
+}
+
+/* Counts: the same on any machine. */
+static int run_goals(struct bench *bench)
+{
+	static const struct {
+		enum goal goal;
+		const char *load;
+		uint64_t buckets;
+	} figures[] = {
+		{ GOAL_storm_calls_rings, "rings", 64 },
+		{ GOAL_storm_calls_scattered, "scattered", 64 },
+		{ GOAL_storm_calls_runs, "runs", 64 },
+		{ GOAL_storm_calls_rings_512, "rings", 512 },
+		{ GOAL_uniform_calls_64x64, "uniform-2048", 64 },
+	};
+	int error = 0;
+
+	for (unsigned int i = 0; i < sizeof(figures) / sizeof(figures[0]) && !error; i++) {
+		struct virtual_storm storm = { .cost = virtual_cost_find("pv-emulated"),
+					       .buckets = figures[i].buckets,
+					       .processors = 1,
+					       .rate = 100 };
+		struct virtual_result result = { 0 };
+
+		error = virtual_load_run(virtual_load_find(figures[i].load), 1, &storm, &result);
+		if (!error)
+			goals_set(&bench->goals, figures[i].goal, result.calls);
+	}
+	return error ? scenario_error("vstorm", error) : 0;
 }
 
 static int vstorm_run(struct bench *bench)
@@ -134,8 +103,10 @@ static int vstorm_run(struct bench *bench)
 	static const uint64_t fast[] = { 100, 1000 }, slow[] = { 20 };
 	int error = 0;
 
-	for (unsigned int l = 0; l < LOADS && !error; l++) {
-		const struct vstorm_load *load = &loads[l];
+	if (bench->quick)
+		return run_goals(bench);
+	for (unsigned int l = 0; l < virtual_loads_count && !error; l++) {
+		const struct virtual_load *load = &virtual_loads[l];
 		struct option_list rates = options_list(&bench->options.rates, load->burst ? 1 : 2,
 							load->burst ? slow : fast);
 

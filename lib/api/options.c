@@ -26,6 +26,7 @@
 #define OPTIONS_RECLAIM_MS 40
 #define OPTIONS_VMAS_DEFAULT 65530 /* the kernel's own default */
 #define OPTIONS_VMAS_MIN 64
+#define OPTIONS_RESERVE_PART 48  /* of the slots: two of them are less than one in twenty */
 #define OPTIONS_RESERVE_MAX 1024 /* slots, see slot.c */
 #define OPTIONS_SLOTS_MAX (UINT64_C(1) << 26)
 #define OPTIONS_BUCKETS_MAX (UINT64_C(1) << 32)
@@ -186,7 +187,9 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	settings->reclaim_ms = options->reclaim_ms;
 	settings->flags = options->flags;
 	settings->slots = options->max_bytes >> options->bucket_shift;
-	settings->reserve = settings->slots / 8 + 1;
+	settings->reserve = settings->slots / OPTIONS_RESERVE_PART;
+	if (settings->reserve < 1)
+		settings->reserve = 1;
 	if (settings->reserve > OPTIONS_RESERVE_MAX)
 		settings->reserve = OPTIONS_RESERVE_MAX;
 	settings->stale_max = options->max_stale_bytes;

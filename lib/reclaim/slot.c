@@ -96,6 +96,22 @@ static bool slot_crowded(struct mapcache *cache)
 	return taken + 2 * cache->settings.reserve >= cache->settings.slots;
 }
 
+/*
+ * Keep the reserve on its way. The grace period of what goes now begins now, so that it can be
+ * over by the next look-up, whose section is a later one. Returns how many went.
+ */
+static unsigned int slot_make_room(struct mapcache *cache)
+{
+	unsigned int evicted = 0;
+
+	retired_advance(cache);
+	if (retired_pending(cache) < cache->settings.reserve)
+		evicted = slot_evict(cache);
+	if (evicted)
+		retired_advance(cache);
+	return evicted;
+}
+
 /* A retired slot that can be used again, emptied unless what is in it may be mapped over. */
 static struct mapping *slot_recycle(struct mapcache *cache, bool dirty)
 {
@@ -160,8 +176,8 @@ struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
 		struct mapping *mapping;
 		unsigned int evicted = 0;
 
-		if (slot_crowded(cache) && retired_pending(cache) < cache->settings.reserve)
-			evicted = slot_evict(cache);
+		if (slot_crowded(cache))
+			evicted = slot_make_room(cache);
 		mapping = slot_find(cache, dirty);
 		if (mapping)
 			return mapping;

@@ -74,6 +74,34 @@ static void the_budget_counts_what_is_stale(void **state)
 	bed_stop(&bed);
 }
 
+/* What is kept free costs one part in twenty at most. */
+static void a_twentieth_more_than_the_guest_evicts_nothing(void **state)
+{
+	static const uint64_t sizes[] = { 48, 256, 1024 };
+	struct bed bed;
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		uint64_t pages = sizes[i];
+
+		bed_start(&bed, &(struct rig_options){
+					.ram_pages = pages,
+					.cache = { .bucket_shift = 12,
+						   .max_bytes = pages * 105 / 100 << 12,
+						   .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+		for (uint64_t round = 0; round < 4; round++) {
+			for (uint64_t gfn = 0; gfn < pages; gfn++)
+				assert_int_equal(bed_read(bed.client, gfn * BED_PAGE),
+						 bed_value(gfn));
+			if (round == 1)
+				mapcache_invalidate(bed.cache);
+		}
+		assert_int_equal(bed_stats(&bed).evictions, 0);
+		assert_int_equal(bed_stats(&bed).buckets, pages);
+		bed_stop(&bed);
+	}
+}
+
 /* ---- who goes ------------------------------------------------------------------------------- */
 
 struct calls {
@@ -235,7 +263,8 @@ static void a_spare_slot_serves_its_own_client_only(void **state)
 	assert_int_equal(*spare, value_of(40));
 	*spare = 1;
 	assert_int_equal(bed_guest(&bed, 40 << SHIFT), 1);
-	assert_in_range(arena_slot(&bed.cache->space.arena, (const void *)spare), 0, ARENA_SPARES - 1);
+	assert_in_range(arena_slot(&bed.cache->space.arena, (const void *)spare), 0,
+			ARENA_SPARES - 1);
 	/* Once in a section. */
 	assert_null(mapcache_ptr(bed.client, 41 << SHIFT, 8, PROT_READ));
 	assert_int_equal(errno, EAGAIN);
@@ -264,7 +293,8 @@ static void a_spare_slot_serves_what_can_only_be_read(void **state)
 	assert_null(mapcache_ptr(bed.client, 40 << SHIFT, 8, PROT_READ | PROT_WRITE));
 	spare = bed_ptr(bed.client, 40 << SHIFT, PROT_READ);
 	assert_int_equal(*spare, value_of(40));
-	assert_in_range(arena_slot(&bed.cache->space.arena, (const void *)spare), 0, ARENA_SPARES - 1);
+	assert_in_range(arena_slot(&bed.cache->space.arena, (const void *)spare), 0,
+			ARENA_SPARES - 1);
 	assert_int_equal(mapcache_end(bed.client), 0);
 	assert_int_equal(mapcache_end(bed.other), 0);
 	mapcache_invalidate(bed.cache);
@@ -286,7 +316,8 @@ static void a_pin_of_a_spare_slot_is_a_pin_like_any_other(void **state)
 		(void)mapcache_ptr(bed.other, bucket << SHIFT, 8, PROT_READ);
 	mapcache_begin(bed.client);
 	pin = bed_pin(bed.client, 40 << SHIFT);
-	assert_in_range(arena_slot(&bed.cache->space.arena, (const void *)pin), 0, ARENA_SPARES - 1);
+	assert_in_range(arena_slot(&bed.cache->space.arena, (const void *)pin), 0,
+			ARENA_SPARES - 1);
 	assert_int_equal(mapcache_end(bed.client), 0);
 	assert_int_equal(mapcache_end(bed.other), 0);
 	bed_exchange(&bed, 40 * 16, 7);
@@ -378,6 +409,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_budget_of_bytes_is_kept),
 		cmocka_unit_test(the_budget_counts_what_is_stale),
+		cmocka_unit_test(a_twentieth_more_than_the_guest_evicts_nothing),
 		cmocka_unit_test(what_is_used_all_the_time_stays_while_others_pass_through),
 		cmocka_unit_test(the_least_recently_mapped_goes_first),
 		cmocka_unit_test(what_is_pinned_is_not_evicted),
