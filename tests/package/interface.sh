@@ -95,7 +95,7 @@ done
 
 adding=(
 	's/^int mapcache_gpa(/int mapcache_more(void);\n&/'
-	's/^\tuint64_t whole_bytes;/&\n\tuint64_t more;/'
+	'/^struct mapcache_options {/,/^};/s/^};/\tuint64_t more;\n};/'
 	's/^\tMAPCACHE_LOG_INFO = 2,/&\n\tMAPCACHE_LOG_DEBUG = 3,/'
 )
 for expression in "${adding[@]}"; do

@@ -77,6 +77,7 @@ void test_sleep_ms(unsigned int ms);
 	X(holes)                                                                                   \
 	X(death)                                                                                   \
 	X(restrict)                                                                                \
+	X(mmio)                                                                                    \
 	X(virtio)                                                                                  \
 	X(bench)                                                                                   \
 	X(controls)                                                                                \

@@ -26,7 +26,8 @@ $(eval $(call program,$(B)/xen/figures,\
 	bench/policy.c bench/workload.c,\
 	$(LIBMAPCACHE),$(XEN_STATIC_LIBS) -lm))
 
-# The example as it is, linked statically, for the test that has it serve the guest.
+# The examples as they are, linked statically, for the tests that have them serve the guest.
+$(eval $(call program,$(B)/xen/mmio,examples/mmio/mmio.c,$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
 $(eval $(call program,$(B)/xen/virtio-blk,$(sort $(wildcard examples/virtio-blk/*.c)),\
 	$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
 
@@ -62,7 +63,7 @@ $(B)/xen/guest.elf: tests/xen/guest/guest.ld $(GUEST_OBJECTS)
 $(B)/xen/guest.bin: $(B)/xen/guest.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 
-XEN_FILES := $(addprefix $(B)/xen/,tests figures virtio-blk mapcache-bench-xen guest.bin)
+XEN_FILES := $(addprefix $(B)/xen/,tests figures mmio virtio-blk mapcache-bench-xen guest.bin)
 
 .PHONY: xen-files
 xen-files: $(XEN_FILES)
