@@ -234,9 +234,9 @@ struct gathered {
 
 static void gather(struct gathered *all, uint64_t gfn, uint64_t pages)
 {
-	struct mapcache_extent *last = all->extent + all->count - 1, *grown;
+	struct mapcache_extent *last = all->count ? &all->extent[all->count - 1] : NULL, *grown;
 
-	if (all->count && last->gfn + last->pages == gfn) {
+	if (last && last->gfn + last->pages == gfn) {
 		last->pages += pages;
 		return;
 	}
