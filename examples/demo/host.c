@@ -134,7 +134,7 @@ static int open_device(struct host *host)
 	int error;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", host->demo->work);
-	error = blk_file_open(path, false, &host->file);
+	error = blk_file_open(path, 0, &host->file);
 	if (error)
 		return error;
 	error = virtio_blk_open(&options, &host->file, &host->blk);

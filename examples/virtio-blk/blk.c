@@ -63,7 +63,7 @@ static void fill_config(struct virtio_blk *blk, uint32_t block_size, uint32_t qu
 	config->discard_sector_alignment = block_size / BLK_SECTOR;
 	config->max_write_zeroes_sectors = BLK_RANGE_SECTORS;
 	config->max_write_zeroes_seg = BLK_RANGES_MAX;
-	config->write_zeroes_may_unmap = blk->file->punches;
+	config->write_zeroes_may_unmap = blk->file->discards;
 }
 
 static uint64_t offered(const struct blk_file *file, uint32_t queues)
@@ -78,7 +78,7 @@ static uint64_t offered(const struct blk_file *file, uint32_t queues)
 		return features | 1u << VIRTIO_BLK_F_RO;
 	features |= 1u << VIRTIO_BLK_F_FLUSH | 1u << VIRTIO_BLK_F_CONFIG_WCE |
 		    1u << VIRTIO_BLK_F_WRITE_ZEROES;
-	if (file->punches)
+	if (file->discards)
 		features |= 1u << VIRTIO_BLK_F_DISCARD;
 	return features;
 }
@@ -88,7 +88,7 @@ static uint64_t offered(const struct blk_file *file, uint32_t queues)
 int virtio_blk_open(const struct virtio_blk_options *options, struct blk_file *file,
 		    struct virtio_blk *blk)
 {
-	uint32_t block_size = options->block_size ? options->block_size : BLK_SECTOR;
+	uint32_t block_size = options->block_size ? options->block_size : file->block;
 	uint32_t queues = options->queues ? options->queues : 1;
 
 	if (block_size < BLK_SECTOR || (block_size & (block_size - 1)))

@@ -24,7 +24,7 @@
 struct virtio_blk_options {
 	uint32_t queues;     /* 1..VIRTIO_QUEUES_MAX; 0: 1 */
 	uint32_t queue_size; /* a power of two; 0: 128 */
-	uint32_t block_size; /* logical block, a power of two from 512; 0: 512 */
+	uint32_t block_size; /* logical block, a power of two from 512; 0: the file's */
 	const char *serial;  /* up to 20 bytes, NULL: none */
 	struct virtio_hooks hooks;
 };

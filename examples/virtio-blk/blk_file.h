@@ -12,14 +12,23 @@
 
 #define BLK_SECTOR 512u
 
+#define BLK_FILE_READ_ONLY 0x1u
+/*
+ * Past the page cache. The kernel does not transfer between a disk and foreign pages (EFAULT, as
+ * for vmsplice and for buffers registered with io_uring): data goes by way of memory of our own.
+ */
+#define BLK_FILE_DIRECT 0x2u
+
 struct blk_file {
 	int fd;
-	bool read_only;
-	bool punches; /* the file system can punch holes */
+	bool read_only, direct;
+	bool device;    /* a block device, not a file */
+	bool discards;  /* space can be given back */
+	uint32_t block; /* bytes; with BLK_FILE_DIRECT every transfer is of whole ones */
 	uint64_t sectors;
 };
 
-int blk_file_open(const char *path, bool read_only, struct blk_file *file);
+int blk_file_open(const char *path, unsigned int flags, struct blk_file *file);
 void blk_file_close(struct blk_file *file);
 
 /* iov is used up. durable: on the disk when the call returns. */
@@ -27,6 +36,8 @@ int blk_file_read(struct blk_file *file, struct iovec *iov, int count, uint64_t 
 int blk_file_write(struct blk_file *file, struct iovec *iov, int count, uint64_t offset,
 		   bool durable);
 int blk_file_flush(struct blk_file *file);
+/* Nobody needs what is there any more. */
+int blk_file_discard(struct blk_file *file, uint64_t offset, uint64_t len);
 /* Reads zeroes afterwards. unmap: give the space back where that is possible. */
 int blk_file_zero(struct blk_file *file, uint64_t offset, uint64_t len, bool unmap);
 

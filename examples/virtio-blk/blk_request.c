@@ -258,7 +258,7 @@ static uint8_t zero_ranges(struct request *request, bool discard)
 	if (blk->file->read_only || request->in_bytes || bytes == 0 || bytes > sizeof(range) ||
 	    bytes % sizeof(range[0]))
 		return VIRTIO_BLK_S_IOERR;
-	if (discard && !blk->file->punches)
+	if (discard && !blk->file->discards)
 		return VIRTIO_BLK_S_UNSUPP;
 	count = (uint32_t)(bytes / sizeof(range[0]));
 	if (take(request, range, (uint32_t)bytes))
@@ -269,11 +269,14 @@ static uint8_t zero_ranges(struct request *request, bool discard)
 		if (status != VIRTIO_BLK_S_OK)
 			return status;
 	}
-	for (i = 0; i < count; i++)
-		if (blk_file_zero(blk->file, range[i].sector * BLK_SECTOR,
-				  (uint64_t)range[i].num_sectors * BLK_SECTOR,
-				  discard || range[i].flags))
+	for (i = 0; i < count; i++) {
+		uint64_t offset = range[i].sector * BLK_SECTOR;
+		uint64_t len = (uint64_t)range[i].num_sectors * BLK_SECTOR;
+
+		if (discard ? blk_file_discard(blk->file, offset, len)
+			    : blk_file_zero(blk->file, offset, len, range[i].flags))
 			return VIRTIO_BLK_S_IOERR;
+	}
 	if (!discard && !__atomic_load_n(&blk->writeback, __ATOMIC_RELAXED))
 		return blk_file_flush(blk->file) ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
 	return VIRTIO_BLK_S_OK;

@@ -23,7 +23,8 @@ struct settings {
 	uint64_t base, msi_address;
 	uint32_t domid, vcpus, queues, irq, msi_data;
 	enum { IRQ_NONE, IRQ_LINE, IRQ_ISA, IRQ_MSI } irq_kind;
-	bool read_only, drain, no_restrict;
+	unsigned int file_flags;
+	bool drain, no_restrict;
 };
 
 struct program {
@@ -102,23 +103,18 @@ static const char usage[] =
 	"  --msi ADDRESS:DATA message signalled interrupt (x86)\n"
 	"  --serial TEXT      serial number, up to 20 characters\n"
 	"  --read-only        the guest cannot write\n"
+	"  --direct           past the page cache, by way of a buffer\n"
 	"  --drain            answer INVALIDATE after sections have been drained\n"
 	"  --no-restrict      keep handles that can reach other domains\n";
 
 static const struct option long_options[] = {
-	{ "domid", required_argument, NULL, 'd' },
-	{ "image", required_argument, NULL, 'f' },
-	{ "base", required_argument, NULL, 'b' },
-	{ "vcpus", required_argument, NULL, 'v' },
-	{ "queues", required_argument, NULL, 'q' },
-	{ "irq", required_argument, NULL, 'i' },
-	{ "isa-irq", required_argument, NULL, 'I' },
-	{ "msi", required_argument, NULL, 'm' },
-	{ "serial", required_argument, NULL, 's' },
-	{ "read-only", no_argument, NULL, 'r' },
-	{ "drain", no_argument, NULL, 'D' },
-	{ "no-restrict", no_argument, NULL, 'R' },
-	{ NULL, 0, NULL, 0 },
+	{ "domid", required_argument, NULL, 'd' },   { "image", required_argument, NULL, 'f' },
+	{ "base", required_argument, NULL, 'b' },    { "vcpus", required_argument, NULL, 'v' },
+	{ "queues", required_argument, NULL, 'q' },  { "irq", required_argument, NULL, 'i' },
+	{ "isa-irq", required_argument, NULL, 'I' }, { "msi", required_argument, NULL, 'm' },
+	{ "serial", required_argument, NULL, 's' },  { "read-only", no_argument, NULL, 'r' },
+	{ "direct", no_argument, NULL, 'c' },        { "drain", no_argument, NULL, 'D' },
+	{ "no-restrict", no_argument, NULL, 'R' },   { NULL, 0, NULL, 0 },
 };
 
 static uint64_t number(const char *text, uint64_t limit, char stop)
@@ -179,7 +175,10 @@ static int parse_one(struct settings *settings, int option)
 		settings->serial = optarg;
 		break;
 	case 'r':
-		settings->read_only = true;
+		settings->file_flags |= BLK_FILE_READ_ONLY;
+		break;
+	case 'c':
+		settings->file_flags |= BLK_FILE_DIRECT;
 		break;
 	case 'D':
 		settings->drain = true;
@@ -224,7 +223,7 @@ static int open_device(struct program *program)
 		.serial = settings->serial,
 		.hooks = { notify, interrupt, program },
 	};
-	int error = blk_file_open(settings->image, settings->read_only, &program->file);
+	int error = blk_file_open(settings->image, settings->file_flags, &program->file);
 
 	if (error)
 		return fail(settings->image, error);

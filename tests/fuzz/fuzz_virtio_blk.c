@@ -216,7 +216,7 @@ static void start(struct world *world)
 	world->disk = memfd_create("disk", MFD_CLOEXEC);
 	must(world->disk >= 0 && ftruncate(world->disk, SECTORS * BLK_SECTOR) == 0);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", world->disk);
-	must(blk_file_open(path, false, &world->file) == 0);
+	must(blk_file_open(path, 0, &world->file) == 0);
 	must(virtio_blk_open(&device, &world->file, &world->blk) == 0);
 }
 

@@ -221,7 +221,7 @@ static void discard_and_write_zeroes_leave_zeroes(void **state)
 
 	(void)state;
 	virtio_rig_start(&rig, NULL);
-	assert_true(rig.file.punches);
+	assert_true(rig.file.discards);
 	assert_zeroes_in_between(&rig, VIRTIO_BLK_T_DISCARD, 0);
 	assert_zeroes_in_between(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 0);
 	assert_zeroes_in_between(&rig, VIRTIO_BLK_T_WRITE_ZEROES,

@@ -10,6 +10,7 @@ UNIT_SUPPORT := $(sort $(wildcard tests/support/*.c))
 VIRTIO_TESTED := tests/unit/virtio_rig.c $(addprefix examples/virtio-blk/,blk.c blk_file.c \
 	blk_request.c guest.c virtio_mmio.c virtqueue.c)
 test_virtio_blk_SOURCES := $(VIRTIO_TESTED)
+test_virtio_file_SOURCES := examples/virtio-blk/blk_file.c
 test_virtio_hostile_SOURCES := $(VIRTIO_TESTED)
 test_virtio_mmio_SOURCES := $(VIRTIO_TESTED)
 test_virtio_refused_SOURCES := $(VIRTIO_TESTED)

@@ -111,7 +111,8 @@ void virtio_rig_start(struct virtio_rig *rig, const struct virtio_rig_options *o
 	assert_true(rig->image >= 0);
 	assert_int_equal(ftruncate(rig->image, DISK_BYTES), 0);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", rig->image);
-	assert_int_equal(blk_file_open(path, options->read_only, &rig->file), 0);
+	assert_int_equal(
+		blk_file_open(path, options->read_only ? BLK_FILE_READ_ONLY : 0, &rig->file), 0);
 	rig->queue_size = options->queue_size ? options->queue_size : QUEUE_SIZE;
 	device.queue_size = rig->queue_size;
 	device.queues = options->queues;
