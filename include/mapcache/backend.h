@@ -58,15 +58,18 @@ struct mapcache_backend {
 	 *          this frame", anything else as Xen says it.
 	 *
 	 * Returns the address, also when some or all pages failed; NULL with errno set when
-	 * nothing was mapped. With a place given, NULL leaves the range in an unknown but
-	 * replaceable state.
+	 * nothing was mapped. With a place given, the range may then be as it was, or
+	 * unmapped, as libxenforeignmemory leaves it: the cache gets it back where no other
+	 * thread was faster, and never uses it again where one was.
 	 */
 	void *(*map)(void *state, void *address, uint64_t gfn, size_t pages, int prot, int *error);
 
 	/*
 	 * Release [address, address + pages * 4096), which covers mappings whole; without
-	 * MAPCACHE_BACKEND_FIXED, what one call of map() made. With keep non-zero the range stays
-	 * reserved (PROT_NONE), else it is given back to the system.
+	 * MAPCACHE_BACKEND_FIXED, what one call of map() made. With keep non-zero the range must
+	 * stay taken, whatever it shows: the cache maps its reservation over it right afterwards,
+	 * so that a backend whose mappings end when they are mapped over has nothing to do.
+	 * Else it is given back to the system.
 	 * Returns 0 or -errno; on an error the mappings are as before.
 	 */
 	int (*unmap)(void *state, void *address, size_t pages, int keep);

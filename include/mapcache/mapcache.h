@@ -492,7 +492,9 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
 	X(vmas, "kernel mappings in use now")                                                      \
 	X(clients, "open clients")                                                                 \
 	X(memory_bytes, "memory of the library itself, without the guest's")                       \
-	X(long_sections, "sections that held others back for more than a second")
+	X(long_sections, "sections that held others back for more than a second")                  \
+	X(lost_ranges, "address ranges that another thread took when a map call failed")           \
+	X(lost_bytes, "all of these: they are not used again")
 
 struct mapcache_stats {
 	size_t size; /* in: sizeof(struct mapcache_stats) */

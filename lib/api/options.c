@@ -54,7 +54,7 @@ int options_copy(const void *given, void *known, size_t known_size)
 	return 0;
 }
 
-/* Half of what the kernel allows this process. */
+/* What the kernel allows this process. */
 static uint64_t options_vmas(void)
 {
 	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
@@ -66,9 +66,8 @@ static uint64_t options_vmas(void)
 			limit = strtoul(text, NULL, 10);
 		fclose(file);
 	}
-	if (limit == 0)
-		limit = OPTIONS_VMAS_DEFAULT;
-	return limit / 2 > OPTIONS_VMAS_MIN ? limit / 2 : OPTIONS_VMAS_MIN;
+	limit = limit ? limit : OPTIONS_VMAS_DEFAULT;
+	return limit > 2 * OPTIONS_VMAS_MIN ? limit : 2 * OPTIONS_VMAS_MIN;
 }
 
 static bool options_fixed(const struct mapcache *cache)
@@ -113,7 +112,7 @@ static int options_shifts(struct mapcache *cache, struct mapcache_options *optio
 
 static int options_budgets(struct mapcache *cache, struct mapcache_options *options)
 {
-	uint64_t bucket = UINT64_C(1) << options->bucket_shift;
+	uint64_t bucket = UINT64_C(1) << options->bucket_shift, vmas;
 
 	if (!options->max_bytes) {
 		options->max_bytes = OPTIONS_MAX_BYTES;
@@ -133,10 +132,14 @@ static int options_budgets(struct mapcache *cache, struct mapcache_options *opti
 	}
 	if (options->max_stale_bytes < 4 * bucket)
 		return options_refuse(cache, "max_stale_bytes must hold at least 4 buckets");
+	vmas = options_vmas();
 	if (!options->max_vmas)
-		options->max_vmas = options_vmas();
+		options->max_vmas = vmas / 2;
 	if (options->max_vmas < OPTIONS_VMAS_MIN)
 		return options_refuse(cache, "max_vmas must be at least 64");
+	/* The process needs some itself. */
+	if (options->max_vmas > vmas - vmas / 8)
+		options->max_vmas = vmas - vmas / 8;
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
+#include "lib/space/space.h"
 
 #define UNMAP_PAUSE_FIRST UINT64_C(5000) /* ns */
 #define UNMAP_PAUSE_MAX UINT64_C(1000000)
@@ -51,7 +52,7 @@ int mapcache_unmap(struct mapcache *cache, uint64_t gpa, uint64_t len, int timeo
 
 	if (!cache || len == 0)
 		return -EINVAL;
-	if (!cache->space.places.of)
+	if (space_fixed(cache))
 		return -EOPNOTSUPP;
 	if (client_in_section(cache))
 		return -EDEADLK;

@@ -34,7 +34,9 @@ void account_unmap(struct mapcache *cache, uint64_t mapped)
 void account_retire(struct mapcache *cache, uint64_t epoch, uint64_t current)
 {
 	pthread_mutex_lock(&cache->accounts.current_lock);
-	if (epoch == mapcache_load_relaxed(&cache->accounts.current_epoch))
+	/* Before the first map call no epoch is counted, which must not be that of a slot in which
+	 * nothing is current. */
+	if (epoch && epoch == mapcache_load_relaxed(&cache->accounts.current_epoch))
 		mapcache_add_relaxed(&cache->accounts.current_bytes, -current);
 	pthread_mutex_unlock(&cache->accounts.current_lock);
 }

@@ -15,6 +15,7 @@
 #include "lib/protocol/entry.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
+#include "lib/space/space.h"
 
 /* Stale granules that may stay beside those replaced in a slot: each is a kernel mapping, and is
  * mostly asked for next. More are released together first. */
@@ -99,6 +100,30 @@ static int fill_release(struct fill *fill, struct mapping *mapping, int error)
 	return error;
 }
 
+/* What is mapped in the slot is not current any more, as far as it was. */
+static void fill_retire_current(struct fill *fill)
+{
+	account_retire(fill->cache, mapcache_load_relaxed(&fill->mapping->epoch),
+		       (uint64_t)__builtin_popcountll(fill_current(fill))
+			       << fill->cache->settings.granule_shift);
+}
+
+/* The slot is given back. */
+static void fill_drop(struct fill *fill)
+{
+	fill_retire_current(fill);
+	slot_put(fill->cache, fill->mapping);
+}
+
+/* Room for the next map call; -errno. */
+static int fill_take(struct fill *fill)
+{
+	int error = fill->room ? 0 : slot_room(fill->cache);
+
+	fill->room = !error;
+	return error;
+}
+
 /* Nothing of the bucket could be mapped: no trace of it stays. */
 static int fill_abandon(struct fill *fill, int error)
 {
@@ -109,9 +134,7 @@ static int fill_abandon(struct fill *fill, int error)
 	stripe_remove(fill->cache, fill->stripe, mapping);
 	pthread_cond_broadcast(&fill->stripe->filled);
 	pthread_mutex_unlock(&fill->stripe->lock);
-	account_retire(fill->cache, mapcache_load_relaxed(&mapping->epoch),
-		       mapping_bytes(fill->cache, mapping));
-	slot_put(fill->cache, mapping);
+	fill_drop(fill);
 	reclaim_wake(fill->cache);
 	return error;
 }
@@ -140,12 +163,20 @@ static int fill_spare(struct fill *fill, bool read_only, int error)
 
 	if (!mapping)
 		return error;
+	if (!fill->room && !space_take(fill->cache, true)) {
+		slot_spare_back(fill->client);
+		return error;
+	}
+	fill->room = true;
 	fill_adopt(fill, mapping, read_only);
 	mapping->busy = 0;
 	error = fill_map(fill, fill_asked(fill));
+	if (!error)
+		return 0;
 	/* Nobody has a pointer into it: the next attempt, for reading only, may use it. */
-	if (error)
-		slot_spare_back(fill->client);
+	fill_retire_current(fill);
+	mapping_restart(fill->cache, mapping, 0);
+	slot_spare_back(fill->client);
 	return error;
 }
 
@@ -160,6 +191,7 @@ static int fill_cold(struct fill *fill, bool read_only)
 	mapping = slot_get(fill->cache, whole && !fill->cache->embedder.notify, &error);
 	if (!mapping)
 		return fill_spare(fill, read_only, error);
+	fill->room = true;
 	fill_adopt(fill, mapping, read_only);
 	mapping->guessed = whole && fill->guessed;
 	error = entry_populate(fill->cache, fill->request->index);
@@ -201,15 +233,14 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run, boo
 	mapping = slot_get(fill->cache, fill_maps_over(fill, whole), &error);
 	if (!mapping)
 		return fill_release(fill, old, fill_spare(fill, read_only, error));
+	fill->room = true;
 	fill_adopt(fill, mapping, read_only);
 	mapping->guessed = whole && fill->guessed;
 	error = fill_map(fill, run);
 	/* One that fails has nothing to offer that an old one of this epoch has not. */
 	fresh = mapcache_load_relaxed(&old->epoch) < mapcache_load_relaxed(&mapping->epoch);
 	if (error && !(whole && fresh && fill_usable(fill))) {
-		account_retire(fill->cache, mapcache_load_relaxed(&mapping->epoch),
-			       mapping_bytes(fill->cache, mapping));
-		slot_put(fill->cache, mapping);
+		fill_drop(fill);
 		return fill_release(fill, old, error);
 	}
 	client_count(fill->client, COUNTER_REFRESHED_IN_FRESH_SLOT, 1);
@@ -227,7 +258,7 @@ static bool fill_extends(const struct fill *fill, const struct mapping *mapping)
 	/* A hole may have been filled since, but its kernel mapping holds pages in use. */
 	if (!missing || (fill->request->write && mapping->read_only))
 		return false;
-	if (mapping_multiple(mapping) && (mapping->mapped & missing))
+	if (mapping->lost_pages || (mapping_multiple(mapping) && (mapping->mapped & missing)))
 		return false;
 	rest.granules &= current;
 	return !rest.granules || mapping_serves(fill->cache, mapping, &rest);
@@ -246,14 +277,18 @@ static bool fill_take_over(struct fill *fill, struct mapping *mapping, uint64_t 
 static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t epoch, struct run run)
 {
 	unsigned int left = (unsigned int)__builtin_popcountll(mapping->mapped & ~run_mask(run));
+	int error;
 
 	/* What stays must not stand in the way of a later call in this epoch; and what cannot be
 	 * mapped over must not stay at all. */
 	if (mapping->mapped &&
-	    (fill->cache->space.places.of ||
+	    (!space_fixed(fill->cache) ||
 	     (left && (mapping_multiple(mapping) || left > FILL_SMALL))) &&
 	    slot_empty(fill->cache, mapping))
 		return fill_move(fill, mapping, run, false);
+	error = fill_take(fill);
+	if (error)
+		return fill_release(fill, mapping, fill_spare(fill, false, error));
 	mapping_renew(fill->cache, mapping, epoch);
 	mapping->guessed = run.count == fill->cache->settings.granules && fill->guessed;
 	fill->mapping = mapping;
@@ -280,6 +315,7 @@ static int fill_refresh(struct fill *fill, struct mapping *mapping, uint64_t epo
 static int fill_known(struct fill *fill, struct mapping *mapping, bool read_only)
 {
 	uint64_t epoch = epoch_now(&fill->cache->shared);
+	int error;
 
 	if (read_only)
 		return fill_move(fill, mapping, fill_asked(fill), true);
@@ -291,6 +327,9 @@ static int fill_known(struct fill *fill, struct mapping *mapping, bool read_only
 		client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
 		return fill_move(fill, mapping, fill_all(fill), false);
 	}
+	error = fill_take(fill);
+	if (error)
+		return fill_release(fill, mapping, fill_spare(fill, false, error));
 	fill->mapping = mapping;
 	fill->valid = mapping_valid(fill->cache, mapping);
 	return fill_finish(fill, NULL, fill_missing(fill, fill_current(fill)));
@@ -319,6 +358,8 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 	error = mapping ? fill_known(&fill, mapping, read_only) : fill_cold(&fill, read_only);
 	if (!error)
 		*pointer = mapping_base(fill.cache, fill.mapping) + request->offset;
+	if (fill.room)
+		space_untake(fill.cache);
 	PROBE3(fill_end, fill.cache, gpa, error);
 	return error;
 }

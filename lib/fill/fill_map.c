@@ -6,6 +6,7 @@
 #include "lib/base/probe.h"
 #include "lib/fill/filling.h"
 #include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
 
 static uint64_t fill_bytes(const struct fill *fill, unsigned int granules)
@@ -26,16 +27,11 @@ struct run fill_asked(const struct fill *fill)
 			     (unsigned int)__builtin_popcountll(mask) };
 }
 
-/* After a map call that left nobody knows what: put the reservation back. */
+/* What was mapped is of no use. What the kernel does not let go is not shown to anybody. */
 static void fill_undo(struct fill *fill, struct run run)
 {
-	struct mapping *mapping = fill->mapping;
-
-	if (place_release(fill->cache, mapping, 1, fill_bytes(fill, run.first),
-			  fill_bytes(fill, run.count)))
-		mapping_doom(mapping); /* it goes as soon as the kernel lets it */
-	else
-		mapping_uncover(fill->cache, mapping, run);
+	if (mapping_release(fill->cache, fill->mapping, 1, run))
+		mapping_doom(fill->mapping);
 }
 
 static void fill_count(struct fill *fill, size_t pages)
@@ -75,24 +71,24 @@ int fill_map(struct fill *fill, struct run run)
 	uint64_t begin;
 	int error;
 
+	error = fill->room ? 0 : slot_room(cache);
+	if (error)
+		return error;
+	fill->room = false;
 	client_count(fill->client, COUNTER_MAP_CALLS, 1);
 	if (mapping->calls < UINT8_MAX)
 		mapping->calls++;
 	notify_going_mask(cache, mapping, mapping->mapped & run_mask(run));
 	begin = clock_ns();
-	errno = 0;
-	address = place_map(cache, mapping, 1, fill_bytes(fill, run.first), gpa, pages, prot,
-			    fill->client->error);
+	address = mapping_map(cache, mapping, run, prot, fill->client->error);
 	if (!address) {
 		error = errno ? -errno : -ENOMEM;
 		client_count(fill->client, COUNTER_MAP_ERRORS, 1);
 		PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, error);
-		fill_undo(fill, run);
 		return error;
 	}
 	plan_note_cost(fill, run, clock_ns() - begin);
 	PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, 0);
-	mapping_cover(cache, mapping, run);
 	fill_count(fill, pages);
 	error = mapping_note(cache, mapping, run, fill->client->error, &fill->valid);
 	if (error) {

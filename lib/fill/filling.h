@@ -17,6 +17,7 @@ struct fill {
 	uint64_t valid;          /* its granules that are whole, until they are published */
 	bool calm;               /* plan_calm() */
 	bool guessed;            /* the plan is a whole bucket, by no evidence */
+	bool room;               /* space_take() was called for the next map call */
 };
 
 /*

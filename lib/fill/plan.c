@@ -19,6 +19,7 @@
 #include "lib/base/base.h"
 #include "lib/fill/fill.h"
 #include "lib/fill/filling.h"
+#include "lib/space/space.h"
 
 /* Bounds for the number of calls that make a bucket dense, as it is measured. */
 #define PLAN_CALLS_MIN 4
@@ -114,7 +115,7 @@ struct run plan_bucket(struct fill *fill, const struct mapping *mapping)
 		used = 0;
 	/* A bucket in one piece needs the fewest kernel mappings. */
 	fill->guessed = (!used && (fill->calm || run.count == settings->granules)) ||
-			mapcache_load_relaxed(&fill->cache->space.vmas) + 2 > settings->vmas_max;
+			space_tight(fill->cache);
 	if (fill->guessed)
 		return fill_all(fill);
 	if (fill->calm || !plan_probes(fill, used))
@@ -137,7 +138,8 @@ static unsigned int plan_calls(const struct fill *fill)
 
 bool plan_becomes_whole(const struct fill *fill, const struct mapping *mapping)
 {
-	return !mapping->read_only && mapping->calls >= plan_calls(fill);
+	return !mapping->read_only &&
+	       (mapping->calls >= plan_calls(fill) || space_tight(fill->cache));
 }
 
 /* The last few calls count; one that was held up does not count for much. */

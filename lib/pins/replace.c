@@ -177,7 +177,7 @@ static int replace_check(struct mapcache *cache, uint64_t old_gpa, uint64_t new_
 	granule = UINT64_C(1) << cache->settings.granule_shift;
 	if (cache->embedder.translate && ((old_gpa ^ new_gpa) & (granule - 1)))
 		return -EINVAL;
-	if (cache->space.places.of)
+	if (!space_fixed(cache))
 		return -EOPNOTSUPP;
 	limit = cache->settings.guest_limit;
 	if (old_gpa >= limit || len > limit - old_gpa || new_gpa >= limit || len > limit - new_gpa)

@@ -11,6 +11,7 @@
 #include "lib/protocol/epoch.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
+#include "lib/space/space.h"
 
 int pins_init(struct mapcache *cache)
 {
@@ -94,7 +95,7 @@ static char *span_find(struct mapcache_client *client, uint64_t gpa, uint64_t le
 static bool span_refused(const struct mapcache *cache, int error)
 {
 	if (error == -EFAULT)
-		return cache->space.places.of;
+		return !space_fixed(cache);
 	return error != -EAGAIN && error != -EINTR && error != -ENOMEM && error != -ESRCH;
 }
 

@@ -10,6 +10,7 @@
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
+#include "lib/space/space.h"
 
 #define SPAN_PART 4 /* one slot in so many is for those that are kept, but nobody pins */
 
@@ -101,14 +102,6 @@ struct span_part span_part(const struct mapcache *cache, const struct span *span
 	return part;
 }
 
-/* Around what is mapped in a slot there may be reserved space, which is a kernel mapping, too. */
-static uint64_t span_vmas(const struct mapcache *cache, const struct span *span)
-{
-	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
-
-	return ((span->gpa ^ span->offset) & (bucket - 1) ? 2 : 1) * span->slots + 1;
-}
-
 void span_name(struct mapcache *cache, struct span *span, uint64_t gpa)
 {
 	span->gpa = gpa;
@@ -121,7 +114,6 @@ void span_name(struct mapcache *cache, struct span *span, uint64_t gpa)
 		gpa += UINT64_C(1) << cache->settings.bucket_shift;
 	}
 	account_map(cache, span->epoch, span->len, span->len);
-	mapcache_add_relaxed(&cache->space.vmas, span_vmas(cache, span));
 }
 
 void span_unname(struct mapcache *cache, struct span *span)
@@ -129,7 +121,6 @@ void span_unname(struct mapcache *cache, struct span *span)
 	if (!span->doomed)
 		account_retire(cache, span->epoch, span->len);
 	account_unmap(cache, span->len);
-	mapcache_add_relaxed(&cache->space.vmas, -span_vmas(cache, span));
 }
 
 /* One map call, from a part on. */
@@ -137,7 +128,10 @@ static int span_map_part(struct mapcache *cache, const struct span *span,
 			 const struct span_part *part, uint64_t slots, int *error)
 {
 	int prot = span->writable ? PROT_READ | PROT_WRITE : PROT_READ;
+	int failed = slot_room(cache);
 
+	if (failed)
+		return failed;
 	errno = 0;
 	if (!place_map(cache, part->slot, slots, part->offset, part->gpa, part->pages, prot, error))
 		return errno ? -errno : -ENOMEM;
@@ -176,7 +170,7 @@ int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *
 {
 	int failed = 0;
 
-	if (cache->space.places.of)
+	if (!space_fixed(cache))
 		return span_map_once(cache, span, client);
 	SPAN_FOREACH (cache, span, part) {
 		failed = span_map_part(cache, span, &part, 1, error);
@@ -192,7 +186,7 @@ int span_unmap(struct mapcache *cache, struct span *span)
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
 	int error = 0;
 
-	if (cache->space.places.of)
+	if (!space_fixed(cache))
 		return place_release(cache, span->first, span->slots, 0, span->len);
 	for (uint64_t i = 0; i < span->slots && !error; i++)
 		error = place_release(cache, span->first + i, 1, 0, bucket);

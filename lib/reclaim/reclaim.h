@@ -20,8 +20,10 @@ struct mapping;
 struct stripe;
 
 /* slot.c: room for one more mapping */
-/* A mapping of nobody's; dirty: what is mapped in it may be left for the caller to map over.
- * NULL and *error: -EAGAIN, -ENOMEM. */
+/* Room for one map call in the budget of kernel mappings, as space_take(): -EAGAIN, -ENOMEM. */
+int slot_room(struct mapcache *cache);
+/* The same, and a mapping of nobody's; dirty: what is mapped in it may be left for the caller to
+ * map over. NULL and *error: -EAGAIN, -ENOMEM. */
 struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error);
 /* So many neighbours, the first of them, that nothing is mapped in; room is made outside of sections,
  * at the cost of whoever is in the way. NULL and *error, as above. */

@@ -15,26 +15,6 @@
 #define RELEASE_BATCH 64  /* slots looked at together */
 #define RELEASE_PAGES 256 /* in one call */
 
-int release_unmap(struct mapcache *cache, char *base, size_t pages, int keep)
-{
-	const struct mapcache_backend *backend = cache->embedder.backend;
-	int error = backend->unmap(cache->embedder.backend_state, base, pages, keep);
-
-	if (error == -ENOMEM && ballast_drop(&cache->space.ballast))
-		error = backend->unmap(cache->embedder.backend_state, base, pages, keep);
-	if (!error)
-		ballast_take(&cache->space.ballast);
-	mapcache_add_relaxed(&cache->space.unmap_calls, 1);
-	if (error) {
-		mapcache_add_relaxed(&cache->space.unmap_errors, 1);
-		PROBE3(unmap_error, cache, base, error);
-		log_message(cache, MAPCACHE_LOG_WARNING,
-			    "cannot unmap %llu KiB (error %d): will try again",
-			    (unsigned long long)pages << (PAGE_SHIFT - 10), -error);
-	}
-	return error;
-}
-
 static int release_order(const void *left, const void *right)
 {
 	uintptr_t a = (uintptr_t) * (struct mapping *const *)left;
@@ -61,7 +41,7 @@ static unsigned int release_neighbours(struct mapcache *cache, struct mapping **
 	uint64_t pages = mapping_bytes(cache, batch[0]) >> PAGE_SHIFT;
 	unsigned int n = 1;
 
-	while (!cache->space.places.of && n < count && batch[n] == batch[n - 1] + 1) {
+	while (space_fixed(cache) && n < count && batch[n] == batch[n - 1] + 1) {
 		pages += mapping_bytes(cache, batch[n]) >> PAGE_SHIFT;
 		if (pages > RELEASE_PAGES)
 			break;
@@ -83,14 +63,12 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 		notify_going_mask(cache, batch[i], batch[i]->mapped);
 	}
 	if (bytes)
-		error = place_release(cache, batch[0], count, 0,
-				      (uint64_t)count << cache->settings.bucket_shift);
+		error = mapping_release(cache, batch[0], count, all);
 	for (unsigned int i = 0; i < count; i++) {
 		if (error) {
 			retired_add_ready(cache, batch[i]);
 			continue;
 		}
-		mapping_uncover(cache, batch[i], all);
 		arena_give(&cache->space.arena, batch[i]);
 	}
 	if (!error)

@@ -28,6 +28,7 @@
 #include "lib/protocol/section.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
+#include "lib/space/space.h"
 
 /* Sections are short, but their threads can be preempted. */
 #define SLOT_WAIT_NS (2 * NS_PER_MS)
@@ -130,25 +131,19 @@ static struct mapping *slot_recycle(struct mapcache *cache, bool dirty)
 
 int slot_empty(struct mapcache *cache, struct mapping *mapping)
 {
-	int error;
-
 	notify_going_mask(cache, mapping, mapping->mapped);
-	error = place_release(cache, mapping, 1, 0, UINT64_C(1) << cache->settings.bucket_shift);
-
-	if (!error)
-		mapping_uncover(cache, mapping, (struct run){ 0, cache->settings.granules });
-	return error;
+	return mapping_release(cache, mapping, 1, (struct run){ 0, cache->settings.granules });
 }
 
-/* Fewer kernel mappings before there is one more. */
+/* Fewer kernel mappings before there are more: what is retired goes, and more is retired. */
 static void slot_trim_vmas(struct mapcache *cache)
 {
-	for (int i = 0;
-	     i < 4 && mapcache_load_relaxed(&cache->space.vmas) >= cache->settings.vmas_max; i++) {
-		slot_evict(cache);
+	if (mapcache_likely(!space_tight(cache)))
+		return;
+	retired_advance(cache);
+	release(cache, (uint64_t)SLOT_EVICT_BATCH << cache->settings.bucket_shift, false);
+	if (space_tight(cache) && retired_pending(cache) < SLOT_EVICT_BATCH && slot_evict(cache))
 		retired_advance(cache);
-		release(cache, UINT64_MAX, false);
-	}
 }
 
 static struct mapping *slot_find(struct mapcache *cache, bool dirty)
@@ -165,37 +160,57 @@ static struct mapping *slot_find(struct mapcache *cache, bool dirty)
 	return mapping;
 }
 
-struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
+/* One look for what a map call needs: kernel mappings and, unless it is NULL, a slot. */
+static bool slot_look(struct mapcache *cache, bool dirty, struct mapping **slot)
+{
+	slot_trim_vmas(cache);
+	if (!space_take(cache, false))
+		return false;
+	if (!slot)
+		return true;
+	*slot = slot_find(cache, dirty && space_fixed(cache));
+	if (!*slot)
+		space_untake(cache);
+	return *slot != NULL;
+}
+
+static int slot_wait(struct mapcache *cache, bool dirty, struct mapping **slot)
 {
 	uint64_t since = 0;
 
-	dirty = dirty && !cache->space.places.of;
-	if (mapcache_load_relaxed(&cache->space.vmas) >= cache->settings.vmas_max)
-		slot_trim_vmas(cache);
 	for (unsigned int round = 0;; round++) {
-		struct mapping *mapping;
 		unsigned int evicted = 0;
 
-		if (slot_crowded(cache))
+		if (slot && slot_crowded(cache))
 			evicted = slot_make_room(cache);
-		mapping = slot_find(cache, dirty);
-		if (mapping)
-			return mapping;
+		if (slot_look(cache, dirty, slot))
+			return 0;
 		/* Contiguous mappings that nobody pins are kept only while there is room. */
 		if (cache->reclaim.others(cache, true))
 			continue;
 		retired_check_pins(cache);
 		since = since ? since : clock_ns();
-		if (clock_ns() - since > SLOT_WAIT_NS) {
-			/* Nothing to evict and nothing on its way: it is pinned. */
-			*error = !evicted && !retired_pending(cache) ? -ENOMEM : -EAGAIN;
-			return NULL;
-		}
+		/* Nothing to evict and nothing on its way: it is pinned. */
+		if (clock_ns() - since > SLOT_WAIT_NS)
+			return !evicted && !retired_pending(cache) ? -ENOMEM : -EAGAIN;
 		if (round < SLOT_YIELDS)
 			sched_yield();
 		else
 			clock_sleep_ns(SLOT_PAUSE_NS);
 	}
+}
+
+int slot_room(struct mapcache *cache)
+{
+	return slot_wait(cache, false, NULL);
+}
+
+struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
+{
+	struct mapping *mapping = NULL;
+
+	*error = slot_wait(cache, dirty, &mapping);
+	return *error ? NULL : mapping;
 }
 
 struct mapping *slot_spare(struct mapcache_client *client)

@@ -34,9 +34,8 @@ static uint64_t trim_mapping(struct mapcache *cache, struct mapping *mapping, ui
 		uint64_t bytes = (uint64_t)run.count << shift;
 
 		notify_going_mask(cache, mapping, run_mask(run));
-		if (place_release(cache, mapping, 1, (uint64_t)run.first << shift, bytes))
+		if (mapping_release(cache, mapping, 1, run))
 			break;
-		mapping_uncover(cache, mapping, run);
 		granules &= ~run_mask(run);
 		gone += bytes;
 	}

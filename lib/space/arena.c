@@ -10,24 +10,42 @@
 static int arena_reserve(struct arena *arena)
 {
 	uint64_t bucket = UINT64_C(1) << arena->shift;
+	int error;
 
 	arena->bytes = arena->slots << arena->shift;
-	arena->reserved_bytes = arena->bytes + bucket;
-	if (arena->reserved_bytes > SIZE_MAX)
-		return -ENOMEM;
-	arena->reserved = mmap(NULL, (size_t)arena->reserved_bytes, PROT_NONE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (arena->reserved == MAP_FAILED)
-		return -errno;
-	arena->base = (char *)(((uintptr_t)arena->reserved + (uintptr_t)bucket - 1) &
+	error = reserve_open(&arena->reserve, arena->bytes + bucket);
+	if (error)
+		return error;
+	arena->base = (char *)(((uintptr_t)arena->reserve.start + (uintptr_t)bucket - 1) &
 			       ~((uintptr_t)bucket - 1));
 	return 0;
 }
 
+/* [from, to) is ours. */
+static void arena_unmap(char *from, char *to)
+{
+	if (from < to)
+		munmap(from, (size_t)(to - from));
+}
+
+/* All but what is lost. */
 static void arena_unreserve_space(struct arena *arena)
 {
-	if (arena->reserved)
-		munmap(arena->reserved, (size_t)arena->reserved_bytes);
+	char *from = arena->reserve.start;
+
+	if (!from)
+		return;
+	for (uint64_t slot = 0; arena->lost && slot < arena->beyond; slot++) {
+		const struct mapping *mapping = &arena->mappings[slot];
+		char *base = arena->base + (slot << arena->shift);
+
+		if (!mapping->lost_pages)
+			continue;
+		arena_unmap(from, base + ((uint64_t)mapping->lost_first << PAGE_SHIFT));
+		from = base + (((uint64_t)mapping->lost_first + mapping->lost_pages) << PAGE_SHIFT);
+	}
+	arena_unmap(from, arena->reserve.start + arena->reserve.bytes);
+	reserve_close(&arena->reserve);
 }
 
 int arena_init(struct arena *arena, uint64_t slots, uint32_t shift, bool reserve)
@@ -70,17 +88,24 @@ unreserve:
 	return error;
 }
 
-void arena_unreserve(struct arena *arena)
+static void arena_forget(struct arena *arena)
 {
 	runs_destroy(&arena->free);
 	munmap(arena->mappings, (size_t)(arena->slots * sizeof(*arena->mappings)));
-	arena_unreserve_space(arena);
+}
+
+void arena_abandon(struct arena *arena)
+{
+	if (arena->reserve.start)
+		reserve_abandon(&arena->reserve);
+	arena_forget(arena);
 }
 
 void arena_destroy(struct arena *arena)
 {
 	pthread_mutex_destroy(&arena->lock);
-	arena_unreserve(arena);
+	arena_unreserve_space(arena);
+	arena_forget(arena);
 }
 
 struct mapping *arena_take_run(struct arena *arena, uint64_t count, uint64_t keep)
@@ -126,7 +151,9 @@ void arena_give(struct arena *arena, struct mapping *mapping)
 	mapcache_store_relaxed(&mapping->epoch, 0); /* mapcache_gpa(): nobody's */
 	pthread_mutex_lock(&arena->lock);
 	mapping_set_state(mapping, MAPPING_FREE);
-	if (slot < ARENA_SPARES) {
+	if (mapping->lost_pages) {
+		/* It stays taken. */
+	} else if (slot < ARENA_SPARES) {
 		arena->spares |= UINT64_C(1) << slot;
 	} else {
 		runs_set(&arena->free, slot - ARENA_SPARES, 1, false);
@@ -153,4 +180,14 @@ uint64_t arena_beyond(struct arena *arena)
 	beyond = arena->beyond;
 	pthread_mutex_unlock(&arena->lock);
 	return beyond;
+}
+
+void arena_count(struct arena *arena, struct mapcache_stats *stats)
+{
+	pthread_mutex_lock(&arena->lock);
+	stats->slots_used = arena->used;
+	stats->vmas = arena->vmas;
+	stats->lost_ranges = arena->lost;
+	stats->lost_bytes = arena->lost_bytes;
+	pthread_mutex_unlock(&arena->lock);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The address space of a cache: reserved once, cut into bucket-sized slots. A slot is mapped
- * over with MAP_FIXED and released by PROT_NONE, so that no other thread's mmap can get in
- * between and neighbours are released in one call.
+ * over with MAP_FIXED and released by mapping the reservation over it, so that no other thread's
+ * mmap can get in between and neighbours are released in one call.
  */
 #ifndef ARENA_H
 #define ARENA_H
@@ -11,23 +11,28 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/space/reserve.h"
 #include "lib/space/runs.h"
 
+struct mapcache_stats;
 struct mapping;
 
 struct arena {
-	char *reserved; /* what mmap gave, and its length */
-	uint64_t reserved_bytes;
+	struct reserve reserve;
 	char *base; /* first slot, aligned to a bucket */
 	uint64_t bytes;
 	uint32_t shift;
-	uint64_t slots;           /* those of the clients' spares included */
-	struct mapping *mappings; /* one a slot */
-	pthread_mutex_t lock;     /* protects what follows */
-	struct runs free;         /* but for the spares */
-	uint64_t spares;          /* mask of those that are free */
-	uint64_t used;            /* slots taken and not given back, but for the spares */
-	uint64_t beyond;          /* slots at and past this were never taken */
+	uint64_t slots;            /* those of the clients' spares included */
+	struct mapping *mappings;  /* one a slot */
+	pthread_mutex_t lock;      /* protects what follows */
+	struct runs free;          /* but for the spares */
+	uint64_t spares;           /* mask of those that are free */
+	uint64_t used;             /* slots taken and not given back, but for the spares */
+	uint64_t beyond;           /* slots at and past this were never taken */
+	uint64_t vmas;             /* kernel mappings, but for the empty reservation's one */
+	uint64_t vmas_taken;       /* for map calls on their way */
+	uint64_t vmas_limit;       /* past which the kernel had no more for the process; 0: never */
+	uint64_t lost, lost_bytes; /* ranges that are somebody else's, and all of them */
 };
 
 #define ARENA_SPARES 64 /* the first slots, for clients' own use; at most 64 */
@@ -36,16 +41,18 @@ struct arena {
 int arena_init(struct arena *arena, uint64_t slots, uint32_t shift, bool reserve);
 void arena_destroy(struct arena *arena);
 /* In a child after fork(2), where locks must not be touched: the address space only. */
-void arena_unreserve(struct arena *arena);
+void arena_abandon(struct arena *arena);
 /* A FREE mapping, or NULL. */
 struct mapping *arena_take(struct arena *arena);
 /* So many neighbours, the first of them, and at least keep slots are left; or NULL. */
 struct mapping *arena_take_run(struct arena *arena, uint64_t count, uint64_t keep);
+/* One in which nothing is mapped. Of which a part is lost, it is never taken again. */
 void arena_give(struct arena *arena, struct mapping *mapping);
 /* One for a client's own use, or NULL. */
 struct mapping *arena_take_spare(struct arena *arena);
 uint64_t arena_used(struct arena *arena);
 uint64_t arena_beyond(struct arena *arena);
+void arena_count(struct arena *arena, struct mapcache_stats *stats);
 
 static inline bool arena_holds(const struct arena *arena, const void *pointer)
 {

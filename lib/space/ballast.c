@@ -5,25 +5,61 @@
 #include <sys/mman.h>
 
 #define BALLAST_BYTES 4096
+#define BALLAST_DROP 4 /* what one release may need, and one more */
 
-void ballast_take(struct ballast *ballast)
+/* Shared: the kernel merges private ones with their neighbours. */
+static void *ballast_map(void)
 {
-	void *missing = NULL, *page;
+	void *page = mmap(NULL, BALLAST_BYTES, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	if (__atomic_load_n(&ballast->page, __ATOMIC_RELAXED))
-		return;
-	/* Shared: the kernel merges private ones with their neighbours. */
-	page = mmap(NULL, BALLAST_BYTES, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (page == MAP_FAILED)
-		return;
-	if (!__atomic_compare_exchange_n(&ballast->page, &missing, page, false, __ATOMIC_RELAXED,
-					 __ATOMIC_RELAXED))
+	return page == MAP_FAILED ? NULL : page;
+}
+
+bool ballast_room(void)
+{
+	void *page = ballast_map();
+
+	return page && munmap(page, BALLAST_BYTES) == 0;
+}
+
+static bool ballast_page(struct ballast *ballast, int i)
+{
+	void *missing = NULL, *page = ballast_map();
+
+	if (page && !__atomic_compare_exchange_n(&ballast->page[i], &missing, page, false,
+						 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		munmap(page, BALLAST_BYTES);
+	return page != NULL;
+}
+
+bool ballast_take(struct ballast *ballast)
+{
+	for (int i = 0; i < BALLAST_PAGES; i++) {
+		if (!__atomic_load_n(&ballast->page[i], __ATOMIC_RELAXED) &&
+		    !ballast_page(ballast, i))
+			return false;
+	}
+	return true;
+}
+
+static unsigned int ballast_give(struct ballast *ballast, unsigned int pages)
+{
+	unsigned int given = 0;
+
+	for (int i = 0; i < BALLAST_PAGES && given < pages; i++) {
+		void *page = __atomic_exchange_n(&ballast->page[i], NULL, __ATOMIC_RELAXED);
+
+		given += page && munmap(page, BALLAST_BYTES) == 0;
+	}
+	return given;
 }
 
 bool ballast_drop(struct ballast *ballast)
 {
-	void *page = __atomic_exchange_n(&ballast->page, NULL, __ATOMIC_RELAXED);
+	return ballast_give(ballast, BALLAST_DROP) > 0;
+}
 
-	return page && munmap(page, BALLAST_BYTES) == 0;
+void ballast_destroy(struct ballast *ballast)
+{
+	ballast_give(ballast, BALLAST_PAGES);
 }

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One kernel mapping that is there to be given up. Where a process has as many as it may, Linux
- * refuses even to map over one of them, and so nothing could be released any more (H).
+ * Kernel mappings that are there to be given up. Where a process has as many as it may, Linux
+ * refuses even to map over one of them, and so nothing could be released any more (H). Releasing
+ * a part of the reservation takes two more for a moment: it is cut at both ends.
  */
 #ifndef BALLAST_H
 #define BALLAST_H
 
 #include <stdbool.h>
 
+#define BALLAST_PAGES 8
+
 struct ballast {
-	void *page; /* NULL: given up, or never to be had. Atomic */
+	void *page[BALLAST_PAGES]; /* NULL: given up, or not to be had. Atomic */
 };
 
-/* Takes it, if it is missing and can be had. */
-void ballast_take(struct ballast *ballast);
-/* False: it was given up already. */
+/* Takes what is missing. False: not all of it is to be had, the process is at its limit. */
+bool ballast_take(struct ballast *ballast);
+/* Gives up some. False: all of it is given up already. */
 bool ballast_drop(struct ballast *ballast);
+/* Whether the process can have one more kernel mapping. */
+bool ballast_room(void);
+void ballast_destroy(struct ballast *ballast);
 
 #endif

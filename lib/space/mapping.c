@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "lib/base/base.h"
-#include "lib/space/place.h"
 #include "lib/protocol/entry.h"
 #include "lib/protocol/pin_count.h"
+#include "lib/space/place.h"
+#include "lib/space/space.h"
 
 struct mapping *mapping_at(struct mapcache *cache, uint64_t slot)
 {
@@ -28,7 +29,7 @@ char *mapping_base(const struct mapcache *cache, const struct mapping *mapping)
 {
 	uint64_t slot = mapping_slot(cache, mapping);
 
-	if (cache->space.places.of)
+	if (!space_fixed(cache))
 		return (char *)(uintptr_t)mapcache_load_relaxed(
 			&cache->space.places.of[slot].origin);
 	return cache->space.arena.base + (slot << cache->space.arena.shift);
@@ -53,18 +54,6 @@ uint64_t mapping_current(const struct mapcache *cache, const struct mapping *map
 uint64_t mapping_bytes(const struct mapcache *cache, const struct mapping *mapping)
 {
 	return (uint64_t)__builtin_popcountll(mapping->mapped) << cache->settings.granule_shift;
-}
-
-/*
- * A mapping of the whole bucket is one kernel mapping. Small ones have reserved space between
- * them, which is one, too.
- */
-static uint64_t mapping_vmas(const struct mapping *mapping, const struct settings *settings)
-{
-	if (mapping->extents == 1 &&
-	    (unsigned int)__builtin_popcountll(mapping->mapped) == settings->granules)
-		return 1;
-	return 2 * (uint64_t)mapping->extents;
 }
 
 static bool mapping_page(const struct mapping_detail *detail, unsigned int page)
@@ -172,52 +161,52 @@ int mapping_note(struct mapcache *cache, struct mapping *mapping, struct run run
 	return 0;
 }
 
-/* The totals follow what is mapped in the slot. */
-static void mapping_set(struct mapcache *cache, struct mapping *mapping, uint64_t mapped,
-			unsigned int extents)
+static uint64_t mapping_granules(const struct mapcache *cache, uint64_t mask)
 {
-	uint64_t before = mapping_vmas(mapping, &cache->settings);
-
-	mapping->mapped = mapped;
-	mapping->extents = (uint8_t)extents;
-	mapcache_add_relaxed(&cache->space.vmas, mapping_vmas(mapping, &cache->settings) - before);
+	return (uint64_t)__builtin_popcountll(mask) << cache->settings.granule_shift;
 }
 
-static unsigned int mapping_granules(uint64_t mask)
+/* The totals and marks follow what is mapped in the slot. */
+static void mapping_note_change(struct mapcache *cache, struct mapping *mapping, uint64_t before,
+				uint64_t current)
 {
-	return (unsigned int)__builtin_popcountll(mask);
-}
-
-/* Kernel mappings left when those inside the mask, which are single granules or all, go. */
-static unsigned int mapping_extents_without(const struct mapping *mapping, uint64_t mask)
-{
-	uint64_t gone = mapping->mapped & mask;
-
-	return gone == mapping->mapped ? 0 : mapping->extents - mapping_granules(gone);
-}
-
-void mapping_cover(struct mapcache *cache, struct mapping *mapping, struct run run)
-{
-	unsigned int extents = mapping_extents_without(mapping, run_mask(run));
-	unsigned int shift = cache->settings.granule_shift;
-	uint64_t added = run_mask(run) & ~mapping->mapped;
-
 	account_map(cache, mapcache_load_relaxed(&mapping->epoch),
-		    (uint64_t)mapping_granules(added) << shift, (uint64_t)run.count << shift);
+		    mapping_granules(cache, mapping->mapped & ~before),
+		    mapping_granules(cache, current));
+	account_unmap(cache, mapping_granules(cache, before & ~mapping->mapped));
 	if (mapping->detail)
-		mapping->detail->old &= ~run_mask(run);
-	mapping_set(cache, mapping, mapping->mapped | added, extents + 1);
+		mapping->detail->old &= mapping->mapped & ~current;
 }
 
-void mapping_uncover(struct mapcache *cache, struct mapping *mapping, struct run run)
+char *mapping_map(struct mapcache *cache, struct mapping *mapping, struct run run, int prot,
+		  int *error)
 {
-	uint64_t gone = mapping->mapped & run_mask(run);
-	unsigned int extents = mapping_extents_without(mapping, run_mask(run));
+	const struct settings *settings = &cache->settings;
+	uint64_t before = mapping->mapped, offset = (uint64_t)run.first << settings->granule_shift;
+	uint64_t gpa = mapcache_load_relaxed(&mapping->index) << settings->bucket_shift;
+	char *address;
 
-	account_unmap(cache, (uint64_t)mapping_granules(gone) << cache->settings.granule_shift);
-	if (mapping->detail)
-		mapping->detail->old &= ~gone;
-	mapping_set(cache, mapping, mapping->mapped & ~gone, extents);
+	address = place_map(cache, mapping, 1, offset, gpa + offset,
+			    (size_t)run.count * settings->granule_pages, prot, error);
+	mapping_note_change(cache, mapping, before, address ? run_mask(run) : 0);
+	if (!address && (mapping->lost_pages || mapping->mapped & run_mask(run)))
+		mapping_doom(mapping);
+	return address;
+}
+
+int mapping_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, struct run run)
+{
+	uint64_t before[MAPPING_RELEASE],
+		offset = (uint64_t)run.first << cache->settings.granule_shift;
+	uint64_t bytes = (uint64_t)run.count << cache->settings.granule_shift;
+	int error;
+
+	for (uint64_t i = 0; i < count; i++)
+		before[i] = mapping[i].mapped;
+	error = place_release(cache, mapping, count, offset, count > 1 ? count * bytes : bytes);
+	for (uint64_t i = 0; i < count; i++)
+		mapping_note_change(cache, &mapping[i], before[i], 0);
+	return error;
 }
 
 void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t epoch)
@@ -301,7 +290,7 @@ uint64_t mapping_used(const struct mapcache *cache, uint64_t index)
 
 bool mapping_multiple(const struct mapping *mapping)
 {
-	return mapping->extents != mapping_granules(mapping->mapped);
+	return mapping->mapped & ~mapping->starts;
 }
 
 bool mapping_published(const struct mapcache *cache, const struct mapping *mapping)

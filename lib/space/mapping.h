@@ -72,14 +72,22 @@ struct mapping {
 					    a lock by mapcache_gpa() */
 	mapcache_atomic_u64 epoch;       /* sampled before the map call */
 	uint64_t mapped;                 /* granules covered by a kernel mapping, stale ones too */
+	uint64_t starts;                 /* of these, the first of each kernel mapping */
+	uint32_t lost_first, lost_pages; /* a part that is not ours any more: never named again */
 	struct mapping_detail *detail;   /* NULL: every current granule is whole, none is old */
 	mapcache_atomic_u64 shared_pins; /* int64_t: pins not counted in a client's array */
 	uint8_t state;                   /* mapping_set_state() */
 	uint8_t calls;                   /* map calls for this bucket in its epoch, at most 255 */
-	uint8_t extents;                 /* kernel mappings in it, 64 at most */
 	/* Stripe lock held and not busy, or the owner of a busy mapping: */
 	uint8_t read_only : 1; /* every page is mapped for reading only */
 	uint8_t guessed : 1;   /* mapped whole though nothing says that it is used so */
+	/* Its owner's; of what one map call made: */
+	uint8_t ragged_head : 1; /* it begins inside the slot's first granule */
+	uint8_t ragged_tail : 1; /* it ends inside the last */
+	uint8_t split : 1;       /* another begins in the same granule */
+	/* Arena lock held, see cover.c: */
+	uint8_t head : 1, tail : 1; /* kernel mappings reach the slot's first and last byte */
+	int8_t more;                /* kernel mappings, gaps included, more than when empty */
 	/* Stripe lock held: */
 	uint8_t busy;
 	uint8_t doomed; /* do not show it: invalidated by range while busy, or damaged;
@@ -147,10 +155,18 @@ uint64_t run_mask(struct run run);
  * -ENOMEM: nothing noted. Owner of a busy mapping only, as the next three. */
 int mapping_note(struct mapcache *cache, struct mapping *mapping, struct run run, const int *error,
 		 uint64_t *valid);
-/* The run's granules have become one kernel mapping / nothing is mapped there any more (the
- * run covers kernel mappings whole). */
-void mapping_cover(struct mapcache *cache, struct mapping *mapping, struct run run);
-void mapping_uncover(struct mapcache *cache, struct mapping *mapping, struct run run);
+/*
+ * Map a run, which covers kernel mappings whole, as backend->map(); after space_take(). NULL:
+ * what had been mapped there is gone, too; but where the kernel does not let it go, or another
+ * thread has the range now, the mapping is doomed.
+ */
+char *mapping_map(struct mapcache *cache, struct mapping *mapping, struct run run, int prot,
+		  int *error);
+#define MAPPING_RELEASE 64 /* neighbours at most */
+/* Release a run, which covers kernel mappings whole; of count neighbours all of each. -errno: what
+ * is not released is mapped as before. */
+int mapping_release(struct mapcache *cache, struct mapping *mapping, uint64_t count,
+		    struct run run);
 /* A new epoch begins for this slot: what is mapped in it is not current. */
 void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t epoch);
 /* The same for one in use that is refreshed in place. */

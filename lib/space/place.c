@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include "lib/base/log.h"
+#include "lib/space/cover.h"
 #include "lib/space/space.h"
 
 #define PLACE_HEADS_MIN 64
@@ -212,20 +214,56 @@ uint64_t place_frame(struct mapcache *cache, const void *pointer, uint64_t *line
 	       ((offset & (granule - 1)) >> PAGE_SHIFT);
 }
 
+/* A map call has failed: what is there now. */
+static void place_failed(struct mapcache *cache, struct mapping *mapping, uint64_t offset,
+			 uint64_t bytes, enum reserve_found found)
+{
+	struct run run = cover_run(cache, offset, bytes);
+	char *address = mapping_base(cache, mapping) + offset;
+
+	if (found == RESERVE_LOST) {
+		cover_lose(cache, mapping, offset, bytes);
+		log_message(cache, MAPCACHE_LOG_ERROR,
+			    "a map call failed and another thread has its address now: %llu KiB "
+			    "at %p are lost",
+			    (unsigned long long)bytes >> 10, (void *)address);
+	} else if (found == RESERVE_OURS || !space_unmap(cache, address, bytes, 1)) {
+		cover_remove(mapping, run);
+	} else if (!(mapping->mapped & run_mask(run))) {
+		cover_add(cache, mapping, offset, bytes);
+	}
+}
+
 char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
 		uint64_t gpa, size_t pages, int prot, int *error)
 {
-	mapcache_atomic_u64 *frames = NULL;
+	struct source source = { .gpa = gpa, .pages = pages, .prot = prot, .error = error };
+	uint64_t bytes = (uint64_t)pages << PAGE_SHIFT;
+	bool fixed = space_fixed(cache);
 	char *address;
+	int saved;
 
 	if (cache->space.frames)
-		frames = place_frames(cache, mapping_slot(cache, mapping), offset);
-	if (!cache->space.places.of)
-		return source_map(cache, mapping_base(cache, mapping) + offset, gpa, pages, prot,
-				  error, frames);
-	address = source_map(cache, NULL, gpa, pages, prot, error, frames);
-	if (address)
+		source.frames = place_frames(cache, mapping_slot(cache, mapping), offset);
+	if (fixed)
+		source.address = mapping_base(cache, mapping) + offset;
+	if (fixed && mapping->mapped & run_mask(cover_run(cache, offset, bytes)))
+		source.found = RESERVE_LEFT;
+	address = source_map(cache, &source);
+	saved = errno;
+	if (address && !fixed) {
 		place_note(cache, mapping_slot(cache, mapping), count, address, offset, pages);
+		/* One kernel mapping, however many slots. */
+		cover_add(cache, mapping, 0, UINT64_C(1) << cache->settings.bucket_shift);
+	} else if (address) {
+		cover_add(cache, mapping, offset, bytes);
+	} else if (fixed) {
+		if (saved == ENOMEM && !ballast_room())
+			cover_retreat(cache);
+		place_failed(cache, mapping, offset, bytes, source.found);
+	}
+	cover_settle(cache, mapping, COVER_TAKEN);
+	errno = saved;
 	return address;
 }
 
@@ -247,7 +285,7 @@ static int place_unmap(struct mapcache *cache, uint64_t slot, uint64_t count)
 		place_remove(cache, slot + i);
 	}
 	pthread_mutex_unlock(&cache->space.places.lock);
-	error = release_unmap(cache, places->address, pages, 0);
+	error = space_unmap(cache, places->address, (uint64_t)pages << PAGE_SHIFT, 0);
 	pthread_mutex_lock(&cache->space.places.lock);
 	for (uint64_t i = 0; i < count; i++) {
 		if (error)
@@ -259,11 +297,75 @@ static int place_unmap(struct mapcache *cache, uint64_t slot, uint64_t count)
 	return error;
 }
 
+/* At the kernel's limit nothing can be mapped over anything, but whole mappings can be unmapped;
+ * then there is room to get the range back, unless somebody is faster. */
+static int place_unmap_first(struct mapcache *cache, struct mapping *mapping, uint64_t offset,
+			     uint64_t bytes)
+{
+	char *address = mapping_base(cache, mapping) + offset;
+	int error = space_unmap(cache, address, bytes, 0);
+
+	if (!error)
+		place_failed(cache, mapping, offset, bytes,
+			     reserve_find(&cache->space.arena.reserve, address, bytes, false));
+	return error;
+}
+
+/* Kernel mapping by kernel mapping. */
+static int place_release_each(struct mapcache *cache, struct mapping *mapping, uint64_t mask)
+{
+	uint32_t shift = cache->settings.granule_shift;
+	int error = 0;
+
+	while (!error && mapping->mapped & mask) {
+		struct run run = cover_first(mapping, mask);
+		uint64_t offset = (uint64_t)run.first << shift;
+		uint64_t bytes = (uint64_t)run.count << shift;
+
+		error = space_unmap(cache, mapping_base(cache, mapping) + offset, bytes, 1);
+		if (!error)
+			cover_remove(mapping, run);
+		else if (error == -ENOMEM)
+			error = place_unmap_first(cache, mapping, offset, bytes);
+	}
+	cover_settle(cache, mapping, 0);
+	return error;
+}
+
+static int place_release_fixed(struct mapcache *cache, struct mapping *mapping, uint64_t count,
+			       uint64_t offset, uint64_t bytes)
+{
+	struct run run = count > 1 ? (struct run){ 0, cache->settings.granules }
+				   : cover_run(cache, offset, bytes);
+	bool lost = false;
+	int error = 0;
+
+	for (uint64_t i = 0; i < count; i++)
+		lost = lost || mapping[i].lost_pages;
+	if (!lost)
+		error = space_unmap(cache, mapping_base(cache, mapping) + offset, bytes, 1);
+	for (uint64_t i = 0; !lost && !error && i < count; i++) {
+		cover_remove(&mapping[i], run);
+		cover_settle(cache, &mapping[i], 0);
+	}
+	if (!lost && error != -ENOMEM)
+		return error;
+	error = 0;
+	for (uint64_t i = 0; i < count && !error; i++)
+		error = place_release_each(cache, &mapping[i], run_mask(run));
+	return error;
+}
+
 int place_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
 		  uint64_t bytes)
 {
-	if (cache->space.places.of)
-		return place_unmap(cache, mapping_slot(cache, mapping), count);
-	return release_unmap(cache, mapping_base(cache, mapping) + offset,
-			     (size_t)(bytes >> PAGE_SHIFT), 1);
+	int error;
+
+	if (space_fixed(cache))
+		return place_release_fixed(cache, mapping, count, offset, bytes);
+	error = place_unmap(cache, mapping_slot(cache, mapping), count);
+	if (!error)
+		cover_remove(mapping, (struct run){ 0, cache->settings.granules });
+	cover_settle(cache, mapping, 0);
+	return error;
 }

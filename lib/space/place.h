@@ -27,13 +27,14 @@ void place_unreserve(struct mapcache *cache);
 
 /*
  * Map pages of the bucket of the mapping, from byte offset on; of count neighbours' buckets where
- * the backend chooses, which nothing may be mapped in. As backend->map().
+ * the backend chooses, which nothing may be mapped in. As backend->map(), after space_take(), which
+ * it uses up. NULL: nothing is mapped there any more, but for what mapping->mapped still says.
  */
 char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
 		uint64_t gpa, size_t pages, int prot, int *error);
 /*
  * Release bytes from offset on, which cover kernel mappings whole; where the backend chooses,
- * what place_map() mapped for these neighbours. -errno: unchanged.
+ * what place_map() mapped for these neighbours. -errno: mapping->mapped says what is left.
  */
 int place_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
 		  uint64_t bytes);

@@ -78,20 +78,32 @@ static void source_note(const struct mapcache *cache, uint64_t gpa, uint64_t gue
 		mapcache_store_relaxed(frames++, frame + page);
 }
 
-static void *source_map_guest(struct mapcache *cache, void *address, uint64_t gpa, size_t pages,
-			      int prot, int *error, mapcache_atomic_u64 *frames)
+static void *source_map_guest(struct mapcache *cache, struct source *source)
 {
-	uint64_t guest;
-	int refused = source_translate(cache, gpa, (uint64_t)pages << PAGE_SHIFT, &guest);
+	const struct mapcache_backend *backend = cache->embedder.backend;
+	uint64_t guest, bytes = (uint64_t)source->pages << PAGE_SHIFT;
+	int failed = source_translate(cache, source->gpa, bytes, &guest);
+	void *mapped;
 
-	if (refused) {
-		errno = -refused;
-		return NULL;
+	if (!failed) {
+		if (source->frames)
+			source_note(cache, source->gpa, guest, source->pages, source->frames);
+		errno = 0;
+		mapped = backend->map(cache->embedder.backend_state, source->address,
+				      guest >> PAGE_SHIFT, source->pages, source->prot,
+				      source->error);
+		if (mapped)
+			return mapped;
+		failed = errno ? -errno : -ENOMEM;
+		/* What has failed of Xen's library leaves nothing of its own behind. */
+		if (source->address)
+			source->found =
+				reserve_find(&cache->space.arena.reserve, source->address, bytes,
+					     source->found == RESERVE_LEFT ||
+						     backend->map != mapcache_backend_xen.map);
 	}
-	if (frames)
-		source_note(cache, gpa, guest, pages, frames);
-	return cache->embedder.backend->map(cache->embedder.backend_state, address,
-					    guest >> PAGE_SHIFT, pages, prot, error);
+	errno = -failed;
+	return NULL;
 }
 
 /*
@@ -124,36 +136,80 @@ static size_t source_piece(struct mapcache *cache, void *address, uint64_t gpa, 
 	return (size_t)(len >> PAGE_SHIFT);
 }
 
-/* The entry of the granule that gpa is in, if that of start is the first. */
-static mapcache_atomic_u64 *source_frames(const struct mapcache *cache, mapcache_atomic_u64 *frames,
-					  uint64_t start, uint64_t gpa)
+/* The first piece of what is to be mapped, into the reservation. Its pages; 0: errno and found. */
+static size_t source_map_piece(struct mapcache *cache, struct source *piece)
 {
-	uint32_t shift = cache->settings.granule_shift;
+	void *mapped;
 
-	return frames ? frames + ((gpa >> shift) - (start >> shift)) : NULL;
+	piece->pages =
+		source_piece(cache, piece->address, piece->gpa, piece->pages, piece->prot, &mapped);
+	if (!mapped)
+		return source_map_guest(cache, piece) ? piece->pages : 0;
+	if (mapped == MAP_FAILED) {
+		int failed = errno;
+
+		piece->found = reserve_find(&cache->space.arena.reserve, piece->address,
+					    (uint64_t)piece->pages << PAGE_SHIFT, false);
+		errno = failed;
+		return 0;
+	}
+	memset(piece->error, 0, piece->pages * sizeof(*piece->error));
+	return piece->pages;
 }
 
-void *source_map(struct mapcache *cache, void *address, uint64_t gpa, size_t pages, int prot,
-		 int *error, mapcache_atomic_u64 *frames)
+/* What is left after so many pages of a source. */
+static struct source source_rest(const struct mapcache *cache, const struct source *source,
+				 size_t done)
 {
+	uint32_t shift = cache->settings.granule_shift;
+	struct source rest = *source;
+
+	rest.gpa += (uint64_t)done << PAGE_SHIFT;
+	rest.address += done << PAGE_SHIFT;
+	rest.pages -= done;
+	rest.error += done;
+	/* The entry of the granule that gpa is in. */
+	if (rest.frames)
+		rest.frames += (rest.gpa >> shift) - (source->gpa >> shift);
+	return rest;
+}
+
+/* Beside placeholders. What is mapped must not be cut by the edge of one: it goes first. */
+static void *source_map_pieces(struct mapcache *cache, struct source *source)
+{
+	uint64_t bytes = (uint64_t)source->pages << PAGE_SHIFT;
 	size_t done = 0, part;
+	int failed = 0;
 
-	if (mapcache_likely(!mapcache_load_relaxed(&cache->space.placeholders.count)))
-		return source_map_guest(cache, address, gpa, pages, prot, error, frames);
-	for (; done < pages; done += part) {
-		uint64_t offset = (uint64_t)done << PAGE_SHIFT;
-		void *place = (char *)address + offset, *mapped;
-
-		part = source_piece(cache, place, gpa + offset, pages - done, prot, &mapped);
-		if (mapped == MAP_FAILED)
-			return NULL;
-		if (mapped)
-			memset(error + done, 0, part * sizeof(*error));
-		else if (!source_map_guest(cache, place, gpa + offset, part, prot, error + done,
-					   source_frames(cache, frames, gpa, gpa + offset)))
-			return NULL;
+	if (source->found == RESERVE_LEFT)
+		failed = space_unmap(cache, source->address, bytes, 1);
+	if (failed) {
+		errno = -failed;
+		return NULL;
 	}
-	return address;
+	source->found = RESERVE_OURS;
+	do {
+		struct source piece = source_rest(cache, source, done);
+
+		part = source_map_piece(cache, &piece);
+		source->found = piece.found;
+		done += part;
+	} while (part && done < source->pages);
+	if (part)
+		return source->address;
+	failed = errno;
+	if (done && space_unmap(cache, source->address, (uint64_t)done << PAGE_SHIFT, 1) &&
+	    source->found == RESERVE_OURS)
+		source->found = RESERVE_LEFT;
+	errno = failed;
+	return NULL;
+}
+
+void *source_map(struct mapcache *cache, struct source *source)
+{
+	if (mapcache_likely(!mapcache_load_relaxed(&cache->space.placeholders.count)))
+		return source_map_guest(cache, source);
+	return source_map_pieces(cache, source);
 }
 
 bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len)
@@ -238,7 +294,7 @@ int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
 		return -EINVAL;
 	if (gpa >= cache->settings.guest_limit || len > cache->settings.guest_limit - gpa)
 		return -ERANGE;
-	if (cache->space.places.of)
+	if (!space_fixed(cache))
 		return -EOPNOTSUPP;
 	placeholder = malloc(sizeof(*placeholder));
 	if (!placeholder)

@@ -2,7 +2,10 @@
 /* What space begins and ends with a cache, and what it counts. */
 #include "lib/space/space.h"
 
+#include <errno.h>
+
 #include "lib/base/base.h"
+#include "lib/base/probe.h"
 #include "lib/cache.h"
 #include "lib/space/place.h"
 
@@ -35,7 +38,7 @@ void space_destroy(struct mapcache *cache)
 	/* Details hang on mappings in the index; those that are retired have none. */
 	for (uint64_t slot = 0; slot < cache->space.arena.beyond; slot++)
 		mapping_drop_detail(cache, mapping_at(cache, slot));
-	ballast_drop(&cache->space.ballast);
+	ballast_destroy(&cache->space.ballast);
 	source_destroy(cache);
 	place_destroy(cache);
 	arena_destroy(&cache->space.arena);
@@ -44,8 +47,41 @@ void space_destroy(struct mapcache *cache)
 void space_abandon(struct mapcache *cache)
 {
 	place_unreserve(cache);
-	arena_unreserve(&cache->space.arena);
-	ballast_drop(&cache->space.ballast);
+	arena_abandon(&cache->space.arena);
+	ballast_destroy(&cache->space.ballast);
+}
+
+bool space_fixed(const struct mapcache *cache)
+{
+	return !cache->space.places.of;
+}
+
+static int space_unmap_once(struct mapcache *cache, char *base, uint64_t bytes, int keep)
+{
+	const struct mapcache_backend *backend = cache->embedder.backend;
+	int error = backend->unmap(cache->embedder.backend_state, base,
+				   (size_t)(bytes >> PAGE_SHIFT), keep);
+
+	return error || !keep ? error : reserve_again(&cache->space.arena.reserve, base, bytes);
+}
+
+int space_unmap(struct mapcache *cache, char *base, uint64_t bytes, int keep)
+{
+	int error = space_unmap_once(cache, base, bytes, keep);
+
+	if (error == -ENOMEM && ballast_drop(&cache->space.ballast))
+		error = space_unmap_once(cache, base, bytes, keep);
+	if (!error)
+		ballast_take(&cache->space.ballast);
+	mapcache_add_relaxed(&cache->space.unmap_calls, 1);
+	if (error) {
+		mapcache_add_relaxed(&cache->space.unmap_errors, 1);
+		PROBE3(unmap_error, cache, base, error);
+		log_message(cache, MAPCACHE_LOG_WARNING,
+			    "cannot unmap %llu KiB (error %d): will try again",
+			    (unsigned long long)bytes >> 10, -error);
+	}
+	return error;
 }
 
 uint64_t space_slots(struct mapcache *cache)
@@ -57,8 +93,7 @@ void space_stats(struct mapcache *cache, struct mapcache_stats *stats)
 {
 	stats->unmap_calls = mapcache_load_relaxed(&cache->space.unmap_calls);
 	stats->unmap_errors = mapcache_load_relaxed(&cache->space.unmap_errors);
-	stats->slots_used = arena_used(&cache->space.arena);
-	stats->vmas = mapcache_load_relaxed(&cache->space.vmas);
+	arena_count(&cache->space.arena, stats);
 	stats->memory_bytes += account_resident(cache->space.arena.mappings,
 						space_slots(cache) * sizeof(struct mapping));
 }

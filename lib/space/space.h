@@ -11,10 +11,13 @@
 #ifndef MAPCACHE_SPACE_H
 #define MAPCACHE_SPACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <mapcache/mapcache.h>
+
+#include "lib/space/reserve.h"
 
 struct placeholder;
 
@@ -26,16 +29,37 @@ void space_abandon(struct mapcache *cache);
 uint64_t space_slots(struct mapcache *cache);
 void space_stats(struct mapcache *cache, struct mapcache_stats *stats);
 
-/* As backend->unmap(), counted, and with the ballast dropped if need be. */
-int release_unmap(struct mapcache *cache, char *base, size_t pages, int keep);
+/* Whether the backend maps where it is told. */
+bool space_fixed(const struct mapcache *cache);
+
+/*
+ * The budget of kernel mappings. Before each map call it takes what that may need; false: there
+ * is not so much, release something first. last: for the one look-up that must not fail for want
+ * of room. The map call uses it up.
+ */
+bool space_take(struct mapcache *cache, bool last);
+void space_untake(struct mapcache *cache);
+/* Most of it is used: what is mapped should be mapped whole, and what is retired go. */
+bool space_tight(struct mapcache *cache);
+
+/* As backend->unmap() and, with keep, the reservation over it; counted, and with the ballast
+ * dropped if need be. */
+int space_unmap(struct mapcache *cache, char *base, uint64_t bytes, int keep);
 
 /* source.c: where memory comes from: the guest, by way of translation, or a placeholder */
 int source_init(struct mapcache *cache);
 void source_destroy(struct mapcache *cache);
-/* As backend->map() of [gpa, gpa + pages * 4096), in one bucket unless address is NULL. frames:
- * where to note what is shown, from the granule of gpa on, or NULL. */
-void *source_map(struct mapcache *cache, void *address, uint64_t gpa, size_t pages, int prot,
-		 int *error, mapcache_atomic_u64 *frames);
+struct source {
+	char *address; /* NULL: the backend chooses */
+	uint64_t gpa;
+	size_t pages;
+	int prot, *error;
+	mapcache_atomic_u64 *frames; /* to note what is shown, from gpa's granule on; or NULL */
+	/* In: RESERVE_LEFT where something is mapped. Out, of one that fails: what is there. */
+	enum reserve_found found;
+};
+/* As backend->map() of [gpa, gpa + pages * 4096), in one bucket unless address is NULL. */
+void *source_map(struct mapcache *cache, struct source *source);
 /* Where it is for the guest. -errno from the embedder. */
 int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_t *guest);
 /* Whether a placeholder is part of it and part not. */

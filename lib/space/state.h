@@ -36,7 +36,6 @@ struct space {
 	/* Where addresses are translated: the guest frame that the first page of each granule of
 	 * each slot shows, or would. NULL: it is the address. */
 	mapcache_atomic_u64 *frames;
-	mapcache_atomic_u64 vmas;
 	mapcache_atomic_u64 unmap_calls, unmap_errors;
 };
 

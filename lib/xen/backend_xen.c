@@ -106,15 +106,11 @@ static void *backend_xen_map(void *state, void *address, uint64_t gfn, size_t pa
 static int backend_xen_unmap(void *state, void *address, size_t pages, int keep)
 {
 	struct backend_xen *xen = state;
-	size_t bytes = pages << BACKEND_PAGE_SHIFT;
 
-	if (!keep)
-		return xenforeignmemory_unmap(xen->memory, address, pages) ? -errno : 0;
-	/* On Linux a foreign mapping is undone by whatever is mapped over all of it. */
-	if (mmap(address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-		 -1, 0) == MAP_FAILED)
-		return -errno;
-	return 0;
+	/* A foreign mapping is undone by whatever is mapped over all of it. */
+	if (keep)
+		return 0;
+	return xenforeignmemory_unmap(xen->memory, address, pages) ? -errno : 0;
 }
 
 static int backend_xen_report(struct backend_xen *xen,

@@ -3,6 +3,7 @@
  * The functions that fault.mk puts in the place of those that the library calls. What undoes
  * something (free, munmap, closing a handle) is not made to fail: there would be no way back.
  */
+#define _GNU_SOURCE
 #define __XEN_TOOLS__ 1
 
 #include <errno.h>
@@ -175,9 +176,14 @@ void *fault_mmap(void *address, size_t len, int prot, int flags, int fd, off_t o
 		return MAP_FAILED;
 	}
 	mapped = mmap(address, len, prot, flags, fd, offset);
-	if (mapped != MAP_FAILED && !(flags & MAP_FIXED))
+	if (mapped != MAP_FAILED && !(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
 		enter(&calls.books.bytes, (int64_t)len);
 	return mapped;
+}
+
+int fault_memfd_create(const char *name, unsigned int flags)
+{
+	return FAILS() ? minus_one(EMFILE) : memfd_create(name, flags);
 }
 
 int fault_munmap(void *address, size_t len)
@@ -306,10 +312,9 @@ void *fault_xenforeignmemory_map2(xenforeignmemory_handle *memory, uint32_t domi
 				  int *error)
 {
 	if (FAILS()) {
-		/* The address was taken already when the kernel took fright. */
+		/* As the library does when the kernel has refused. */
 		if (flags & MAP_FIXED)
-			(void)!mmap(address, pages * 4096, PROT_NONE,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+			(void)munmap(address, pages * 4096);
 		errno = EIO;
 		return NULL;
 	}

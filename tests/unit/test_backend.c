@@ -175,9 +175,11 @@ static void the_backend_for_xen_maps_much_and_little_and_tells_errors(void **sta
 	for (size_t i = 0; i < pages; i++)
 		assert_int_equal(error[i], i < 1400 ? 0 : -EFAULT);
 	assert_int_equal(*(uint64_t *)(base + 1399 * BED_PAGE), bed_value(1399));
+	/* It ends when it is mapped over, which is the cache's business. */
 	assert_int_equal(mapcache_backend_xen.unmap(xen, base, pages, 1), 0);
-	assert_int_equal(bed_totals().foreign_mappings, 0);
+	assert_int_equal(bed_totals().foreign_mappings, 1);
 	assert_int_equal(munmap(base, pages * BED_PAGE), 0);
+	assert_int_equal(bed_totals().foreign_mappings, 0);
 	base = mapcache_backend_xen.map(xen, NULL, 0, 10, PROT_READ, error);
 	assert_non_null(base);
 	assert_int_equal(mapcache_backend_xen.unmap(xen, base, 10, 0), 0);

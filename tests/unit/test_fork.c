@@ -95,7 +95,9 @@ static void a_child_that_closes_gives_its_address_space_back(void **state)
 	(void)state;
 	bed_start(&bed, BED_QUIET);
 	pin = bed_pin(bed.client, GPA);
-	assert_int_equal(in_a_child(close_and_look, &bed, (void *)(uintptr_t)pin), 0);
+	/* A slot in which nothing is mapped: foreign mappings do not come along. */
+	assert_int_equal(in_a_child(close_and_look, &bed, (char *)(uintptr_t)pin + 8 * BED_BUCKET),
+			 0);
 	assert_int_equal(*pin, bed_value(5));
 	assert_int_equal(mapcache_unpin(bed.cache, (void *)(uintptr_t)pin, 0), 0);
 	bed_stop(&bed);
@@ -113,6 +115,40 @@ static int close_and_count(struct bed *bed, void *data)
 		return 101;
 	after = mallinfo2().uordblks + mallinfo2().hblkhd;
 	return before - after >= least && before > after ? 0 : 102;
+}
+
+/* Where its parent has foreign memory a child has a hole, which may be the child's own by now. */
+static int map_close_and_look(struct bed *bed, void *data)
+{
+	void *page = (void *)((uintptr_t)data & ~(uintptr_t)(BED_PAGE - 1));
+	volatile uint64_t *own;
+
+	if (msync(page, BED_PAGE, MS_ASYNC) == 0 || errno != ENOMEM)
+		return 100;
+	own = mmap(page, BED_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if ((const void *)own != page)
+		return 101;
+	*own = 5;
+	if (mapcache_close(bed->cache) != 0)
+		return 102;
+	return *own == 5 ? 0 : 103;
+}
+
+static void a_child_that_closes_leaves_what_it_has_mapped_itself(void **state)
+{
+	volatile uint64_t *pin;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	pin = bed_pin(bed.client, GPA);
+	/* As the kernel treats foreign mappings. */
+	assert_int_equal(madvise((void *)((uintptr_t)pin & ~(BED_BUCKET - 1)), BED_BUCKET,
+				 MADV_DONTFORK),
+			 0);
+	assert_int_equal(in_a_child(map_close_and_look, &bed, (void *)(uintptr_t)pin), 0);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)(uintptr_t)pin, 0), 0);
+	bed_stop(&bed);
 }
 
 static void a_child_that_closes_gives_its_heap_back(void **state)
@@ -186,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_may_close_and_the_parent_goes_on),
 		cmocka_unit_test(a_child_that_closes_gives_its_address_space_back),
+		cmocka_unit_test(a_child_that_closes_leaves_what_it_has_mapped_itself),
 		cmocka_unit_test(a_child_that_closes_gives_its_heap_back),
 		cmocka_unit_test(a_child_of_a_busy_process_can_close),
 	};

@@ -62,7 +62,7 @@ static const struct {
 	CALL(mincore),         CALL(mmap),         CALL(mprotect),
 	CALL(mremap),          CALL(munmap),       CALL(nanosleep),
 	CALL(rt_sigprocmask),  CALL(rt_sigreturn), CALL(sched_yield),
-	CALL(write),
+	CALL(write),           { "pread", SYS_pread64 },
 };
 
 static unsigned int call_number(const char *name)
