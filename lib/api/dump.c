@@ -61,7 +61,7 @@ static struct dump_bucket dump_describe(struct mapcache *cache, struct mapping *
 	bucket.valid = mapping_valid(cache, mapping);
 	bucket.pins = client_pins(cache, mapping);
 	bucket.calls = mapping->calls;
-	bucket.read_only = mapping->read_only;
+	bucket.read_only = mapping_denied(mapping) != 0;
 	bucket.probation = !mapping_published(cache, mapping);
 	return bucket;
 }

@@ -24,7 +24,7 @@
 #define FILL_EMPTY 16
 
 /* A mapping, just taken, becomes this bucket's; it is not in the index yet. */
-static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_only)
+static void fill_adopt(struct fill *fill, struct mapping *mapping)
 {
 	mapcache_store_relaxed(&mapping->index, fill->request->index);
 	/* The epoch is read before the map call begins (A). */
@@ -32,7 +32,7 @@ static void fill_adopt(struct fill *fill, struct mapping *mapping, bool read_onl
 	mapping_set_state(mapping, MAPPING_LIVE);
 	mapping->doomed = 0;
 	mapping->busy = 1;
-	mapping->read_only = read_only;
+	mapping->read_only = !!(fill->cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY);
 	fill->mapping = mapping;
 	fill->valid = 0;
 }
@@ -157,7 +157,7 @@ static bool fill_usable(const struct fill *fill)
  * No slot is to be had: what is asked for goes into the client's own, for this section. It is
  * never shown to anybody else, so nobody else has to be done with it.
  */
-static int fill_spare(struct fill *fill, bool read_only, int error)
+static int fill_spare(struct fill *fill, int error)
 {
 	struct mapping *mapping = slot_spare(fill->client);
 
@@ -168,7 +168,7 @@ static int fill_spare(struct fill *fill, bool read_only, int error)
 		return error;
 	}
 	fill->room = true;
-	fill_adopt(fill, mapping, read_only);
+	fill_adopt(fill, mapping);
 	mapping->busy = 0;
 	error = fill_map(fill, fill_asked(fill));
 	if (!error)
@@ -181,18 +181,18 @@ static int fill_spare(struct fill *fill, bool read_only, int error)
 }
 
 /* The bucket is in no slot. A placeholder goes into the index before the map call. */
-static int fill_cold(struct fill *fill, bool read_only)
+static int fill_cold(struct fill *fill)
 {
-	struct run run = read_only ? fill_asked(fill) : plan_bucket(fill, NULL);
+	struct run run = fill->read_only ? fill_asked(fill) : plan_bucket(fill, NULL);
 	bool whole = run.count == fill->cache->settings.granules;
 	struct mapping *mapping;
 	int error;
 
 	mapping = slot_get(fill->cache, whole && !fill->cache->embedder.notify, &error);
 	if (!mapping)
-		return fill_spare(fill, read_only, error);
+		return fill_spare(fill, error);
 	fill->room = true;
-	fill_adopt(fill, mapping, read_only);
+	fill_adopt(fill, mapping);
 	mapping->guessed = whole && fill->guessed;
 	error = entry_populate(fill->cache, fill->request->index);
 	if (error) {
@@ -223,8 +223,20 @@ static bool fill_maps_over(const struct fill *fill, bool whole)
 	return whole && !fill->cache->embedder.notify && !slot_plenty(fill->cache);
 }
 
+/* What could only be read a moment ago is not tried for writing again but for who asks for that.
+ * Without memory to note it, it is. */
+static void fill_keep_denied(struct fill *fill, const struct mapping *old)
+{
+	uint64_t denied = old->detail ? old->detail->denied : 0;
+
+	if (fill->request->write)
+		denied &= ~fill->request->granules;
+	if (mapcache_load_relaxed(&old->epoch) == mapcache_load_relaxed(&fill->mapping->epoch))
+		(void)mapping_deny(fill->cache, fill->mapping, denied);
+}
+
 /* The bucket leaves its slot, to its pinners and to reclaim, for a fresh one. */
-static int fill_move(struct fill *fill, struct mapping *old, struct run run, bool read_only)
+static int fill_move(struct fill *fill, struct mapping *old, struct run run)
 {
 	bool whole = run.count == fill->cache->settings.granules, fresh;
 	struct mapping *mapping;
@@ -232,10 +244,11 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run, boo
 
 	mapping = slot_get(fill->cache, fill_maps_over(fill, whole), &error);
 	if (!mapping)
-		return fill_release(fill, old, fill_spare(fill, read_only, error));
+		return fill_release(fill, old, fill_spare(fill, error));
 	fill->room = true;
-	fill_adopt(fill, mapping, read_only);
+	fill_adopt(fill, mapping);
 	mapping->guessed = whole && fill->guessed;
+	fill_keep_denied(fill, old);
 	error = fill_map(fill, run);
 	/* One that fails has nothing to offer that an old one of this epoch has not. */
 	fresh = mapcache_load_relaxed(&old->epoch) < mapcache_load_relaxed(&mapping->epoch);
@@ -256,7 +269,7 @@ static bool fill_extends(const struct fill *fill, const struct mapping *mapping)
 	struct request rest = *fill->request;
 
 	/* A hole may have been filled since, but its kernel mapping holds pages in use. */
-	if (!missing || (fill->request->write && mapping->read_only))
+	if (!missing || (fill->request->write && (missing & mapping_denied(mapping))))
 		return false;
 	if (mapping->lost_pages || (mapping_multiple(mapping) && (mapping->mapped & missing)))
 		return false;
@@ -285,10 +298,10 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	    (!space_fixed(fill->cache) ||
 	     (left && (mapping_multiple(mapping) || left > FILL_SMALL))) &&
 	    slot_empty(fill->cache, mapping))
-		return fill_move(fill, mapping, run, false);
+		return fill_move(fill, mapping, run);
 	error = fill_take(fill);
 	if (error)
-		return fill_release(fill, mapping, fill_spare(fill, false, error));
+		return fill_release(fill, mapping, fill_spare(fill, error));
 	mapping_renew(fill->cache, mapping, epoch);
 	mapping->guessed = run.count == fill->cache->settings.granules && fill->guessed;
 	fill->mapping = mapping;
@@ -308,28 +321,28 @@ static int fill_refresh(struct fill *fill, struct mapping *mapping, uint64_t epo
 		client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
 	if ((little || !slot_plenty(fill->cache)) && fill_take_over(fill, mapping, epoch))
 		return fill_in_place(fill, mapping, epoch, run);
-	return fill_move(fill, mapping, run, false);
+	return fill_move(fill, mapping, run);
 }
 
 /* The bucket is in a slot, which is busy now and ours. */
-static int fill_known(struct fill *fill, struct mapping *mapping, bool read_only)
+static int fill_known(struct fill *fill, struct mapping *mapping)
 {
 	uint64_t epoch = epoch_now(&fill->cache->shared);
 	int error;
 
-	if (read_only)
-		return fill_move(fill, mapping, fill_asked(fill), true);
+	if (fill->read_only)
+		return fill_move(fill, mapping, fill_asked(fill));
 	if (mapcache_load_relaxed(&mapping->epoch) != epoch)
 		return fill_refresh(fill, mapping, epoch);
 	if (!fill_extends(fill, mapping))
-		return fill_move(fill, mapping, fill_asked(fill), false);
+		return fill_move(fill, mapping, fill_asked(fill));
 	if (plan_becomes_whole(fill, mapping)) {
 		client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
-		return fill_move(fill, mapping, fill_all(fill), false);
+		return fill_move(fill, mapping, fill_all(fill));
 	}
 	error = fill_take(fill);
 	if (error)
-		return fill_release(fill, mapping, fill_spare(fill, false, error));
+		return fill_release(fill, mapping, fill_spare(fill, error));
 	fill->mapping = mapping;
 	fill->valid = mapping_valid(fill->cache, mapping);
 	return fill_finish(fill, NULL, fill_missing(fill, fill_current(fill)));
@@ -343,6 +356,7 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 		.client = client,
 		.stripe = stripe,
 		.request = request,
+		.read_only = read_only,
 		.calm = plan_calm(client->cache),
 	};
 	uint64_t gpa = fill_bucket(&fill) + request->offset;
@@ -355,7 +369,7 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 	client_count(client, COUNTER_MISSES, 1);
 	PROBE2(fill_begin, fill.cache, gpa);
 	reclaim_help(fill.cache);
-	error = mapping ? fill_known(&fill, mapping, read_only) : fill_cold(&fill, read_only);
+	error = mapping ? fill_known(&fill, mapping) : fill_cold(&fill);
 	if (!error)
 		*pointer = mapping_base(fill.cache, fill.mapping) + request->offset;
 	if (fill.room)

@@ -58,6 +58,16 @@ static int fill_result(const struct fill *fill, struct run run)
 	return 0;
 }
 
+/* The run, if it is to be mapped for reading only; or 0. */
+static uint64_t fill_denied(const struct fill *fill, struct run run)
+{
+	uint64_t mask = run_mask(run);
+
+	if (fill->read_only || fill->mapping->read_only)
+		return mask;
+	return !fill->request->write && (mapping_denied(fill->mapping) & mask) ? mask : 0;
+}
+
 int fill_map(struct fill *fill, struct run run)
 {
 	struct mapcache *cache = fill->cache;
@@ -66,11 +76,15 @@ int fill_map(struct fill *fill, struct run run)
 	size_t pages = (size_t)run.count * settings->granule_pages;
 	uint64_t gpa =
 		(fill->request->index << settings->bucket_shift) + fill_bytes(fill, run.first);
-	int prot = mapping->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+	uint64_t denied = fill_denied(fill, run);
+	int prot = denied ? PROT_READ : PROT_READ | PROT_WRITE;
 	char *address;
 	uint64_t begin;
 	int error;
 
+	error = mapping_deny(cache, mapping, denied);
+	if (error)
+		return error;
 	error = fill->room ? 0 : slot_room(cache);
 	if (error)
 		return error;

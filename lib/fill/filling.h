@@ -15,6 +15,7 @@ struct fill {
 	const struct request *request;
 	struct mapping *mapping; /* busy, ours: what is being filled */
 	uint64_t valid;          /* its granules that are whole, until they are published */
+	bool read_only;          /* a page of the request has refused to be mapped for writing */
 	bool calm;               /* plan_calm() */
 	bool guessed;            /* the plan is a whole bucket, by no evidence */
 	bool room;               /* space_take() was called for the next map call */

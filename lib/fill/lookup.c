@@ -127,10 +127,10 @@ static int lookup_try(struct mapcache_client *client, const struct request *requ
 	return error;
 }
 
-/* Errors that a page may give because it can only be read. */
+/* Errors that a page gives because it can only be read. Not -EFAULT: there is none (backend.h). */
 static bool lookup_refused(int error)
 {
-	return error < 0 && error != -EAGAIN && error != -ENOMEM && error != -ESRCH;
+	return error == -EACCES || error == -EPERM || error == -EROFS;
 }
 
 static uint64_t lookup_gpa(const struct mapcache *cache, const struct request *request)

@@ -138,7 +138,7 @@ static unsigned int plan_calls(const struct fill *fill)
 
 bool plan_becomes_whole(const struct fill *fill, const struct mapping *mapping)
 {
-	return !mapping->read_only &&
+	return !mapping_denied(mapping) &&
 	       (mapping->calls >= plan_calls(fill) || space_tight(fill->cache));
 }
 

@@ -61,6 +61,13 @@ static bool mapping_page(const struct mapping_detail *detail, unsigned int page)
 	return detail->pages[page / 64] >> (page % 64) & 1;
 }
 
+uint64_t mapping_denied(const struct mapping *mapping)
+{
+	if (mapping->read_only)
+		return UINT64_MAX;
+	return mapping->detail ? mapping->detail->denied : 0;
+}
+
 bool mapping_serves(const struct mapcache *cache, const struct mapping *mapping,
 		    const struct request *request)
 {
@@ -68,7 +75,7 @@ bool mapping_serves(const struct mapcache *cache, const struct mapping *mapping,
 	uint64_t rest;
 
 	if (mapcache_load_relaxed(&mapping->epoch) < request->epoch ||
-	    (request->write && mapping->read_only))
+	    (request->write && (request->granules & mapping_denied(mapping))))
 		return false;
 	rest = request->granules & ~mapping_valid(cache, mapping);
 	if (!rest)
@@ -100,6 +107,16 @@ static struct mapping_detail *mapping_need_detail(struct mapcache *cache, struct
 			mapcache_add_relaxed(&cache->accounts.memory_bytes, size);
 	}
 	return mapping->detail;
+}
+
+int mapping_deny(struct mapcache *cache, struct mapping *mapping, uint64_t granules)
+{
+	if (!(granules & ~mapping_denied(mapping)))
+		return 0;
+	if (!mapping_need_detail(cache, mapping))
+		return -ENOMEM;
+	mapping->detail->denied |= granules;
+	return 0;
 }
 
 void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping)
@@ -265,7 +282,7 @@ void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t v
 	uint64_t all = run_mask((struct run){ 0, cache->settings.granules });
 	uint64_t word = table_word(mapcache_load_relaxed(&mapping->epoch),
 				   (uintptr_t)mapping_base(cache, mapping), valid == all,
-				   !mapping->read_only && !entry_logging(cache));
+				   !mapping_denied(mapping) && !entry_logging(cache));
 
 	/* A map call may have taken so long that the tag would come round before the next sweep
 	 * of the table (A). */

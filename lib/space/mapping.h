@@ -59,6 +59,7 @@ enum mapping_state { MAPPING_FREE, MAPPING_LIVE, MAPPING_RETIRED, MAPPING_SPAN }
 struct mapping_detail {
 	uint64_t partial; /* granules mapped in this epoch of which some pages failed */
 	uint64_t old;     /* granules not mapped since trim_mark() found them stale */
+	uint64_t denied;  /* granules mapped, or to be, for reading only: a page refused more */
 	uint64_t pages[]; /* one bit a page: mapped in this epoch */
 };
 
@@ -79,7 +80,7 @@ struct mapping {
 	uint8_t state;                   /* mapping_set_state() */
 	uint8_t calls;                   /* map calls for this bucket in its epoch, at most 255 */
 	/* Stripe lock held and not busy, or the owner of a busy mapping: */
-	uint8_t read_only : 1; /* every page is mapped for reading only */
+	uint8_t read_only : 1; /* the backend maps for reading only */
 	uint8_t guessed : 1;   /* mapped whole though nothing says that it is used so */
 	/* Its owner's; of what one map call made: */
 	uint8_t ragged_head : 1; /* it begins inside the slot's first granule */
@@ -151,6 +152,9 @@ bool mapping_serves(const struct mapcache *cache, const struct mapping *mapping,
 /* Its granules as a mask; count is at least 1. */
 uint64_t run_mask(struct run run);
 
+/* Which granules can only be read. mapping_deny: these, too; -ENOMEM. Owner, as the next four. */
+uint64_t mapping_denied(const struct mapping *mapping);
+int mapping_deny(struct mapcache *cache, struct mapping *mapping, uint64_t granules);
 /* Take note of a map call's result for a run of granules; adds those mapped whole to *valid.
  * -ENOMEM: nothing noted. Owner of a busy mapping only, as the next three. */
 int mapping_note(struct mapcache *cache, struct mapping *mapping, struct run run, const int *error,

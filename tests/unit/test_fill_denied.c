@@ -109,6 +109,51 @@ static void read_only_pages_are_read_and_their_neighbours_written(void **state)
 	bed_stop(&bed);
 }
 
+/* Both kinds of granules stand in one slot. */
+static void reads_of_one_page_and_writes_of_another_do_not_move_their_bucket_each_time(void **state)
+{
+	uint64_t calls;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_true(xensim_p2m_set_type(bed.domain, 20, 1, XENSIM_DENIED) >= 0);
+	assert_true(xensim_p2m_set_type(bed.domain, 50, 1, XENSIM_DENIED) >= 0);
+	for (unsigned int epoch = 0; epoch < 3; epoch++) {
+		calls = bed_stats(&bed).map_calls;
+		for (unsigned int i = 0; i < 100; i++) {
+			assert_int_equal(bed_read(bed.client, 20 * BED_PAGE), bed_value(20));
+			bed_write(bed.client, 200 * BED_PAGE, i);
+			assert_int_equal(bed_guest(&bed, 200 * BED_PAGE), i);
+			assert_int_equal(bed_read(bed.client, 50 * BED_PAGE), bed_value(50));
+			bed_write(bed.client, 100 * BED_PAGE, i);
+			assert_int_equal(bed_error(bed.client, 20 * BED_PAGE, 8, BOTH), EACCES);
+		}
+		/* But those who want to write what cannot be are told by Xen, each time. */
+		assert_in_range(bed_stats(&bed).map_calls - calls, 100, 110);
+		mapcache_invalidate(bed.cache);
+	}
+	bed_stop(&bed);
+}
+
+static void a_hole_is_asked_for_by_one_map_call(void **state)
+{
+	uint64_t calls;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed_remove(&bed, 9);
+	bed_read(bed.client, 8 * BED_PAGE);
+	for (unsigned int i = 0; i < 5; i++) {
+		calls = bed_stats(&bed).map_calls;
+		assert_int_equal(bed_error(bed.client, 9 * BED_PAGE, 8, i % 2 ? BOTH : PROT_READ),
+				 EFAULT);
+		assert_int_equal(bed_stats(&bed).map_calls, calls + 1);
+	}
+	bed_stop(&bed);
+}
+
 static void memory_that_becomes_writable_is_written_without_a_word(void **state)
 {
 	struct bed bed;
@@ -159,6 +204,9 @@ int main(void)
 		cmocka_unit_test(a_bucket_all_of_holes_but_one_page_serves_that_page),
 		cmocka_unit_test(holes_cost_memory_only_while_they_are_there),
 		cmocka_unit_test(read_only_pages_are_read_and_their_neighbours_written),
+		cmocka_unit_test(
+			reads_of_one_page_and_writes_of_another_do_not_move_their_bucket_each_time),
+		cmocka_unit_test(a_hole_is_asked_for_by_one_map_call),
 		cmocka_unit_test(memory_that_becomes_writable_is_written_without_a_word),
 		cmocka_unit_test(read_only_buckets_are_served_within_a_tiny_budget),
 	};
