@@ -8,7 +8,7 @@ VIRTIO_BLK := $(addprefix examples/virtio-blk/,blk.c blk_file.c blk_request.c gu
 $(eval $(call program,$(B)/examples/mmio,examples/mmio/mmio.c,$(LIBMAPCACHE),\
 	$(XEN_LIBS) -lxenevtchn))
 $(eval $(call program,$(B)/examples/virtio-blk,examples/virtio-blk/main.c $(VIRTIO_BLK),\
-	$(LIBMAPCACHE),$(XEN_LIBS) -lxenevtchn))
+	$(LIBMAPCACHE_GRANTS) $(LIBMAPCACHE),$(XEN_LIBS) -lxenevtchn -lxengnttab))
 ALL += $(B)/examples/mmio $(B)/examples/virtio-blk
 
 # Shows what a device model publishes.

@@ -40,7 +40,11 @@ static void config_write(struct virtio_device *device, uint32_t offset, const vo
 
 static void reset(struct virtio_device *device)
 {
-	__atomic_store_n(&blk_of(device)->writeback, 1, __ATOMIC_RELAXED);
+	struct virtio_blk *blk = blk_of(device);
+	struct guest guest = { NULL, { blk->grants[0], blk->grants[1] } };
+
+	__atomic_store_n(&blk->writeback, 1, __ATOMIC_RELAXED);
+	guest_give_back_all(&guest);
 }
 
 static const struct virtio_operations operations = {
@@ -99,12 +103,15 @@ int virtio_blk_open(const struct virtio_blk_options *options, struct blk_file *f
 	if (options->serial)
 		memcpy(blk->serial, options->serial, strnlen(options->serial, sizeof(blk->serial)));
 	fill_config(blk, block_size, queues);
+	blk->grants[0] = options->grants[0];
+	blk->grants[1] = options->grants[1];
 	blk->device = (struct virtio_device){
 		.operations = &operations,
 		.hooks = options->hooks,
 		.device_id = VIRTIO_ID_BLOCK,
 		.config_size = sizeof(struct virtio_blk_config),
 		.features = offered(file, queues),
+		.required = options->grants[0] ? UINT64_C(1) << VIRTIO_F_ACCESS_PLATFORM : 0,
 		.queue_size_max = options->queue_size ? options->queue_size : 128,
 		.queue_count = queues,
 	};
@@ -118,24 +125,37 @@ void virtio_blk_close(struct virtio_blk *blk)
 
 /* ---- queues ---------------------------------------------------------------------------- */
 
-/* 1: a request was served, 0: there is none. -errno: the ring is of no use any more. */
-static int process_one(struct virtio_blk *blk, struct mapcache_client *client,
-		       struct virtqueue *ring, struct virtio_blk_counters *counters)
+/* Granted pages: those of the request are the driver's as soon as it is given back. */
+static void give_back(const struct guest *guest, const struct virtqueue_chain *chain)
 {
-	struct virtqueue_chain chain;
+	uint32_t count = chain->readable + chain->writable, i;
+
+	for (i = 0; i < count; i++)
+		guest_give_back(guest, chain->segment[i].gpa, chain->segment[i].len);
+	if (chain->table.len)
+		guest_give_back(guest, chain->table.gpa, chain->table.len);
+}
+
+/* 1: a request was served, 0: there is none. -errno: the ring is of no use any more. */
+static int process_one(struct virtio_blk *blk, const struct guest *guest, struct virtqueue *ring,
+		       struct virtio_blk_counters *counters)
+{
+	struct virtqueue_chain chain, given;
 	uint32_t written = 0;
 	int result;
 
-	result = virtqueue_pop(ring, client, &chain);
+	result = virtqueue_pop(ring, guest, &chain);
 	if (result <= 0)
 		return result;
-	result = blk_request_serve(blk, client, &chain, counters, &written);
+	given = chain; /* serving uses it up */
+	result = blk_request_serve(blk, guest, &chain, counters, &written);
+	give_back(guest, &given);
 	if (result < 0)
 		return result;
 	__atomic_fetch_add(&counters->requests, 1, __ATOMIC_RELAXED);
 	if (result != VIRTIO_BLK_S_OK)
 		__atomic_fetch_add(&counters->errors, 1, __ATOMIC_RELAXED);
-	result = virtqueue_push(ring, client, chain.head, written);
+	result = virtqueue_push(ring, guest, chain.head, written);
 	if (result < 0)
 		return result;
 	if (result)
@@ -146,12 +166,13 @@ static int process_one(struct virtio_blk *blk, struct mapcache_client *client,
 uint32_t virtio_blk_process(struct virtio_blk *blk, struct mapcache_client *client, uint32_t queue)
 {
 	struct virtqueue *ring = virtio_queue_enter(&blk->device, queue);
+	struct guest guest = { client, { blk->grants[0], blk->grants[1] } };
 	uint32_t served;
 
 	if (!ring)
 		return 0;
 	for (served = 0; served < ring->size && !virtio_queue_leaving(&blk->device); served++) {
-		int result = process_one(blk, client, ring, &blk->counters[queue]);
+		int result = process_one(blk, &guest, ring, &blk->counters[queue]);
 
 		if (result < 0)
 			virtio_needs_reset(&blk->device, result);

@@ -26,6 +26,9 @@ struct virtio_blk_options {
 	uint32_t queue_size; /* a power of two; 0: 128 */
 	uint32_t block_size; /* logical block, a power of two from 512; 0: the file's */
 	const char *serial;  /* up to 20 bytes, NULL: none */
+	/* The driver names memory by grants: caches of them, for reading and for writing; NULL:
+	 * by address. */
+	struct mapcache *grants[2];
 	struct virtio_hooks hooks;
 };
 
@@ -37,6 +40,7 @@ struct virtio_blk_counters {
 struct virtio_blk {
 	struct virtio_device device;
 	struct blk_file *file;
+	struct mapcache *grants[2];
 	struct virtio_blk_config config;
 	uint8_t writeback; /* atomic: CONFIG_WCE */
 	char serial[VIRTIO_BLK_ID_BYTES];

@@ -17,7 +17,7 @@
 
 struct request {
 	struct virtio_blk *blk;
-	struct mapcache_client *client;
+	const struct guest *guest;
 	struct virtio_blk_counters *counters;
 	struct virtio_blk_outhdr header;
 	/* What is left of the chain without header and status; segments may be empty. */
@@ -49,7 +49,7 @@ static int take(struct request *request, void *buffer, uint32_t len)
 	request->out_bytes -= len;
 	while (len) {
 		uint32_t step = segment->len < len ? segment->len : len;
-		int error = step ? guest_read(request->client, segment->gpa, buffer, step) : 0;
+		int error = step ? guest_read(request->guest, segment->gpa, buffer, step) : 0;
 
 		if (error)
 			return error;
@@ -92,8 +92,7 @@ static void unpin(struct transfer *transfer, bool written)
 	int i;
 
 	for (i = 0; i < transfer->count; i++)
-		mapcache_client_unpin(transfer->request->client, transfer->iov[i].iov_base,
-				      written ? transfer->iov[i].iov_len : 0);
+		guest_unpin(transfer->request->guest, &transfer->iov[i], written);
 	transfer->count = 0;
 	transfer->bytes = 0;
 }
@@ -134,8 +133,8 @@ static int pin(struct transfer *transfer, uint64_t gpa, uint32_t len)
 	for (tries = 0; tries < GUEST_RETRIES && used == -EAGAIN; tries++) {
 		if (tries)
 			sched_yield();
-		used = mapcache_pin_iov(transfer->request->client, gpa, len, prot,
-					transfer->iov + transfer->count, IOVECS - transfer->count);
+		used = guest_pin(transfer->request->guest, gpa, len, prot,
+				 transfer->iov + transfer->count, IOVECS - transfer->count);
 		if (used == -EMSGSIZE && transfer->count) {
 			int error = move(transfer);
 
@@ -227,7 +226,7 @@ static uint8_t get_id(struct request *request)
 		const struct virtqueue_segment *segment = &request->in[i];
 		uint32_t step = segment->len < left ? segment->len : left;
 
-		if (step && guest_write(request->client, segment->gpa, from, step))
+		if (step && guest_write(request->guest, segment->gpa, from, step))
 			return VIRTIO_BLK_S_IOERR;
 		from += step;
 		left -= step;
@@ -302,13 +301,13 @@ static uint8_t execute(struct request *request)
 	}
 }
 
-int blk_request_serve(struct virtio_blk *blk, struct mapcache_client *client,
+int blk_request_serve(struct virtio_blk *blk, const struct guest *guest,
 		      struct virtqueue_chain *chain, struct virtio_blk_counters *counters,
 		      uint32_t *written)
 {
 	struct request request = {
 		.blk = blk,
-		.client = client,
+		.guest = guest,
 		.counters = counters,
 		.out = chain->segment,
 		.in = chain->segment + chain->readable,
@@ -325,7 +324,7 @@ int blk_request_serve(struct virtio_blk *blk, struct mapcache_client *client,
 		return error;
 	if (take(&request, &request.header, sizeof(request.header)) == 0)
 		status = execute(&request);
-	error = guest_write(client, request.status_gpa, &status, 1);
+	error = guest_write(guest, request.status_gpa, &status, 1);
 	if (error)
 		return error;
 	*written = (uint32_t)request.written + 1;

@@ -10,7 +10,7 @@
  * been given, and *written, the bytes written to guest memory; -errno when there is no place
  * for a status, or it cannot be reached.
  */
-int blk_request_serve(struct virtio_blk *blk, struct mapcache_client *client,
+int blk_request_serve(struct virtio_blk *blk, const struct guest *guest,
 		      struct virtqueue_chain *chain, struct virtio_blk_counters *counters,
 		      uint32_t *written);
 

@@ -1,13 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* Copies that go through or fail whole, for what is smaller than a page or two. */
-#include <errno.h>
-#include <sched.h>
-
+/* Copies and pins that go through or fail whole, of memory named by address or by grant. */
 #include "guest.h"
 
-int guest_read(struct mapcache_client *client, uint64_t gpa, void *buffer, size_t len)
+#include <errno.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+#define GIVE_BACK_MS 100 /* another queue may be reading the same page just now */
+#define GRANTS_BYTES (UINT64_C(1) << 44)
+
+struct mapcache_client *guest_client(const struct guest *guest, uint64_t *gpa, int prot)
 {
-	ssize_t got = -EAGAIN;
+	struct mapcache *grants = guest->grants[!!(prot & PROT_WRITE)];
+
+	/* Without grants it is an address past every guest's memory. */
+	if (!(*gpa & GUEST_GRANT) || !grants)
+		return guest->client;
+	*gpa &= ~GUEST_GRANT;
+	return mapcache_thread_client(grants);
+}
+
+int guest_read(const struct guest *guest, uint64_t gpa, void *buffer, size_t len)
+{
+	struct mapcache_client *client = guest_client(guest, &gpa, PROT_READ);
+	ssize_t got = client ? -EAGAIN : -errno;
 	int tries;
 
 	for (tries = 0; tries < GUEST_RETRIES && got == -EAGAIN; tries++) {
@@ -20,9 +36,10 @@ int guest_read(struct mapcache_client *client, uint64_t gpa, void *buffer, size_
 	return (size_t)got == len ? 0 : -EFAULT;
 }
 
-int guest_write(struct mapcache_client *client, uint64_t gpa, const void *buffer, size_t len)
+int guest_write(const struct guest *guest, uint64_t gpa, const void *buffer, size_t len)
 {
-	ssize_t put = -EAGAIN;
+	struct mapcache_client *client = guest_client(guest, &gpa, PROT_READ | PROT_WRITE);
+	ssize_t put = client ? -EAGAIN : -errno;
 	int tries;
 
 	for (tries = 0; tries < GUEST_RETRIES && put == -EAGAIN; tries++) {
@@ -33,4 +50,43 @@ int guest_write(struct mapcache_client *client, uint64_t gpa, const void *buffer
 	if (put < 0)
 		return (int)put;
 	return (size_t)put == len ? 0 : -EFAULT;
+}
+
+int guest_pin(const struct guest *guest, uint64_t gpa, size_t len, int prot, struct iovec *iov,
+	      int count)
+{
+	struct mapcache_client *client = guest_client(guest, &gpa, prot);
+
+	return client ? mapcache_pin_iov(client, gpa, len, prot, iov, count) : -errno;
+}
+
+void guest_unpin(const struct guest *guest, const struct iovec *iov, bool written)
+{
+	size_t bytes = written ? iov->iov_len : 0;
+
+	if (!mapcache_client_unpin(guest->client, iov->iov_base, bytes))
+		return;
+	for (int i = 0; i < 2; i++) {
+		if (guest->grants[i] && !mapcache_unpin(guest->grants[i], iov->iov_base, bytes))
+			return;
+	}
+}
+
+static void unmap(const struct guest *guest, uint64_t address, uint64_t len)
+{
+	for (int i = 0; i < 2; i++) {
+		if (guest->grants[i])
+			mapcache_unmap(guest->grants[i], address, len, GIVE_BACK_MS);
+	}
+}
+
+void guest_give_back(const struct guest *guest, uint64_t gpa, uint64_t len)
+{
+	if (gpa & GUEST_GRANT)
+		unmap(guest, gpa & ~GUEST_GRANT, len);
+}
+
+void guest_give_back_all(const struct guest *guest)
+{
+	unmap(guest, 0, GRANTS_BYTES);
 }

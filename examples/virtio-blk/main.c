@@ -18,20 +18,22 @@
 #include "server.h"
 #include "workers.h"
 
+#define GRANTS_BYTES (UINT64_C(128) << 20) /* what a guest may have in flight */
+
 struct settings {
 	const char *image, *serial;
 	uint64_t base, msi_address;
 	uint32_t domid, vcpus, queues, irq, msi_data;
 	enum { IRQ_NONE, IRQ_LINE, IRQ_ISA, IRQ_MSI } irq_kind;
 	unsigned int file_flags;
-	bool drain, no_restrict;
+	bool drain, no_restrict, grants;
 };
 
 struct program {
 	struct settings settings;
 	struct blk_file file;
 	struct virtio_blk blk;
-	struct mapcache *cache;
+	struct mapcache *cache, *grants[2];
 	struct workers *workers;
 	struct server *server;
 	xendevicemodel_handle *devicemodel;
@@ -103,18 +105,28 @@ static const char usage[] =
 	"  --msi ADDRESS:DATA message signalled interrupt (x86)\n"
 	"  --serial TEXT      serial number, up to 20 characters\n"
 	"  --read-only        the guest cannot write\n"
+	"  --grants           the driver names memory by grants (VIRTIO_F_ACCESS_PLATFORM); goes\n"
+	"                     with --no-restrict only: Xen's libraries cannot restrict that handle\n"
 	"  --direct           past the page cache, by way of a buffer\n"
 	"  --drain            answer INVALIDATE after sections have been drained\n"
 	"  --no-restrict      keep handles that can reach other domains\n";
 
 static const struct option long_options[] = {
-	{ "domid", required_argument, NULL, 'd' },   { "image", required_argument, NULL, 'f' },
-	{ "base", required_argument, NULL, 'b' },    { "vcpus", required_argument, NULL, 'v' },
-	{ "queues", required_argument, NULL, 'q' },  { "irq", required_argument, NULL, 'i' },
-	{ "isa-irq", required_argument, NULL, 'I' }, { "msi", required_argument, NULL, 'm' },
-	{ "serial", required_argument, NULL, 's' },  { "read-only", no_argument, NULL, 'r' },
-	{ "direct", no_argument, NULL, 'c' },        { "drain", no_argument, NULL, 'D' },
-	{ "no-restrict", no_argument, NULL, 'R' },   { NULL, 0, NULL, 0 },
+	{ "domid", required_argument, NULL, 'd' },
+	{ "image", required_argument, NULL, 'f' },
+	{ "base", required_argument, NULL, 'b' },
+	{ "vcpus", required_argument, NULL, 'v' },
+	{ "queues", required_argument, NULL, 'q' },
+	{ "irq", required_argument, NULL, 'i' },
+	{ "isa-irq", required_argument, NULL, 'I' },
+	{ "msi", required_argument, NULL, 'm' },
+	{ "serial", required_argument, NULL, 's' },
+	{ "read-only", no_argument, NULL, 'r' },
+	{ "grants", no_argument, NULL, 'g' },
+	{ "direct", no_argument, NULL, 'c' },
+	{ "drain", no_argument, NULL, 'D' },
+	{ "no-restrict", no_argument, NULL, 'R' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static uint64_t number(const char *text, uint64_t limit, char stop)
@@ -177,6 +189,9 @@ static int parse_one(struct settings *settings, int option)
 	case 'r':
 		settings->file_flags |= BLK_FILE_READ_ONLY;
 		break;
+	case 'g':
+		settings->grants = true;
+		break;
 	case 'c':
 		settings->file_flags |= BLK_FILE_DIRECT;
 		break;
@@ -200,7 +215,8 @@ static int parse(int argc, char **argv, struct settings *settings)
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1 && !error)
 		error = parse_one(settings, option);
 	if (error || optind != argc || !settings->image || settings->domid == UINT32_MAX ||
-	    settings->base == UINT64_MAX || settings->vcpus == 0) {
+	    settings->base == UINT64_MAX || settings->vcpus == 0 ||
+	    (settings->grants && !settings->no_restrict)) {
 		fputs(usage, stderr);
 		return -EINVAL;
 	}
@@ -221,6 +237,7 @@ static int open_device(struct program *program)
 	struct virtio_blk_options options = {
 		.queues = settings->queues,
 		.serial = settings->serial,
+		.grants = { program->grants[0], program->grants[1] },
 		.hooks = { notify, interrupt, program },
 	};
 	int error = blk_file_open(settings->image, settings->file_flags, &program->file);
@@ -245,6 +262,39 @@ static int open_cache(struct program *program)
 	int error = mapcache_open(&options, &program->cache);
 
 	return error ? fail("cache", error) : 0;
+}
+
+static void close_caches(struct program *program)
+{
+	for (int i = 0; i < 2; i++) {
+		if (program->grants[i])
+			mapcache_close(program->grants[i]);
+	}
+	mapcache_close(program->cache);
+}
+
+/* A cache of guest memory, and where the driver uses grants one of each kind. */
+static int open_caches(struct program *program)
+{
+	static const struct mapcache_backend *const backends[] = {
+		&mapcache_backend_grants_read_only, &mapcache_backend_grants
+	};
+	struct mapcache_options options = { .size = sizeof(options),
+					    .domid = program->settings.domid,
+					    .max_bytes = GRANTS_BYTES,
+					    .log = print_log };
+	int error = open_cache(program);
+
+	for (int i = 0; i < 2 && !error && program->settings.grants; i++) {
+		options.backend = backends[i];
+		error = mapcache_open(&options, &program->grants[i]);
+		if (error) {
+			program->grants[i] = NULL;
+			close_caches(program);
+			fail("grants", error);
+		}
+	}
+	return error;
 }
 
 /* From here on the handles reach this domain only, whatever the guest makes of us. */
@@ -295,18 +345,18 @@ static int serve(struct program *program)
 
 static int run(struct program *program)
 {
-	int error = open_device(program);
+	int error = open_caches(program);
 
 	if (error)
 		return error;
-	error = open_cache(program);
+	error = open_device(program);
 	if (error)
-		goto close_device;
+		goto close_caches;
 	error = -ENODEV;
 	program->devicemodel = xendevicemodel_open(NULL, 0);
 	if (!program->devicemodel) {
 		fail("device model handle", -errno);
-		goto close_cache;
+		goto close_device;
 	}
 	error = workers_start(&program->blk, program->cache, &program->workers);
 	if (error) {
@@ -317,11 +367,11 @@ static int run(struct program *program)
 	workers_stop(program->workers);
 close_handle:
 	xendevicemodel_close(program->devicemodel);
-close_cache:
-	mapcache_close(program->cache);
 close_device:
 	virtio_blk_close(&program->blk);
 	blk_file_close(&program->file);
+close_caches:
+	close_caches(program);
 	return error;
 }
 

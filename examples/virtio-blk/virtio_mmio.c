@@ -19,7 +19,8 @@ int virtio_device_init(struct virtio_device *device)
 	if (device->queue_count == 0 || device->queue_count > VIRTIO_QUEUES_MAX ||
 	    device->queue_size_max == 0 || device->queue_size_max > VIRTQUEUE_SIZE_MAX)
 		return -EINVAL;
-	device->features |= UINT64_C(1) << VIRTIO_F_VERSION_1;
+	device->required |= UINT64_C(1) << VIRTIO_F_VERSION_1;
+	device->features |= device->required;
 	pthread_mutex_init(&device->interrupt_lock, NULL);
 	for (i = 0; i < device->queue_count; i++)
 		pthread_mutex_init(&device->queue[i].lock, NULL);
@@ -135,7 +136,7 @@ static void status_write(struct virtio_device *device, uint32_t value)
 	value &= known;
 	if (!(status_get(device) & VIRTIO_CONFIG_S_FEATURES_OK)) {
 		if ((device->driver_features & ~device->features) ||
-		    !(device->driver_features & (UINT64_C(1) << VIRTIO_F_VERSION_1)))
+		    (device->required & ~device->driver_features))
 			value &= ~(uint32_t)(VIRTIO_CONFIG_S_FEATURES_OK |
 					     VIRTIO_CONFIG_S_DRIVER_OK);
 		else if (!(value & VIRTIO_CONFIG_S_FEATURES_OK))

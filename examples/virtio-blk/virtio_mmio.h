@@ -56,6 +56,7 @@ struct virtio_device {
 	uint32_t device_id;
 	uint32_t config_size;
 	uint64_t features; /* offered */
+	uint64_t required; /* and not to be left out by the driver */
 	uint32_t queue_size_max, queue_count;
 
 	/* Register side. */

@@ -34,8 +34,8 @@ int virtqueue_check(const struct virtqueue *queue)
 }
 
 /*
- * One aligned element of the ring, inside a section of its own that the caller's next
- * access starts anew: between two attempts the section ends, so that nobody waits for it.
+ * One aligned element of the ring, inside a section of its own that the caller ends: between two
+ * attempts the section ends, so that nobody waits for it.
  */
 static void *element(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
 {
@@ -57,9 +57,10 @@ static void *element(struct mapcache_client *client, uint64_t gpa, size_t len, i
 	return NULL;
 }
 
-static int load16(struct mapcache_client *client, uint64_t gpa, uint16_t *value)
+static int load16(const struct guest *guest, uint64_t gpa, uint16_t *value)
 {
-	const uint16_t *pointer = element(client, gpa, sizeof(*value), PROT_READ);
+	struct mapcache_client *client = guest_client(guest, &gpa, PROT_READ);
+	const uint16_t *pointer = client ? element(client, gpa, sizeof(*value), PROT_READ) : NULL;
 
 	if (!pointer)
 		return -errno;
@@ -70,9 +71,10 @@ static int load16(struct mapcache_client *client, uint64_t gpa, uint16_t *value)
 	return 0;
 }
 
-static int load_descriptor(struct mapcache_client *client, uint64_t gpa, struct vring_desc *copy)
+static int load_descriptor(const struct guest *guest, uint64_t gpa, struct vring_desc *copy)
 {
-	const uint64_t *pointer = element(client, gpa, sizeof(*copy), PROT_READ);
+	struct mapcache_client *client = guest_client(guest, &gpa, PROT_READ);
+	const uint64_t *pointer = client ? element(client, gpa, sizeof(*copy), PROT_READ) : NULL;
 	uint64_t word[2];
 
 	if (!pointer)
@@ -85,9 +87,11 @@ static int load_descriptor(struct mapcache_client *client, uint64_t gpa, struct 
 	return 0;
 }
 
-static int store32(struct mapcache_client *client, uint64_t gpa, uint32_t value)
+static int store32(const struct guest *guest, uint64_t gpa, uint32_t value)
 {
-	uint32_t *pointer = element(client, gpa, sizeof(value), PROT_READ | PROT_WRITE);
+	struct mapcache_client *client = guest_client(guest, &gpa, PROT_READ | PROT_WRITE);
+	uint32_t *pointer =
+		client ? element(client, gpa, sizeof(value), PROT_READ | PROT_WRITE) : NULL;
 
 	if (!pointer)
 		return -errno;
@@ -138,7 +142,7 @@ static int walk_table(const struct vring_desc *table, uint32_t entries,
 	return -EPROTO; /* a loop */
 }
 
-static int walk_indirect(struct mapcache_client *client, const struct vring_desc *descriptor,
+static int walk_indirect(const struct guest *guest, const struct vring_desc *descriptor,
 			 struct virtqueue_chain *chain)
 {
 	struct vring_desc table[VIRTQUEUE_SEGMENTS_MAX];
@@ -148,11 +152,12 @@ static int walk_indirect(struct mapcache_client *client, const struct vring_desc
 	if (entries == 0 || entries > VIRTQUEUE_SEGMENTS_MAX ||
 	    descriptor->len % sizeof(table[0]) || (descriptor->flags & VRING_DESC_F_NEXT))
 		return -EPROTO;
-	error = guest_read(client, descriptor->addr, table, descriptor->len);
+	chain->table = (struct virtqueue_segment){ descriptor->addr, descriptor->len };
+	error = guest_read(guest, descriptor->addr, table, descriptor->len);
 	return error ? error : walk_table(table, entries, chain);
 }
 
-static int walk(const struct virtqueue *queue, struct mapcache_client *client,
+static int walk(const struct virtqueue *queue, const struct guest *guest,
 		struct virtqueue_chain *chain)
 {
 	uint32_t index = chain->head, steps;
@@ -161,7 +166,7 @@ static int walk(const struct virtqueue *queue, struct mapcache_client *client,
 		struct vring_desc descriptor;
 		int error;
 
-		error = load_descriptor(client, queue->descriptors + index * sizeof(descriptor),
+		error = load_descriptor(guest, queue->descriptors + index * sizeof(descriptor),
 					&descriptor);
 		if (error)
 			return error;
@@ -169,7 +174,7 @@ static int walk(const struct virtqueue *queue, struct mapcache_client *client,
 			/* Allowed when negotiated, and as the only descriptor of its chain. */
 			if (!queue->indirect || steps)
 				return -EPROTO;
-			return walk_indirect(client, &descriptor, chain);
+			return walk_indirect(guest, &descriptor, chain);
 		}
 		error = add_segment(chain, &descriptor);
 		if (error)
@@ -183,14 +188,13 @@ static int walk(const struct virtqueue *queue, struct mapcache_client *client,
 	return -EPROTO; /* a loop, or longer than the queue */
 }
 
-int virtqueue_pop(struct virtqueue *queue, struct mapcache_client *client,
-		  struct virtqueue_chain *chain)
+int virtqueue_pop(struct virtqueue *queue, const struct guest *guest, struct virtqueue_chain *chain)
 {
 	uint16_t index, waiting;
 	uint64_t slot;
 	int error;
 
-	error = load16(client, queue->available + offsetof(struct vring_avail, idx), &index);
+	error = load16(guest, queue->available + offsetof(struct vring_avail, idx), &index);
 	if (error)
 		return error;
 	waiting = (uint16_t)(index - queue->next_available);
@@ -199,36 +203,39 @@ int virtqueue_pop(struct virtqueue *queue, struct mapcache_client *client,
 	if (waiting > queue->size)
 		return -EPROTO;
 	slot = queue->next_available & (queue->size - 1);
-	error = load16(client, queue->available + offsetof(struct vring_avail, ring) + slot * 2,
+	error = load16(guest, queue->available + offsetof(struct vring_avail, ring) + slot * 2,
 		       &chain->head);
 	if (error)
 		return error;
 	if (chain->head >= queue->size)
 		return -EPROTO;
 	chain->readable = chain->writable = 0;
-	error = walk(queue, client, chain);
+	chain->table.len = 0;
+	error = walk(queue, guest, chain);
 	if (error)
 		return error;
 	queue->next_available++;
 	return 1;
 }
 
-int virtqueue_push(struct virtqueue *queue, struct mapcache_client *client, uint16_t head,
+int virtqueue_push(struct virtqueue *queue, const struct guest *guest, uint16_t head,
 		   uint32_t written)
 {
 	uint64_t slot = queue->next_used & (queue->size - 1);
 	uint64_t gpa = queue->used + offsetof(struct vring_used, ring) + slot * 8;
+	struct mapcache_client *client;
 	uint16_t *index, flags;
 	int error;
 
 	/* Two stores: an element is aligned to 4 and may straddle a bucket boundary. */
-	error = store32(client, gpa, head);
+	error = store32(guest, gpa, head);
 	if (!error)
-		error = store32(client, gpa + 4, written);
+		error = store32(guest, gpa + 4, written);
 	if (error)
 		return error;
-	index = element(client, queue->used + offsetof(struct vring_used, idx), sizeof(*index),
-			PROT_READ | PROT_WRITE);
+	gpa = queue->used + offsetof(struct vring_used, idx);
+	client = guest_client(guest, &gpa, PROT_READ | PROT_WRITE);
+	index = client ? element(client, gpa, sizeof(*index), PROT_READ | PROT_WRITE) : NULL;
 	if (!index)
 		return -errno;
 	queue->next_used++;
@@ -239,7 +246,7 @@ int virtqueue_push(struct virtqueue *queue, struct mapcache_client *client, uint
 	 * and then looks at the index once more. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	mapcache_end(client);
-	error = load16(client, queue->available + offsetof(struct vring_avail, flags), &flags);
+	error = load16(guest, queue->available + offsetof(struct vring_avail, flags), &flags);
 	if (error)
 		return error;
 	return !(flags & VRING_AVAIL_F_NO_INTERRUPT);

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <mapcache/mapcache.h>
+#include "guest.h"
 
 #define VIRTQUEUE_SIZE_MAX 1024u
 /* Descriptors of one chain; no more with an indirect table than without. */
@@ -37,7 +37,8 @@ struct virtqueue_segment {
 /* A private copy of one chain: first what the device reads, then what it writes. */
 struct virtqueue_chain {
 	uint16_t head;
-	uint32_t readable, writable; /* segments of each kind */
+	uint32_t readable, writable;    /* segments of each kind */
+	struct virtqueue_segment table; /* the indirect one; len 0: there is none */
 	struct virtqueue_segment segment[VIRTQUEUE_SEGMENTS_MAX];
 };
 
@@ -49,14 +50,14 @@ int virtqueue_check(const struct virtqueue *queue);
  *   -EPROTO     the ring is malformed
  *   others      the ring's memory cannot be reached, as mapcache_ptr()
  */
-int virtqueue_pop(struct virtqueue *queue, struct mapcache_client *client,
+int virtqueue_pop(struct virtqueue *queue, const struct guest *guest,
 		  struct virtqueue_chain *chain);
 
 /*
  * Give the chain back, with the number of bytes written to its writable segments. Returns 1
  * when the driver wants an interrupt, 0 when not, or -errno as mapcache_ptr().
  */
-int virtqueue_push(struct virtqueue *queue, struct mapcache_client *client, uint16_t head,
+int virtqueue_push(struct virtqueue *queue, const struct guest *guest, uint16_t head,
 		   uint32_t written);
 
 #endif

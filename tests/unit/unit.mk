@@ -10,6 +10,7 @@ UNIT_SUPPORT := $(sort $(wildcard tests/support/*.c))
 VIRTIO_TESTED := tests/unit/virtio_rig.c $(addprefix examples/virtio-blk/,blk.c blk_file.c \
 	blk_request.c guest.c virtio_mmio.c virtqueue.c)
 test_virtio_blk_SOURCES := $(VIRTIO_TESTED)
+test_virtio_grants_SOURCES := $(VIRTIO_TESTED)
 test_virtio_file_SOURCES := examples/virtio-blk/blk_file.c
 test_virtio_hostile_SOURCES := $(VIRTIO_TESTED)
 test_virtio_mmio_SOURCES := $(VIRTIO_TESTED)
@@ -35,6 +36,8 @@ $(call objects,$(wildcard tests/unit/*dropin_*.c tests/unit/qemu_*.c)): \
 
 # Static libraries of one test besides the library: <name>_LIBRARIES.
 test_grants_LIBRARIES := $(LIBMAPCACHE_GRANTS)
+$(foreach test,blk grants hostile mmio refused rings,\
+	$(eval test_virtio_$(test)_LIBRARIES := $(LIBMAPCACHE_GRANTS)))
 $(foreach test,qemu reports storms grants,\
 	$(eval test_dropin_$(test)_LIBRARIES := $(LIBMAPCACHE_GRANTS)))
 

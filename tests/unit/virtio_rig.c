@@ -54,6 +54,13 @@ static void set_address(struct virtio_rig *rig, uint64_t low, uint64_t gpa)
 	reg_write(rig, low + 4, (uint32_t)(gpa >> 32));
 }
 
+uint64_t device_address(const struct virtio_rig *rig, uint64_t gpa)
+{
+	if (!rig->first_reference || gpa >= RAM_PAGES * UINT64_C(4096))
+		return gpa;
+	return GUEST_GRANT | (((uint64_t)rig->first_reference << 12) + gpa);
+}
+
 static void set_queue(struct virtio_rig *rig, uint32_t queue)
 {
 	static const char zeroes[RING_STRIDE];
@@ -63,9 +70,9 @@ static void set_queue(struct virtio_rig *rig, uint32_t queue)
 	rig->available[queue] = 0;
 	reg_write(rig, VIRTIO_MMIO_QUEUE_SEL, queue);
 	reg_write(rig, VIRTIO_MMIO_QUEUE_NUM, rig->queue_size);
-	set_address(rig, VIRTIO_MMIO_QUEUE_DESC_LOW, ring);
-	set_address(rig, VIRTIO_MMIO_QUEUE_AVAIL_LOW, ring + AVAILABLE);
-	set_address(rig, VIRTIO_MMIO_QUEUE_USED_LOW, ring + USED);
+	set_address(rig, VIRTIO_MMIO_QUEUE_DESC_LOW, device_address(rig, ring));
+	set_address(rig, VIRTIO_MMIO_QUEUE_AVAIL_LOW, device_address(rig, ring + AVAILABLE));
+	set_address(rig, VIRTIO_MMIO_QUEUE_USED_LOW, device_address(rig, ring + USED));
 	reg_write(rig, VIRTIO_MMIO_QUEUE_READY, 1);
 	assert_int_equal(reg_read(rig, VIRTIO_MMIO_QUEUE_READY), 1);
 }
@@ -90,6 +97,28 @@ void virtio_rig_negotiate(struct virtio_rig *rig, uint64_t refused)
 	reg_write(rig, VIRTIO_MMIO_STATUS, status | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
+/* ---- grants ------------------------------------------------------------------------------ */
+
+/* All of RAM: references that follow each other, as a driver takes them for one buffer. */
+static void open_grants(struct virtio_rig *rig)
+{
+	struct mapcache_options options = { .size = sizeof(options),
+					    .domid = xensim_domid(rig->rig.domain),
+					    .max_bytes = 1 << 20,
+					    .backend = &mapcache_backend_grants_read_only };
+
+	assert_int_equal(mapcache_open(&options, &rig->grants[0]), 0);
+	options.backend = &mapcache_backend_grants;
+	assert_int_equal(mapcache_open(&options, &rig->grants[1]), 0);
+	for (uint32_t gfn = 0; gfn < RAM_PAGES; gfn++) {
+		uint32_t reference = xensim_grant(rig->rig.domain, gfn, false);
+
+		if (!gfn)
+			rig->first_reference = reference;
+		assert_int_equal(reference, rig->first_reference + gfn);
+	}
+}
+
 /* ---- start and stop ----------------------------------------------------------------------- */
 
 void virtio_rig_start(struct virtio_rig *rig, const struct virtio_rig_options *options)
@@ -107,6 +136,9 @@ void virtio_rig_start(struct virtio_rig *rig, const struct virtio_rig_options *o
 	guest.cache.bucket_shift = options->bucket_shift;
 	rig_start(&rig->rig, &guest);
 	assert_int_equal(mapcache_client_open(rig->rig.cache, &rig->client), 0);
+	if (options->grants)
+		open_grants(rig);
+	memcpy(device.grants, rig->grants, sizeof(device.grants));
 	rig->image = memfd_create("disk", MFD_CLOEXEC);
 	assert_true(rig->image >= 0);
 	assert_int_equal(ftruncate(rig->image, DISK_BYTES), 0);
@@ -125,6 +157,8 @@ void virtio_rig_stop(struct virtio_rig *rig)
 	virtio_blk_close(&rig->blk);
 	blk_file_close(&rig->file);
 	close(rig->image);
+	for (int i = 0; i < 2 && rig->grants[i]; i++)
+		assert_int_equal(mapcache_close(rig->grants[i]), 0);
 	assert_int_equal(mapcache_client_close(rig->client), 0);
 	/* Fails with -EBUSY when a pin is left. */
 	rig_stop(&rig->rig);
@@ -173,7 +207,8 @@ void image_read(struct virtio_rig *rig, uint64_t offset, void *bytes, size_t len
 void put_descriptor(struct virtio_rig *rig, uint32_t queue, uint32_t index, uint64_t gpa,
 		    uint32_t len, uint32_t flags, uint32_t next)
 {
-	struct vring_desc descriptor = { gpa, len, (uint16_t)flags, (uint16_t)next };
+	struct vring_desc descriptor = { device_address(rig, gpa), len, (uint16_t)flags,
+					 (uint16_t)next };
 
 	ram_write(rig, RING + queue * RING_STRIDE + index * sizeof(descriptor), &descriptor,
 		  sizeof(descriptor));

@@ -42,12 +42,15 @@ struct virtio_rig {
 	struct virtio_blk blk;
 	uint32_t notified, last_queue; /* calls of the hooks */
 	int raised, lowered;
+	struct mapcache *grants[2];
+	uint32_t first_reference; /* of the page at 0; the others follow. 0: no grants */
 	uint16_t available[VIRTIO_QUEUES_MAX]; /* indices as the driver counts them */
 };
 
 struct virtio_rig_options {
 	uint32_t queues, queue_size, bucket_shift;
 	bool read_only;
+	bool grants;      /* all of RAM is granted, and the driver names it so */
 	uint64_t refused; /* features that the driver does not take */
 };
 
@@ -59,6 +62,9 @@ void virtio_rig_negotiate(struct virtio_rig *rig, uint64_t refused);
 
 uint32_t reg_read(struct virtio_rig *rig, uint64_t offset);
 void reg_write(struct virtio_rig *rig, uint64_t offset, uint32_t value);
+
+/* What the driver calls it. */
+uint64_t device_address(const struct virtio_rig *rig, uint64_t gpa);
 
 /* Guest memory by the machine page. */
 void ram_write(struct virtio_rig *rig, uint64_t gpa, const void *bytes, size_t len);

@@ -29,7 +29,7 @@ $(eval $(call program,$(B)/xen/figures,\
 # The examples as they are, linked statically, for the tests that have them serve the guest.
 $(eval $(call program,$(B)/xen/mmio,examples/mmio/mmio.c,$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
 $(eval $(call program,$(B)/xen/virtio-blk,$(sort $(wildcard examples/virtio-blk/*.c)),\
-	$(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
+	$(LIBMAPCACHE_GRANTS) $(LIBMAPCACHE),$(XEN_STATIC_LIBS)))
 
 # The benchmark for a dom0.
 $(eval $(call program,$(B)/xen/mapcache-bench-xen,$(filter-out bench/guest_%.c,$(wildcard bench/*.c)) \
