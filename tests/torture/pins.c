@@ -87,6 +87,28 @@ static void keep_or_release(struct worker *worker, struct parcel parcel)
 		release_parcel(worker, &other);
 }
 
+/* Told when the pin goes, or now: it may stay for long. */
+static void write_and_tell(struct worker *worker, struct parcel *parcel, uint64_t at,
+			   uint64_t value)
+{
+	struct witness *witness = &worker->witness;
+	uint64_t log = log_begin(witness->device);
+	bool inside = one_in(&witness->random, 3);
+
+	write_word((char *)parcel->pointer + at, value);
+	if (one_in(&witness->random, 2)) {
+		parcel->written = at + 8;
+		return;
+	}
+	if (inside)
+		mapcache_begin(worker->client);
+	must(!mapcache_modified(worker->client, parcel->pointer, at + 8));
+	if (inside)
+		must(!mapcache_end(worker->client));
+	judge_reported(witness, log, parcel->page,
+		       ((uintptr_t)parcel->pointer % PAGE + at + 7) / PAGE + 1);
+}
+
 void access_pin(struct worker *worker)
 {
 	struct witness *witness = &worker->witness;
@@ -108,8 +130,7 @@ void access_pin(struct worker *worker)
 	if (write && len >= 8 * (worker->number + 2)) {
 		uint64_t value = worker_word(worker), at = 8 * (worker->number + 1);
 
-		write_word((char *)parcel.pointer + at, value);
-		parcel.written = at + 8;
+		write_and_tell(worker, &parcel, at, value);
 		judge_write(witness, parcel.page, floor, gpa + at, value);
 	}
 	keep_or_release(worker, parcel);

@@ -41,7 +41,7 @@ void log_switch(struct device *device, bool on)
 	if (!on)
 		__atomic_store_n(&device->log, (log + 2) & ~LOG_ON, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	must(!mapcache_dirty_log(device->cache, on));
+	must(!mapcache_dirty_log_wait(device->cache, on, -1));
 	if (on)
 		__atomic_store_n(&device->log, (log + 2) | LOG_ON, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&device->log_lock);

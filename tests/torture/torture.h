@@ -156,6 +156,7 @@ struct device {
 struct worker {
 	struct witness witness; /* first */
 	struct mapcache_client *client;
+	bool thread_client; /* it is the thread's own */
 	pthread_t thread;
 	unsigned int number; /* in its domain: which words are its own */
 	uint64_t written;
@@ -242,6 +243,9 @@ uint64_t log_begin(struct device *device);
 void judge_reported(struct witness *witness, uint64_t log, uint64_t page, uint64_t pages);
 /* A pointer in use shows the page; the embedder was told so, and of nothing else since. */
 void judge_told(struct witness *witness, uint64_t page, const void *pointer);
+
+/* victim.c: a thread that is cancelled somewhere. */
+void cancel_somebody(struct worker *worker);
 
 /* access.c, pins.c, replace.c */
 #define RUN_PAGES 3u

@@ -94,6 +94,18 @@ static void invalidate_something(struct worker *worker)
 		must(!mapcache_invalidate_range(cache, 0, UINT64_MAX));
 }
 
+static void open_client(struct worker *worker)
+{
+	struct mapcache *cache = worker->witness.device->cache;
+
+	if (!worker->thread_client) {
+		must(!mapcache_client_open(cache, &worker->client));
+		return;
+	}
+	worker->client = mapcache_thread_client(cache);
+	must(worker->client && mapcache_thread_client(cache) == worker->client);
+}
+
 static void open_anew(struct worker *worker)
 {
 	struct mapcache *cache = worker->witness.device->cache;
@@ -104,12 +116,21 @@ static void open_anew(struct worker *worker)
 	must(mapcache_close(cache) == -EBUSY);
 	/* Its pins stay. */
 	must(!mapcache_client_close(worker->client));
-	must(!mapcache_client_open(cache, &worker->client));
+	open_client(worker);
+}
+
+/* For the last pass of a migration, the device stopped or not. */
+static void report_pins(struct worker *worker)
+{
+	struct device *device = worker->witness.device;
+
+	worker->witness.doing = "reporting what is pinned";
+	must(!mapcache_modified_pins(device->cache));
 }
 
 static void rarely(struct worker *worker)
 {
-	switch (random_below(&worker->witness.random, 11)) {
+	switch (random_below(&worker->witness.random, 13)) {
 	case 0:
 		access_nonsense(worker);
 		break;
@@ -136,6 +157,12 @@ static void rarely(struct worker *worker)
 	case 8:
 	case 9:
 		log_switch(worker->witness.device, one_in(&worker->witness.random, 2));
+		break;
+	case 10:
+		cancel_somebody(worker);
+		break;
+	case 11:
+		report_pins(worker);
 		break;
 	default:
 		open_anew(worker);
@@ -233,11 +260,14 @@ void *worker_run(void *data)
 	struct worker *worker = data;
 	struct witness *witness = &worker->witness;
 
-	must(!mapcache_client_open(witness->device->cache, &worker->client));
+	worker->thread_client = one_in(&witness->random, 2);
+	open_client(worker);
 	while (!finished(worker))
 		step(worker);
 	worker_release(worker);
-	must(!mapcache_client_close(worker->client));
+	/* The thread's own goes with it, or with the cache. */
+	if (!worker->thread_client)
+		must(!mapcache_client_close(worker->client));
 	account(worker);
 	return NULL;
 }
