@@ -351,6 +351,26 @@ static int give_back(struct scenario *scenario)
 	return error == -ETIMEDOUT ? -EAGAIN : error;
 }
 
+/* What the thread needs not open, and gives back here. */
+static int open_own_client(struct scenario *scenario)
+{
+	struct mapcache_client *client = mapcache_thread_client(scenario->cache);
+
+	if (!client)
+		return -errno;
+	assert_ptr_equal(mapcache_thread_client(scenario->cache), client);
+	scenario->clients++;
+	return 0;
+}
+
+static void use_own_client(struct scenario *scenario)
+{
+	DO(open_own_client(scenario));
+	DO(look(mapcache_thread_client(scenario->cache), 9 * BUCKET, PROT_READ));
+	assert_int_equal(mapcache_client_close(mapcache_thread_client(scenario->cache)), 0);
+	scenario->clients--;
+}
+
 /* More buckets than there is room for, sections that hold more than one. */
 static void evict(struct scenario *scenario)
 {
@@ -470,6 +490,7 @@ unsigned int scenario_run(const struct scenario_options *options)
 		DO(give_back(scenario));
 	else
 		relocate(scenario);
+	use_own_client(scenario);
 	evict(scenario);
 	DO(drain(scenario));
 	DO(dump(scenario));
