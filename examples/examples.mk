@@ -19,8 +19,7 @@ ALL += $(B)/examples/mapcache-top
 
 $(foreach folder,dropin qemu demu,$(B)/obj/examples/$(folder)/%.o): \
 	EXTRA_CFLAGS = -Iexamples/dropin -Iexamples/qemu -Iexamples/qemu/headers
-ALL += $(call objects,examples/dropin/ranges.c examples/dropin/transient.c examples/qemu/xen-mapcache.c \
-	examples/demu/mapcache.c)
+ALL += $(call objects,$(wildcard examples/dropin/*.c examples/qemu/*.c examples/demu/*.c))
 
 # ---- the demo ---------------------------------------------------------------------------
 

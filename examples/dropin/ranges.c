@@ -1,76 +1,84 @@
 /* SPDX-License-Identifier: MIT */
-/* A hash of locked pointers. */
-#include "ranges.h"
+/* A hash of pointers with a count each; a mutex for every so many chains. */
+#include "qemu/osdep.h"
 
 #include <pthread.h>
-#include <stdint.h>
-#include <stdlib.h>
 
-#define RANGES_HEADS 4096u
+#include "ranges.h"
 
-struct range {
-	struct range *next;
+#define CHAINS 4096u
+#define MUTEXES 64u
+#define EIGHT(x) x, x, x, x, x, x, x, x
+
+struct lock {
+	struct lock *next;
+	struct mapcache *cache;
 	const void *pointer;
-	size_t len;
-	bool own;
+	uint64_t count;
 };
 
-static struct range *heads[RANGES_HEADS];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock *chains[CHAINS];
+static pthread_mutex_t mutexes[MUTEXES] = { EIGHT(EIGHT(PTHREAD_MUTEX_INITIALIZER)) };
 
-static struct range **head_of(const void *pointer)
+static unsigned int chain_of(const void *pointer)
 {
-	uint64_t hash = (uintptr_t)pointer * UINT64_C(0x9e3779b97f4a7c15);
-
-	return &heads[(hash >> 32) % RANGES_HEADS];
+	return (unsigned int)((uintptr_t)pointer * UINT64_C(0x9e3779b97f4a7c15) >> 32) % CHAINS;
 }
 
-void ranges_add(const void *pointer, size_t len, bool own)
+static struct lock **find(unsigned int chain, const void *pointer)
 {
-	struct range *range = malloc(sizeof(*range)), **head = head_of(pointer);
+	struct lock **link = &chains[chain];
 
-	if (!range)
-		return;
-	*range = (struct range){ .pointer = pointer, .len = len, .own = own };
-	pthread_mutex_lock(&lock);
-	range->next = *head;
-	*head = range;
-	pthread_mutex_unlock(&lock);
+	while (*link && (*link)->pointer != pointer)
+		link = &(*link)->next;
+	return link;
 }
 
-const void *ranges_find(bool (*match)(const void *pointer, const void *data), const void *data)
+static int count_one(struct mapcache *cache, unsigned int chain, const void *pointer)
 {
-	const void *found = NULL;
+	struct lock **link = find(chain, pointer), *lock = *link;
 
-	pthread_mutex_lock(&lock);
-	for (unsigned int i = 0; i < RANGES_HEADS && !found; i++) {
-		for (struct range *range = heads[i]; range && !found; range = range->next)
-			found = range->own && match(range->pointer, data) ? range->pointer : NULL;
+	if (!lock) {
+		lock = malloc(sizeof(*lock));
+		if (!lock)
+			return -ENOMEM;
+		*lock = (struct lock){ .cache = cache, .pointer = pointer };
+		*link = lock;
 	}
-	pthread_mutex_unlock(&lock);
-	return found;
+	lock->count++;
+	return 0;
 }
 
-/* The shortest goes: what is left must cover what the others may still write. */
-size_t ranges_take(const void *pointer)
+int ranges_lock(struct mapcache *cache, const void *pointer)
 {
-	struct range **link = head_of(pointer), **shortest = NULL, *gone = NULL;
-	size_t longest = SIZE_MAX;
+	unsigned int chain = chain_of(pointer);
+	pthread_mutex_t *mutex = &mutexes[chain % MUTEXES];
+	int error;
 
-	pthread_mutex_lock(&lock);
-	for (; *link; link = &(*link)->next) {
-		if ((*link)->pointer != pointer)
-			continue;
-		if (!shortest || (*link)->len > longest)
-			longest = (*link)->len;
-		if (!shortest || (*link)->len < (*shortest)->len)
-			shortest = link;
+	pthread_mutex_lock(mutex);
+	error = count_one(cache, chain, pointer);
+	pthread_mutex_unlock(mutex);
+	return error;
+}
+
+struct mapcache *ranges_unlock(const void *pointer, uint64_t *left)
+{
+	unsigned int chain = chain_of(pointer);
+	pthread_mutex_t *mutex = &mutexes[chain % MUTEXES];
+	struct mapcache *cache = NULL;
+	struct lock **link, *gone = NULL;
+
+	pthread_mutex_lock(mutex);
+	link = find(chain, pointer);
+	if (*link) {
+		cache = (*link)->cache;
+		*left = --(*link)->count;
+		if (*left == 0) {
+			gone = *link;
+			*link = gone->next;
+		}
 	}
-	if (shortest) {
-		gone = *shortest;
-		*shortest = gone->next;
-	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(mutex);
 	free(gone);
-	return longest;
+	return cache;
 }

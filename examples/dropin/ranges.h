@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How long what is locked was asked for, for interfaces whose unlock names a pointer only. Any
+ * Which pointers are locked, how often, and in which cache. QEMU unlocks by the pointer alone, and
+ * unlocks pointers that nobody has locked, too: only what is known here may be unpinned. Any
  * thread.
  */
 #ifndef EXAMPLES_DROPIN_RANGES_H
 #define EXAMPLES_DROPIN_RANGES_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
-/* A lock of len bytes to be written; 0: to be read only. own: in address space of its own. */
-void ranges_add(const void *pointer, size_t len, bool own);
+struct mapcache;
 
-/* The pointer of one that has address space of its own and matches; or NULL. */
-const void *ranges_find(bool (*match)(const void *pointer, const void *data), const void *data);
+/* 0 or -ENOMEM: then it must not be handed out. */
+int ranges_lock(struct mapcache *cache, const void *pointer);
 
-/*
- * One lock of the pointer is over. Returns how many bytes may have been written through any lock
- * of it so far: the longest, since nobody says which of them it is. One that is not known, since
- * there was no memory to note it, may have written anything: SIZE_MAX.
- */
-size_t ranges_take(const void *pointer);
+/* One lock is over: the cache it was of; NULL: there is none. *left: how many there still are. */
+struct mapcache *ranges_unlock(const void *pointer, uint64_t *left);
 
 #endif

@@ -1,140 +1,182 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads' clients and their rings of pins. */
+/*
+ * Every thread has a ring of pins, each with the generation in which its look-up began.
+ *
+ *   INVALIDATE    schedules the bottom half;
+ *   bottom half   begins a generation, and asks RCU for a grace period;
+ *   grace period  is over: pins of older generations are released, in every ring.
+ *
+ * A look-up reads the generation inside its RCU read section. One that read an older generation
+ * than the bottom half began was in its section before that, so that the grace period waits for
+ * it: the full barrier between the generation and call_rcu1() pairs with rcu_read_lock()'s, which
+ * is before the reading. One that read the new generation began after the INVALIDATE, and what it
+ * shows is current (A).
+ */
+#include "qemu/osdep.h"
+#include "qemu/main-loop.h"
+#include "qemu/rcu.h"
+
+#include <pthread.h>
+
 #include "transient.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <stdlib.h>
-
-struct transient {
+struct ring {
+	pthread_mutex_t lock; /* its thread's, but for the end of a grace period */
 	struct {
-		struct mapcache *cache;
-		struct mapcache_client *client;
-	} of[TRANSIENT_CACHES];
-	struct mapcache *cache; /* of the pins */
-	void *pin[TRANSIENT_POINTERS];
+		void *pointer;
+		unsigned int generation;
+	} pins[TRANSIENT_POINTERS];
 	unsigned int next;
+	struct ring *link;
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t key;
-static int key_error;
-/* The key is for its destructor; this is for speed. */
-static __thread struct transient *mine;
+static struct {
+	struct mapcache *cache;
+	pthread_mutex_t lock; /* of the list */
+	struct ring *rings;
+	pthread_key_t key;
+	bool have_key;
+	QEMUBH *bottom_half;
+	struct rcu_head rcu;
+	unsigned int generation; /* atomic */
+	bool sweeping;           /* atomic: rcu is with call_rcu1() */
+	bool again;              /* atomic: invalidated since */
+} transient = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static void release(struct transient *transient)
+static __thread struct ring *mine;
+
+/* Generations wrap: what is older differs by less than half of all. */
+static bool is_older(unsigned int generation, unsigned int than)
 {
+	return (int)(generation - than) < 0;
+}
+
+/* Returns how many are left. */
+static unsigned int release(struct ring *ring, unsigned int before, bool all)
+{
+	unsigned int left = 0;
+
+	pthread_mutex_lock(&ring->lock);
 	for (unsigned int i = 0; i < TRANSIENT_POINTERS; i++) {
-		if (transient->pin[i])
-			mapcache_unpin(transient->cache, transient->pin[i], 0);
-		transient->pin[i] = NULL;
+		if (!ring->pins[i].pointer)
+			continue;
+		if (!all && !is_older(ring->pins[i].generation, before)) {
+			left++;
+			continue;
+		}
+		mapcache_unpin(transient.cache, ring->pins[i].pointer, 0);
+		ring->pins[i].pointer = NULL;
 	}
+	pthread_mutex_unlock(&ring->lock);
+	return left;
 }
 
-static void close_clients(struct transient *transient)
+static void release_all(unsigned int before, bool all)
 {
-	for (unsigned int i = 0; i < TRANSIENT_CACHES; i++) {
-		if (transient->of[i].client)
-			mapcache_client_close(transient->of[i].client);
-	}
+	pthread_mutex_lock(&transient.lock);
+	for (struct ring *ring = transient.rings; ring; ring = ring->link)
+		release(ring, before, all);
+	pthread_mutex_unlock(&transient.lock);
 }
 
-static void destroy(void *data)
+static void grace_period_over(struct rcu_head *rcu)
 {
-	struct transient *transient = data;
+	(void)rcu;
+	release_all(__atomic_load_n(&transient.generation, __ATOMIC_RELAXED), false);
+	__atomic_store_n(&transient.sweeping, false, __ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&transient.again, false, __ATOMIC_SEQ_CST))
+		qemu_bh_schedule(transient.bottom_half);
+}
 
-	release(transient);
-	close_clients(transient);
-	free(transient);
+static void begin_generation(void *opaque)
+{
+	(void)opaque;
+	if (!transient.cache)
+		return;
+	__atomic_store_n(&transient.again, true, __ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&transient.sweeping, true, __ATOMIC_SEQ_CST))
+		return;
+	__atomic_store_n(&transient.again, false, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&transient.generation, 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* with rcu_read_lock()'s, see above */
+	call_rcu1(&transient.rcu, grace_period_over);
+}
+
+static void thread_ends(void *data)
+{
+	struct ring *ring = data, **link = &transient.rings;
+
+	pthread_mutex_lock(&transient.lock);
+	while (*link != ring)
+		link = &(*link)->link;
+	*link = ring->link;
+	pthread_mutex_unlock(&transient.lock);
+	release(ring, 0, true);
+	pthread_mutex_destroy(&ring->lock);
+	free(ring);
 	mine = NULL;
 }
 
-static void make_key(void)
+static struct ring *get_ring(void)
 {
-	key_error = pthread_key_create(&key, destroy);
-}
+	struct ring *ring = mine;
 
-static struct transient *get(void)
-{
-	struct transient *transient = mine;
-	int error;
-
-	if (transient)
-		return transient;
-	pthread_once(&once, make_key);
-	transient = calloc(1, sizeof(*transient));
-	if (!transient || key_error) {
-		error = transient ? key_error : ENOMEM;
-		goto free;
-	}
-	error = pthread_setspecific(key, transient);
-	if (error)
-		goto free;
-	mine = transient;
-	return transient;
-free:
-	free(transient);
-	errno = error;
-	return NULL;
-}
-
-struct mapcache_client *transient_client(struct mapcache *cache)
-{
-	struct transient *transient = get();
-	unsigned int i = 0;
-	int error;
-
-	if (!transient)
-		return NULL;
-	while (i < TRANSIENT_CACHES && transient->of[i].client && transient->of[i].cache != cache)
-		i++;
-	if (i == TRANSIENT_CACHES) {
+	if (ring)
+		return ring;
+	ring = transient.have_key ? calloc(1, sizeof(*ring)) : NULL;
+	if (!ring || pthread_setspecific(transient.key, ring)) {
+		free(ring);
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (transient->of[i].client)
-		return transient->of[i].client;
-	error = mapcache_client_open(cache, &transient->of[i].client);
-	if (error) {
-		transient->of[i].client = NULL;
-		errno = -error;
-		return NULL;
-	}
-	transient->of[i].cache = cache;
-	return transient->of[i].client;
+	pthread_mutex_init(&ring->lock, NULL);
+	pthread_mutex_lock(&transient.lock);
+	ring->link = transient.rings;
+	transient.rings = ring;
+	pthread_mutex_unlock(&transient.lock);
+	mine = ring;
+	return ring;
 }
 
-void *transient_lookup(struct mapcache *cache, uint64_t gpa, size_t len, int prot)
+void transient_open(struct mapcache *cache)
 {
-	struct mapcache_client *client = transient_client(cache);
-	struct transient *transient = mine;
-	void *pointer;
+	if (!transient.have_key)
+		transient.have_key = !pthread_key_create(&transient.key, thread_ends);
+	if (!transient.bottom_half)
+		transient.bottom_half = qemu_bh_new(begin_generation, NULL);
+	transient.cache = cache;
+}
 
-	if (!client)
+void *transient_lookup(uint64_t gpa, size_t len, int prot)
+{
+	struct mapcache_client *client = mapcache_thread_client(transient.cache);
+	struct ring *ring = client ? get_ring() : NULL;
+	unsigned int generation = __atomic_load_n(&transient.generation, __ATOMIC_ACQUIRE);
+	void *pointer, *oldest;
+
+	if (!ring)
 		return NULL;
 	pointer = mapcache_pin(client, gpa, &len, prot, MAPCACHE_PIN_CONTIGUOUS);
 	if (!pointer)
 		return NULL;
-	transient->cache = cache;
-	if (transient->pin[transient->next])
-		mapcache_client_unpin(client, transient->pin[transient->next], 0);
-	transient->pin[transient->next] = pointer;
-	transient->next = (transient->next + 1) % TRANSIENT_POINTERS;
+	pthread_mutex_lock(&ring->lock);
+	oldest = ring->pins[ring->next].pointer;
+	ring->pins[ring->next].pointer = pointer;
+	ring->pins[ring->next].generation = generation;
+	ring->next = (ring->next + 1) % TRANSIENT_POINTERS;
+	pthread_mutex_unlock(&ring->lock);
+	if (oldest)
+		mapcache_client_unpin(client, oldest, 0);
 	return pointer;
 }
 
-void transient_done(void)
+void transient_invalidated(void)
 {
-	if (mine)
-		release(mine);
+	qemu_bh_schedule(transient.bottom_half);
 }
 
 void transient_close(void)
 {
-	struct transient *transient = mine;
-
-	if (!transient)
-		return;
-	pthread_setspecific(key, NULL);
-	destroy(transient);
+	release_all(0, true);
+	transient.cache = NULL;
 }

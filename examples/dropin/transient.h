@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the drop-in layers share: a client for every thread that comes along, and pointers that
- * nobody gives back.
- *
- * The old interfaces hand out pointers without being told when they are done with. Here such a
- * pointer is a pin that its thread releases TRANSIENT_POINTERS look-ups later: until then it
- * stays mapped, whatever is invalidated, and it keeps no more than its own bucket.
+ * Unlocked pointers, which nobody gives back: QEMU uses them inside the RCU read section in which
+ * it got them. Each is a pin. After an INVALIDATE those from before it are released as soon as
+ * every RCU read section of that time has ended, so that nothing stale stays mapped (E); what
+ * shows current memory stays until the thread has looked up TRANSIENT_POINTERS more.
  */
 #ifndef EXAMPLES_DROPIN_TRANSIENT_H
 #define EXAMPLES_DROPIN_TRANSIENT_H
@@ -13,19 +11,18 @@
 #include <mapcache/mapcache.h>
 
 #define TRANSIENT_POINTERS 16u
-#define TRANSIENT_CACHES 3u /* that a thread can have clients of */
 
-/* This thread's client of a cache, opened at its first call and closed when it ends; NULL with
- * errno. */
-struct mapcache_client *transient_client(struct mapcache *cache);
+/* On QEMU's main thread, before the first look-up. */
+void transient_open(struct mapcache *cache);
 
-/* A pointer good until this thread's TRANSIENT_POINTERS-th next call of this; NULL with errno. One
- * cache in a process. */
-void *transient_lookup(struct mapcache *cache, uint64_t gpa, size_t len, int prot);
+/* NULL with errno. One cache in a process. */
+void *transient_lookup(uint64_t gpa, size_t len, int prot);
 
-/* This thread is done with all of its pointers. Also before the cache is closed, on each thread
- * that looked something up and has not ended; its client is closed, too. */
-void transient_done(void);
+/* The cache has been invalidated. Neither waits nor makes a system call: the rest is done when the
+ * main loop comes round. */
+void transient_invalidated(void);
+
+/* Before the cache is closed: everything is released. Nobody looks anything up meanwhile. */
 void transient_close(void);
 
 #endif

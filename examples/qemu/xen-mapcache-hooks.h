@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* What this xen-mapcache.c has more than the old one. */
+/* What this xen-mapcache.c has more than QEMU's own. */
 #ifndef XEN_MAPCACHE_HOOKS_H
 #define XEN_MAPCACHE_HOOKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Called on the failing thread where the old cache ended the process, with a negative errno. */
 typedef void (*xen_map_cache_failure)(void *data, uint64_t address, uint64_t size, int error);
 void xen_map_cache_on_failure(xen_map_cache_failure hook, void *data);
 
-/* The calling thread uses none of its unlocked pointers any more. */
-void xen_map_cache_thread_idle(void);
+bool xen_map_cache_enabled(void);
 
 /* Release everything; -EBUSY while something is locked. */
 int xen_map_cache_close(void);
 
-/* For mapcache_dirty_log(), mapcache_stats(), mapcache_dump(). NULL: not open. */
+/* For mapcache_stats(), mapcache_dump(). NULL: not open. */
 struct mapcache;
 struct mapcache *xen_map_cache_library(void);
 

@@ -1,62 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * xen-mapcache.c for a QEMU tree: the interface that QEMU calls, by way of libmapcache. Goes
- * where the old file is; README.md beside this has the steps.
+ * xen-mapcache.c for a QEMU tree, by way of libmapcache: takes the place of the file of that name;
+ * README.md beside this has the steps. The interface is QEMU's, what stands behind it:
  *
- *   lock            a pin: good until xen_invalidate_map_cache_entry(), across INVALIDATE
- *   no lock         good until the calling thread's TRANSIENT_POINTERS-th next unlocked look-up,
- *                   or until it says that it is idle.
- *                   QEMU's callers are done before the first: they copy, and return
- *   size 0          to the end of the page, which is as far as QEMU's callers go
- *   grants          locked only; one cache for reading, one for writing; unmapped at the unlock
- *   failure         NULL, and the hook is told; the process goes on
+ *   main memory, locked     a pin: good until xen_invalidate_map_cache_entry(), across INVALIDATE
+ *   main memory, unlocked   good to the end of the RCU read section (transient.h)
+ *   other RAM blocks        mapped once, for good (mapcache-blocks.h)
+ *   grants                  locked only, unmapped at the unlock (mapcache-grants.h)
+ *   failure                 NULL, and the hook is told; the process goes on
  *
- * Nothing here waits for block I/O or needs the main loop, so that coroutines may call it, and
- * may be on another thread when they unlock.
+ * Nothing here waits for block I/O or needs the main loop, so that coroutines may call it, and may
+ * be on another thread when they unlock.
+ *
+ * ram_block_notify_add() and its like are not called. Their consumers (the block layer's registrar
+ * of buffers, and by it nvme://) want to be on the main thread with the big lock, which whoever
+ * maps here need not be, and want to pin the memory for a device, which Linux refuses for foreign
+ * memory: such a driver copies, as it did.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 
-#include "exec/ramlist.h"
 #include "hw/xen/xen.h"
-#if defined(XEN_MAPCACHE_QEMU_7)
-#include "sysemu/runstate.h"
-#include "sysemu/xen-mapcache.h"
-#elif !__has_include("system/xen-mapcache.h")
-#include "sysemu/runstate.h"
-#include "sysemu/xen.h"
-#include "sysemu/xen-mapcache.h"
-#else
+#if __has_include("system/xen-mapcache.h")
 #include "system/runstate.h"
 #include "system/xen.h"
 #include "system/xen-mapcache.h"
+#else
+#include "sysemu/runstate.h"
+#include "sysemu/xen.h"
+#include "sysemu/xen-mapcache.h"
 #endif
 
-#include <errno.h>
-#include <pthread.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include <mapcache/mapcache.h>
 
+#include "mapcache-blocks.h"
+#include "mapcache-grants.h"
+#include "mapcache-settings.h"
+#include "mapcache-trace.h"
 #include "ranges.h"
 #include "transient.h"
 #include "xen-mapcache-hooks.h"
 
+/* QEMU 9.1 gave the look-up three more arguments, and grants. */
+#define HAS_GRANTS (QEMU_VERSION_MAJOR > 9 || (QEMU_VERSION_MAJOR == 9 && QEMU_VERSION_MINOR >= 1))
+
 #define PAGE_BYTES UINT64_C(4096)
-#define GRANTS_UNMAP_MS 10 /* for sections of other threads, and for a page locked twice */
-#define TO_PAGE(address) ((address) & ~(PAGE_BYTES - 1))
+#define NO_RAM_ADDRESS (~(ram_addr_t)0) /* RAM_ADDR_INVALID, whose header moves about */
 
 /* One guest, one process: as the interface has it. */
 static struct {
 	struct mapcache *cache;
-	struct mapcache *grants[2]; /* for reading, for writing; NULL: not in this process */
-	ram_addr_t grants_offset;   /* of their RAM block; atomic */
-	phys_offset_to_gaddr_t translate;
 	xen_map_cache_failure failed;
 	void *failed_data;
-	pthread_mutex_t notify_lock; /* one notification at a time */
-} state = { .notify_lock = PTHREAD_MUTEX_INITIALIZER };
+} state;
 
 void xen_map_cache_on_failure(xen_map_cache_failure hook, void *data)
 {
@@ -69,6 +67,7 @@ static void *failed(hwaddr address, hwaddr size, int error)
 {
 	if (state.failed)
 		state.failed(state.failed_data, address, size, error);
+	trace_look_up_return(NULL);
 	return NULL;
 }
 
@@ -79,36 +78,49 @@ static void log_line(void *data, enum mapcache_log_level level, const char *mess
 		error_report("mapcache: %s", message);
 }
 
+/* ---- open and close --------------------------------------------------------------------------- */
+
 static void notify(void *data, enum mapcache_event event, uint64_t gpa, void *address, uint64_t len)
 {
 	(void)data;
-	(void)gpa;
-	pthread_mutex_lock(&state.notify_lock);
+	(void)address;
+	(void)len;
 	if (event == MAPCACHE_EVENT_ADDED)
-		ram_block_notify_add(address, len, len);
-	else
-		ram_block_notify_remove(address, len, len);
-	pthread_mutex_unlock(&state.notify_lock);
+		trace_mapped(gpa >> 20);
 }
 
-/* Without /dev/xen/gntdev there are no grants; the rest works. */
-static void open_grants(void)
+/*
+ * QEMU disables its ioreq server while the guest is stopped, and so misses every INVALIDATE of
+ * that time. Once before the server is enabled again, so that no device that starts finds anything
+ * older, and once after everybody has started: what changed in between sent nothing either.
+ */
+static void state_changes(void *opaque, bool running, RunState run_state)
 {
-#ifndef XEN_MAPCACHE_QEMU_7
-	struct mapcache_options options = { .size = sizeof(options),
-					    .domid = xen_domid,
-					    .max_bytes = UINT64_C(64) << 20,
-					    .log = log_line };
-	static const struct mapcache_backend *const backends[] = {
-		&mapcache_backend_grants_read_only, &mapcache_backend_grants
-	};
+	(void)opaque;
+	(void)run_state;
+	if (!running || !state.cache)
+		return;
+	blocks_guest_runs();
+	xen_invalidate_map_cache();
+}
 
-	for (int i = 0; i < 2; i++) {
-		options.backend = backends[i];
-		if (mapcache_open(&options, &state.grants[i]))
-			state.grants[i] = NULL;
+static void watch_state(void)
+{
+	static bool watched;
+
+	if (!watched) {
+		qemu_add_vm_change_state_handler_prio(state_changes, NULL, 0);
+		qemu_add_vm_change_state_handler_prio(state_changes, NULL, INT_MAX);
 	}
-#endif
+	watched = true;
+}
+
+/* There is no guest yet that could lose anything. */
+static void refuse_to_start(const char *what, int error)
+{
+	error_report("mapcache: %s: %s", what, strerror(-error));
+	failed(0, 0, error);
+	exit(EXIT_FAILURE);
 }
 
 /*
@@ -123,42 +135,41 @@ void xen_map_cache_init(phys_offset_to_gaddr_t f, void *opaque)
 		.log = log_line,
 		.notify = notify,
 	};
+	const char *wrong;
 	int error;
 
 	(void)opaque;
 	if (state.cache)
 		return;
-	state.translate = f;
+	error = settings_parse(getenv("XEN_MAPCACHE"), &options, &wrong);
+	if (error)
+		refuse_to_start(wrong, error);
+	error = settings_address_space(&options);
+	if (error)
+		refuse_to_start("too little address space (RLIMIT_AS)", error);
 	error = mapcache_open(&options, &state.cache);
-	if (error) {
-		state.cache = NULL;
-		error_report("mapcache: cannot open: %s", strerror(-error));
-		failed(0, 0, error);
-		return;
-	}
-	open_grants();
-}
-
-void xen_map_cache_thread_idle(void)
-{
-	transient_done();
+	if (error)
+		refuse_to_start("cannot open", error);
+	trace_opened(options.max_bytes >> 20, options.max_bytes);
+	blocks_open(state.cache, f);
+	transient_open(state.cache);
+	if (HAS_GRANTS)
+		grants_open(&options);
+	watch_state();
 }
 
 int xen_map_cache_close(void)
 {
 	int error;
 
+	if (!state.cache)
+		return grants_close();
 	transient_close();
-	error = state.cache ? mapcache_close(state.cache) : 0;
+	error = mapcache_close(state.cache);
 	if (error)
 		return error;
 	state.cache = NULL;
-	for (int i = 0; i < 2 && !error; i++) {
-		error = state.grants[i] ? mapcache_close(state.grants[i]) : 0;
-		if (!error)
-			state.grants[i] = NULL;
-	}
-	return error;
+	return grants_close();
 }
 
 struct mapcache *xen_map_cache_library(void)
@@ -171,182 +182,161 @@ bool xen_map_cache_enabled(void)
 	return state.cache != NULL;
 }
 
-/* Block memory (not DMA) gets address space of its own, which can be relocated. */
-static void *map(hwaddr address, hwaddr size, bool lock, bool dma, int prot)
+/* ---- look-ups --------------------------------------------------------------------------------- */
+
+/* Handed out only when the unlock will know it. */
+static void *locked(struct mapcache *cache, void *pointer)
+{
+	int error = pointer ? ranges_lock(cache, pointer) : -errno;
+
+	if (!error)
+		return pointer;
+	if (pointer)
+		mapcache_unpin(cache, pointer, 0);
+	errno = -error;
+	return NULL;
+}
+
+static void *map_main(hwaddr address, hwaddr size, bool lock, int prot)
 {
 	struct mapcache_client *client;
 	size_t len = (size_t)size;
-	void *pointer;
 
 	if (!lock)
-		return transient_lookup(state.cache, address, len, prot);
-	client = transient_client(state.cache);
+		return transient_lookup(address, len, prot);
+	client = mapcache_thread_client(state.cache);
 	if (!client)
 		return NULL;
-	pointer = mapcache_pin(client, address, &len, prot,
-			       dma ? MAPCACHE_PIN_CONTIGUOUS : MAPCACHE_PIN_OWN);
-	if (pointer)
-		ranges_add(pointer, prot & PROT_WRITE ? len : 0, !dma);
+	return locked(state.cache,
+		      mapcache_pin(client, address, &len, prot, MAPCACHE_PIN_CONTIGUOUS));
+}
+
+/*
+ * For writing, as QEMU's own does: who reads a page now writes its neighbour next, and to map a
+ * bucket again for that costs more than is gained. What can only be read is mapped so.
+ */
+static void *look_up_main(hwaddr address, hwaddr size, bool lock, bool write)
+{
+	void *pointer;
+
+	if (size == 0)
+		size = PAGE_BYTES - address % PAGE_BYTES;
+	if (size > SIZE_MAX || address + size < address) {
+		errno = ERANGE;
+		return NULL;
+	}
+	pointer = map_main(address, size, lock, PROT_READ | PROT_WRITE);
+	if (!pointer && errno == EACCES && !write)
+		pointer = map_main(address, size, lock, PROT_READ);
 	return pointer;
 }
 
-/* As QEMU's own: first as given, then where the block has moved to, then, before an incoming
- * guest has any memory there, memory of our own. */
-static uint8_t *map_anyhow(hwaddr address, hwaddr size, bool lock, bool dma, int prot)
+static uint8_t *look_up(hwaddr address, hwaddr size, ram_addr_t block_offset, bool lock, bool dma,
+			bool write)
 {
-	void *pointer = map(address, size, lock, dma, prot);
-	int error;
+	void *pointer;
 
-	if (!pointer && errno == EFAULT && state.translate) {
-		hwaddr moved = state.translate(address, size);
-
-		if (moved != address) {
-			address = moved;
-			pointer = map(address, size, lock, dma, prot);
-		}
-	}
-	if (!pointer && errno == EFAULT && runstate_check(RUN_STATE_INMIGRATE)) {
-		hwaddr start = TO_PAGE(address);
-
-		error = mapcache_placeholder(state.cache, start,
-					     TO_PAGE(address + size + PAGE_BYTES - 1) - start);
-		if (error)
-			errno = -error;
-		else
-			pointer = map(address, size, lock, dma, prot);
-	}
-	return pointer ? pointer : failed(address, size, -errno);
-}
-
-static uint8_t *look_up(hwaddr address, hwaddr size, bool lock, bool dma, int prot)
-{
 	if (!state.cache)
 		return failed(address, size, -ENODEV);
-	if (size == 0)
-		size = PAGE_BYTES - (address & (PAGE_BYTES - 1));
-	if (size > SIZE_MAX || address + size < address)
-		return failed(address, size, -ERANGE);
-	return map_anyhow(address, size, lock, dma, prot);
+	trace_look_up(address);
+	if (lock && blocks_asked(address, block_offset, dma))
+		pointer = blocks_map(address, size);
+	else
+		pointer = look_up_main(address, size, lock, write);
+	if (!pointer)
+		return failed(address, size, -errno);
+	trace_look_up_return(pointer);
+	return pointer;
 }
 
-#ifdef XEN_MAPCACHE_QEMU_7
-uint8_t *xen_map_cache(hwaddr phys_addr, hwaddr size, uint8_t lock, bool dma)
-{
-	return look_up(phys_addr, size, lock, dma, PROT_READ | PROT_WRITE);
-}
-#else
-/* The block's offset in QEMU's space of RAM is not part of the reference. */
-static uint8_t *look_up_grants(hwaddr address, hwaddr size, ram_addr_t offset, bool lock,
+static uint8_t *look_up_grants(hwaddr address, hwaddr size, ram_addr_t block_offset, bool lock,
 			       bool write)
 {
-	struct mapcache *cache = state.grants[write];
-	struct mapcache_client *client = cache ? transient_client(cache) : NULL;
-	size_t len = size ? (size_t)size : PAGE_BYTES - (address & (PAGE_BYTES - 1));
 	void *pointer;
 
 	if (!lock || size > SIZE_MAX)
 		return failed(address, size, -EINVAL);
-	if (!client)
-		return failed(address, size, cache ? -errno : -ENODEV);
-	__atomic_store_n(&state.grants_offset, offset, __ATOMIC_RELAXED);
-	pointer = mapcache_pin(client, address - offset, &len,
-			       write ? PROT_READ | PROT_WRITE : PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
+	pointer = locked(grants_cache(write), grants_map(address, size, block_offset, write));
 	return pointer ? pointer : failed(address, size, -errno);
 }
 
+/* What QEMU asks for, by either interface. */
+static uint8_t *look_up_any(bool grants, hwaddr address, hwaddr size, ram_addr_t block_offset,
+			    bool lock, bool dma, bool write)
+{
+	return grants ? look_up_grants(address, size, block_offset, lock, write)
+		      : look_up(address, size, block_offset, lock, dma, write);
+}
+
+#if HAS_GRANTS
 uint8_t *xen_map_cache(MemoryRegion *mr, hwaddr phys_addr, hwaddr size, ram_addr_t ram_addr_offset,
 		       uint8_t lock, bool dma, bool is_write)
 {
-	if (mr && xen_mr_is_grants(mr))
-		return look_up_grants(phys_addr, size, ram_addr_offset, lock, is_write);
-	return look_up(phys_addr, size, lock, dma, is_write ? PROT_READ | PROT_WRITE : PROT_READ);
+	return look_up_any(mr && xen_mr_is_grants(mr), phys_addr, size, ram_addr_offset, lock, dma,
+			   is_write);
+}
+#else
+uint8_t *xen_map_cache(hwaddr phys_addr, hwaddr size, uint8_t lock, bool dma)
+{
+	return look_up_any(false, phys_addr, size, 0, lock, dma, true);
 }
 #endif
 
-/* Which cache of grants a pointer points into, and its address there; NULL: none. */
-static struct mapcache *grants_of(const void *pointer, uint64_t *address)
-{
-	for (int i = 0; i < 2; i++) {
-		if (state.grants[i] && !mapcache_gpa(state.grants[i], pointer, address))
-			return state.grants[i];
-	}
-	return NULL;
-}
+/* ---- from a pointer --------------------------------------------------------------------------- */
 
 ram_addr_t xen_ram_addr_from_mapcache(void *ptr)
 {
+	ram_addr_t address;
 	uint64_t gpa;
 
 	if (!state.cache)
-		return RAM_ADDR_INVALID;
+		return NO_RAM_ADDRESS;
+	if (blocks_offset(ptr, &address))
+		return address;
 	if (!mapcache_gpa(state.cache, ptr, &gpa))
 		return (ram_addr_t)gpa;
-	if (!grants_of(ptr, &gpa))
-		return RAM_ADDR_INVALID;
-	return (ram_addr_t)gpa + __atomic_load_n(&state.grants_offset, __ATOMIC_RELAXED);
+	if (grants_address(ptr, &address))
+		return address;
+	trace_address_unknown(ptr);
+	return NO_RAM_ADDRESS;
 }
 
 /*
- * The guest takes a granted page back as soon as it hears that the request is done, which is
- * after this. Only here may an unlock sleep, while another thread is looking something up.
+ * QEMU has said by then what was written (xen_hvm_modified_memory), so that nothing is reported
+ * here. Never blocks for main memory: no bottom half and no yield for callers in coroutines.
  */
-static void unlock_grants(uint8_t *buffer)
-{
-	uint64_t gpa;
-	struct mapcache *grants = grants_of(buffer, &gpa);
-
-	if (grants && !mapcache_unpin(grants, buffer, 0))
-		mapcache_unmap(grants, gpa, 1, GRANTS_UNMAP_MS);
-}
-
-/* Never blocks for RAM: no bottom half and no yield for callers in coroutines. What was locked for
- * writing is reported, where the log of modified pages is on, before the caller completes. */
 void xen_invalidate_map_cache_entry(uint8_t *buffer)
 {
-	uint64_t gpa;
+	uint64_t left;
+	struct mapcache *cache = ranges_unlock(buffer, &left);
 
-	if (!state.cache)
-		return;
-	if (mapcache_gpa(state.cache, buffer, &gpa))
-		unlock_grants(buffer);
-	else
-		mapcache_unpin(state.cache, buffer, ranges_take(buffer));
+	if (cache && cache == state.cache) {
+		mapcache_unpin(cache, buffer, 0);
+	} else if (cache) {
+		grants_unlock(cache, buffer, left == 0);
+	} else {
+		trace_unlock_unknown(buffer);
+		blocks_unlock(buffer);
+	}
 }
 
-/*
- * No draining of block I/O: what DMA has locked stays its own, and who comes later gets what is
- * there now. The thread that serves INVALIDATE is between requests, so done with its pointers.
- */
+/* No draining of block I/O: what DMA has locked stays its own, and who comes later gets what is
+ * there now. */
 void xen_invalidate_map_cache(void)
 {
 	if (!state.cache)
 		return;
-	transient_done();
 	mapcache_invalidate(state.cache);
-}
-
-static bool is_at(const void *pointer, const void *data)
-{
-	const uint64_t *wanted = data;
-	uint64_t gpa;
-
-	return !mapcache_gpa(state.cache, pointer, &gpa) && gpa == *wanted;
+	transient_invalidated();
 }
 
 uint8_t *xen_replace_cache_entry(hwaddr old_phys_addr, hwaddr new_phys_addr, hwaddr size)
 {
-	hwaddr offset = old_phys_addr - TO_PAGE(old_phys_addr);
-	uint64_t gpa = new_phys_addr;
-	const void *pointer;
-	int count;
+	uint8_t *pointer;
 
-	if (!state.cache || offset != new_phys_addr - TO_PAGE(new_phys_addr))
-		return failed(old_phys_addr, size, state.cache ? -EINVAL : -ENODEV);
-	count = mapcache_replace(state.cache, TO_PAGE(old_phys_addr), TO_PAGE(new_phys_addr),
-				 TO_PAGE(offset + size + PAGE_BYTES - 1));
-	if (count <= 0)
-		return failed(old_phys_addr, size, count ? count : -ENOENT);
-	/* Whoever has the block locked has it at the address that it had. */
-	pointer = ranges_find(is_at, &gpa);
-	return pointer ? (uint8_t *)(uintptr_t)pointer : failed(new_phys_addr, size, -ENOENT);
+	if (!state.cache)
+		return failed(old_phys_addr, size, -ENODEV);
+	trace_relocated(old_phys_addr, new_phys_addr);
+	pointer = blocks_relocate(old_phys_addr, new_phys_addr, size);
+	return pointer ? pointer : failed(old_phys_addr, size, -errno);
 }

@@ -367,6 +367,15 @@ int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa,
 int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len);
 
 /*
+ * The placeholders in the range are over: look-ups that start after the return find the guest's
+ * memory or none, pins keep what they show. For what turned out never to get memory, as when an
+ * incoming guest begins to run. Any thread; takes stripe locks.
+ *   -EINVAL, -ERANGE, -EOPNOTSUPP  as mapcache_placeholder()
+ *   -EBUSY      a placeholder lies in the range partly; nothing was done
+ */
+int mapcache_placeholder_end(struct mapcache *cache, uint64_t gpa, uint64_t len);
+
+/*
  * Switch the log of modified pages on or off. While it is on, what this process writes is
  * reported to Xen (xendevicemodel_modified_memory_bulk): by mapcache_write() and by an unpin with
  * written bytes before they return, of what was looked up for writing in a section before its

@@ -283,19 +283,36 @@ static int source_add(struct mapcache *cache, struct placeholder *placeholder)
 	return each ? -EEXIST : 0;
 }
 
-int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
+static int source_check(const struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
-	uint64_t page = UINT64_C(1) << PAGE_SHIFT;
-	struct placeholder *placeholder;
-	CANCEL_DEFERRED;
-	int error;
-
-	if (!cache || len == 0 || ((gpa | len) & (page - 1)))
+	if (!cache || len == 0 || ((gpa | len) & ((UINT64_C(1) << PAGE_SHIFT) - 1)))
 		return -EINVAL;
 	if (gpa >= cache->settings.guest_limit || len > cache->settings.guest_limit - gpa)
 		return -ERANGE;
-	if (!space_fixed(cache))
-		return -EOPNOTSUPP;
+	return space_fixed(cache) ? 0 : -EOPNOTSUPP;
+}
+
+int mapcache_placeholder_end(struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	CANCEL_DEFERRED;
+	int error = source_check(cache, gpa, len);
+
+	if (error)
+		return error;
+	if (source_straddles(cache, gpa, len))
+		return -EBUSY;
+	source_settle(cache, source_hide(cache, gpa, len), false);
+	return mapcache_invalidate_range(cache, gpa, len);
+}
+
+int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	struct placeholder *placeholder;
+	CANCEL_DEFERRED;
+	int error = source_check(cache, gpa, len);
+
+	if (error)
+		return error;
 	placeholder = malloc(sizeof(*placeholder));
 	if (!placeholder)
 		return -ENOMEM;

@@ -26,6 +26,7 @@ declare -A why=(
 	[test_dropin_qemu]="counts in buckets of 1 MiB, that layer has 64 KiB here"
 	[test_dropin_qemu7]="counts in buckets of 1 MiB, that layer has 64 KiB here"
 	[test_dropin_reports]="counts in buckets of 1 MiB, that layer has 64 KiB here"
+	[test_dropin_settings]="limits the address space as for 64-bit processes"
 	[test_options]="the limits it tells are those of 64-bit processes"
 	[test_seccomp]="its filter names the system calls of 64-bit processes"
 	[test_table]="wants a table of 2^52 bytes of guest, more than the address space"

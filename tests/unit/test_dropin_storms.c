@@ -18,6 +18,7 @@
 #include "qemu_stage.h"
 
 #define LEN (BED_BUCKET + 2 * BED_PAGE)
+#define VIDEO (UINT64_C(512) << 20)
 
 static void *map_own_memory(void *data)
 {
@@ -37,7 +38,7 @@ static void *map_own_memory(void *data)
 	return (void *)wrong;
 }
 
-static void a_replacement_keeps_its_place_while_other_threads_map(void **state)
+static void a_block_that_moves_keeps_its_place_while_other_threads_map(void **state)
 {
 	struct flag stop = { 0 };
 	uint8_t *pointer;
@@ -46,18 +47,21 @@ static void a_replacement_keeps_its_place_while_other_threads_map(void **state)
 
 	(void)state;
 	stage_start(1024, NULL);
-	pointer = stage_map(0, LEN, true, false);
+	stage_block_add(VIDEO, LEN);
+	stage_populate(VIDEO, LEN);
+	pointer = stage_map_block(VIDEO, LEN, false, true);
 	assert_int_equal(pthread_create(&thread, NULL, map_own_memory, &stop), 0);
 	for (unsigned int i = 0; i < 200; i++) {
-		uint64_t from = i % 2 ? 2 * BED_BUCKET : 0, to = i % 2 ? 0 : 2 * BED_BUCKET;
+		uint64_t to = (i % 3) * BED_BUCKET + (i % 2 ? BED_BUCKET / 4 : 0);
 
-		assert_ptr_equal(xen_replace_cache_entry(from, to, LEN), pointer);
+		assert_ptr_equal(xen_replace_cache_entry(VIDEO, to, LEN), pointer);
 		assert_int_equal(stage_word(pointer + BED_BUCKET),
 				 bed_value((to + BED_BUCKET) / BED_PAGE));
 	}
 	flag_set(&stop);
 	assert_int_equal(pthread_join(thread, &wrong), 0);
 	assert_null(wrong);
+	stage_block_remove(VIDEO);
 	xen_invalidate_map_cache_entry(pointer);
 	stage_stop();
 }
@@ -132,7 +136,7 @@ static void threads_look_up_lock_and_unlock_under_a_storm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_replacement_keeps_its_place_while_other_threads_map),
+		cmocka_unit_test(a_block_that_moves_keeps_its_place_while_other_threads_map),
 		cmocka_unit_test(a_storm_of_failures_ends_nothing_and_floods_nothing),
 		cmocka_unit_test(threads_look_up_lock_and_unlock_under_a_storm),
 	};

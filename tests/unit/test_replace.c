@@ -64,6 +64,31 @@ static void a_placeholder_may_be_larger_than_4_gib(void **state)
 	bed_stop(&bed);
 }
 
+static void a_placeholder_that_is_over_is_seen_by_its_pins_only(void **state)
+{
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, LEN), 0);
+	pointer = pin_own(&bed, VIDEO, LEN);
+	*pointer = 5;
+	assert_int_equal(bed_read(bed.other, VIDEO), 5);
+	assert_int_equal(mapcache_placeholder_end(bed.cache, VIDEO, BED_PAGE), -EBUSY);
+	assert_int_equal(mapcache_placeholder_end(bed.cache, VIDEO + 1, LEN), -EINVAL);
+	assert_int_equal(mapcache_placeholder_end(bed.cache, VIDEO, UINT64_MAX & ~(BED_PAGE - 1)),
+			 -ERANGE);
+	assert_int_equal(mapcache_placeholder_end(bed.cache, VIDEO, LEN), 0);
+	assert_int_equal(bed_error(bed.other, VIDEO, 8, PROT_READ), EFAULT);
+	assert_int_equal(*pointer, 5);
+	assert_int_equal(mapcache_placeholder_end(bed.cache, VIDEO, LEN), 0);
+	assert_int_equal(mapcache_placeholder(bed.cache, VIDEO, LEN), 0);
+	assert_int_equal(bed_read(bed.other, VIDEO), 0);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
 static void replace_swaps_a_placeholder_for_the_guests_memory_in_place(void **state)
 {
 	volatile uint64_t *pointer;
@@ -397,6 +422,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_placeholder_is_memory_where_the_guest_has_none),
 		cmocka_unit_test(a_placeholder_may_be_larger_than_4_gib),
+		cmocka_unit_test(a_placeholder_that_is_over_is_seen_by_its_pins_only),
 		cmocka_unit_test(replace_swaps_a_placeholder_for_the_guests_memory_in_place),
 		cmocka_unit_test(a_pinned_area_inside_one_bucket_can_be_relocated),
 		cmocka_unit_test(a_replacement_that_cannot_be_mapped_changes_nothing),

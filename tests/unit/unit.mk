@@ -21,12 +21,10 @@ $(foreach test,guest requests,$(eval test_hostile_$(test)_SOURCES := tests/unit/
 
 test_publish_SOURCES := examples/top/page.c
 
-DROPIN_QEMU := tests/unit/qemu_stage.c examples/dropin/ranges.c examples/dropin/transient.c
-test_dropin_qemu_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
-test_dropin_qemu7_SOURCES := $(DROPIN_QEMU) tests/unit/dropin_qemu7.c
-test_dropin_reports_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
-test_dropin_storms_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
-test_dropin_grants_SOURCES := $(DROPIN_QEMU) examples/qemu/xen-mapcache.c
+QEMU_LAYER := examples/dropin/ranges.c examples/dropin/transient.c
+test_dropin_qemu7_SOURCES := tests/unit/qemu_stage.c tests/unit/dropin_qemu7.c $(QEMU_LAYER)
+$(foreach test,qemu blocks transient reports storms grants settings,$(eval \
+	test_dropin_$(test)_SOURCES := tests/unit/qemu_stage.c $(QEMU_LAYER) examples/qemu/xen-mapcache.c))
 test_dropin_demu_SOURCES := examples/demu/mapcache.c
 test_dropin_demu_LIBRARIES := $(LIBMAPCACHE_GRANTS)
 $(call objects,examples/demu/mapcache.c): EXTRA_CFLAGS = -DDEMU_MAPCACHE_GRANTS
@@ -38,7 +36,7 @@ $(call objects,$(wildcard tests/unit/*dropin_*.c tests/unit/qemu_*.c)): \
 test_grants_LIBRARIES := $(LIBMAPCACHE_GRANTS)
 $(foreach test,blk grants hostile mmio refused rings,\
 	$(eval test_virtio_$(test)_LIBRARIES := $(LIBMAPCACHE_GRANTS)))
-$(foreach test,qemu reports storms grants,\
+$(foreach test,qemu qemu7 blocks transient reports storms grants settings,\
 	$(eval test_dropin_$(test)_LIBRARIES := $(LIBMAPCACHE_GRANTS)))
 
 # Linker flags of one test: <name>_LDFLAGS.

@@ -4,7 +4,7 @@
 
 #include "private.h"
 
-#define GRANTS 4096u
+#define GRANTS 65536u
 #define GRANTS_RESERVED 8u /* the first ones are the toolstack's */
 
 struct grant {

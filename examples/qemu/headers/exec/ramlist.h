@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who wants to know of guest memory in this process. Stands in for QEMU's header of this name, to compile and test the layer here. */
+/* Who wants to know of guest memory in this process. */
 #ifndef RAMLIST_H
 #define RAMLIST_H
 

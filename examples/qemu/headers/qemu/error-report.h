@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages. Stands in for QEMU's header of this name, to compile and test the layer here. */
+/* Messages. */
 #ifndef QEMU_ERROR_REPORT_H
 #define QEMU_ERROR_REPORT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest. Stands in for QEMU's header of this name, to compile and test the layer here. */
+/* The guest. */
 #ifndef QEMU_HW_XEN_H
 #define QEMU_HW_XEN_H
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The file in which a QEMU with the probe notes how long INVALIDATE's answer took. */
+#ifndef TESTS_QEMU_PROBE_H
+#define TESTS_QEMU_PROBE_H
+
+#include <stdint.h>
+
+#define PROBE_VARIABLE "MAPCACHE_PROBE" /* of the environment: where that file is to be */
+#define PROBE_TIMES (1u << 20)
+
+struct probe {
+	uint32_t count; /* may be more than PROBE_TIMES: then the first are kept */
+	uint32_t nanoseconds[PROBE_TIMES];
+};
+
+#endif
