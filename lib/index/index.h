@@ -46,7 +46,6 @@ int stripe_touch(struct mapcache *cache, struct stripe *stripe, struct mapping *
 struct mapping *stripe_oldest(struct stripe *stripe);
 struct mapping *stripe_newest(struct stripe *stripe);
 struct mapping *stripe_newer(struct mapping *mapping);
-struct mapping *stripe_older(struct mapping *mapping);
 uint64_t stripe_count(struct stripe *stripe);
 uint64_t stripe_memory(struct stripe *stripe);
 

@@ -136,11 +136,6 @@ struct mapping *stripe_newer(struct mapping *mapping)
 	return (struct mapping *)mapping->hh.next;
 }
 
-struct mapping *stripe_older(struct mapping *mapping)
-{
-	return (struct mapping *)mapping->hh.prev;
-}
-
 uint64_t stripe_count(struct stripe *stripe)
 {
 	return HASH_COUNT(stripe->index);

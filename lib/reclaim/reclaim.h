@@ -57,8 +57,6 @@ uint64_t retired_writable(struct mapcache *cache, struct mapping *mapping);
 bool retired_empty(struct mapcache *cache);
 /* How many are on their way through a grace period. */
 uint64_t retired_pending(struct mapcache *cache);
-/* How many there have been so far. */
-uint64_t retired_count(struct mapcache *cache);
 
 /* release.c: unmapping */
 /* Unmap up to so many bytes of what is ready; returns the bytes unmapped. Paced: others who

@@ -167,8 +167,3 @@ uint64_t retired_pending(struct mapcache *cache)
 {
 	return mapcache_load_relaxed(&cache->reclaim.retired.pending);
 }
-
-uint64_t retired_count(struct mapcache *cache)
-{
-	return mapcache_load_relaxed(&cache->reclaim.retired.count);
-}

@@ -8,6 +8,8 @@
 
 #include <mapcache/atomic.h>
 
+#include "lib/reclaim/rest.h"
+
 struct mapcache;
 struct mapcache_client;
 struct mapping;
@@ -32,11 +34,8 @@ struct reclaim_thread {
 	pthread_cond_t wake;
 	pthread_t thread;
 	bool running, stop;
-	/* The thread writes, others read without the lock: */
-	mapcache_atomic_u64 epoch;   /* at the last look: what is older goes at the next */
-	mapcache_atomic_u64 retired; /* how many had been retired by then */
-	mapcache_atomic_u32 asleep;  /* for longer than a look's period: to be told of work */
-	uint64_t delay;              /* ns to the next look; the thread's own */
+	struct rest rest; /* the thread writes, others read without the lock */
+	uint64_t delay;   /* ns to the next look; the thread's own */
 };
 
 struct reclaim {

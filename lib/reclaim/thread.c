@@ -64,28 +64,31 @@ static bool thread_nothing_mapped(struct mapcache *cache)
 	return !mapcache_load_relaxed(&cache->accounts.mapped_bytes) && retired_empty(cache);
 }
 
+static struct rest_work thread_work(const struct mapcache *cache)
+{
+	return (struct rest_work){ &cache->shared, &cache->accounts.mapped_bytes,
+				   &cache->reclaim.retired.count };
+}
+
 bool reclaim_wanted(struct mapcache *cache)
 {
-	const struct reclaim_thread *thread = &cache->reclaim.thread;
+	struct rest_work work = thread_work(cache);
 
-	return (epoch_now(&cache->shared) != mapcache_load_relaxed(&thread->epoch) &&
-		mapcache_load_relaxed(&cache->accounts.mapped_bytes)) ||
-	       retired_count(cache) != mapcache_load_relaxed(&thread->retired);
+	return rest_wanted(&cache->reclaim.thread.rest, &work);
 }
 
 uint64_t reclaim_look(struct mapcache *cache)
 {
 	struct reclaim_thread *thread = &cache->reclaim.thread;
-	uint64_t before = mapcache_load_relaxed(&thread->epoch);
-	uint64_t idle =
-		thread_period(cache) > THREAD_IDLE_NS ? thread_period(cache) : THREAD_IDLE_NS;
-	bool wanted = reclaim_wanted(cache);
+	uint64_t before = mapcache_load_relaxed(&thread->rest.epoch);
+	uint64_t period = thread_period(cache);
+	uint64_t idle = period > THREAD_IDLE_NS ? period : THREAD_IDLE_NS;
+	struct rest_work work = thread_work(cache);
+	bool wanted = rest_wanted(&thread->rest, &work);
 
-	/* Before the sweep: what is inserted from now on with an older epoch is the next look's. */
-	mapcache_store_relaxed(&thread->epoch, epoch_now(&cache->shared));
-	mapcache_store_relaxed(&thread->retired, retired_count(cache));
+	rest_look(&thread->rest, &work);
 	if (reclaim_pass(cache, before) || wanted)
-		thread->delay = thread_period(cache);
+		thread->delay = period;
 	else
 		thread->delay = thread->delay * 2 < idle ? thread->delay * 2 : idle;
 	return thread->delay;
@@ -98,33 +101,30 @@ static void thread_wait(struct mapcache *cache, uint64_t delay)
 	uint64_t until = clock_ns() + delay;
 	struct timespec time = { .tv_sec = (time_t)(until / NS_PER_SECOND),
 				 .tv_nsec = (long)(until % NS_PER_SECOND) };
+	struct rest_work work = thread_work(cache);
 	bool forever = thread_nothing_mapped(cache);
 
 	/* Whatever is mapped next is news. */
 	if (forever)
-		mapcache_store_relaxed(&thread->epoch, 0);
-	mapcache_store_relaxed(&thread->asleep, forever || delay > thread_period(cache));
-	/* Pairs with the fence in reclaim_wake(): either we see what was mapped or retired, or who
-	 * did it sees us asleep (E). */
-	mapcache_fence_seq_cst();
-	if (mapcache_load_relaxed(&thread->asleep) && reclaim_wanted(cache))
+		mapcache_store_relaxed(&thread->rest.epoch, 0);
+	if ((forever || delay > thread_period(cache)) && !rest_lie_down(&thread->rest, &work))
 		return;
 	if (forever)
 		pthread_cond_wait(&thread->wake, &thread->lock);
 	else
 		pthread_cond_timedwait(&thread->wake, &thread->lock, &time);
-	mapcache_store_relaxed(&thread->asleep, 0);
+	rest_get_up(&thread->rest);
 }
 
 void reclaim_wake(struct mapcache *cache)
 {
 	struct reclaim_thread *thread = &cache->reclaim.thread;
+	struct rest_work work = thread_work(cache);
 
-	mapcache_fence_seq_cst(); /* pairs with the fence in thread_wait() */
-	if (mapcache_likely(!mapcache_load_relaxed(&thread->asleep)) || !reclaim_wanted(cache))
+	if (mapcache_likely(!rest_needed(&thread->rest, &work)))
 		return;
 	pthread_mutex_lock(&thread->lock);
-	mapcache_store_relaxed(&thread->asleep, 0); /* once is enough */
+	rest_get_up(&thread->rest); /* once is enough */
 	pthread_cond_signal(&thread->wake);
 	pthread_mutex_unlock(&thread->lock);
 }

@@ -64,7 +64,7 @@ static bool thread_sleeps(void *data)
 {
 	struct bed *bed = data;
 
-	return mapcache_load_relaxed(&bed->cache->reclaim.thread.asleep);
+	return mapcache_load_relaxed(&bed->cache->reclaim.thread.rest.asleep);
 }
 
 static bool nothing_is_mapped(void *data)
