@@ -234,6 +234,15 @@ static void place_failed(struct mapcache *cache, struct mapping *mapping, uint64
 	}
 }
 
+/* Part of it is somebody else's: a pin whose relocation failed stays where it is. */
+static bool place_is_lost(const struct mapping *mapping, uint64_t offset, uint64_t bytes)
+{
+	uint64_t first = (uint64_t)mapping->lost_first << PAGE_SHIFT;
+
+	return offset < first + ((uint64_t)mapping->lost_pages << PAGE_SHIFT) &&
+	       first < offset + bytes;
+}
+
 char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
 		uint64_t gpa, size_t pages, int prot, int *error)
 {
@@ -243,6 +252,11 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 	char *address;
 	int saved;
 
+	if (place_is_lost(mapping, offset, bytes)) {
+		space_untake(cache);
+		errno = ENOMEM;
+		return NULL;
+	}
 	if (cache->space.frames)
 		source.frames = place_frames(cache, mapping_slot(cache, mapping), offset);
 	if (fixed)

@@ -80,11 +80,52 @@ static void a_later_map_call_that_fails_leaves_what_was_there_before(void **stat
 	bed_stop(&bed);
 }
 
+/* Nothing can be mapped, nor unmapped: what had been retired is still there, and is counted. */
+static int refuse(struct spy *spy, const struct spy_call *call)
+{
+	(void)call;
+	return spy->data ? -ENOMEM : 0;
+}
+
+static void what_cannot_be_undone_is_counted_and_tried_again(void **state)
+{
+	struct spy spy = { .before = refuse };
+	struct mapcache_stats before;
+	struct bed bed;
+	bool refusing;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .ram_pages = 16 * 256,
+					       .cache = { .backend = &spy_backend,
+							  .backend_data = &spy,
+							  .max_bytes = 12 * BED_BUCKET,
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+	for (uint64_t i = 0; i < 8; i++)
+		bed_read(bed.client, i * BED_BUCKET);
+	mapcache_invalidate(bed.cache);
+	mapcache_reclaim(bed.cache, 0);
+	bed_read(bed.client, 15 * BED_BUCKET);
+	before = bed_stats(&bed);
+	assert_true(before.stale_bytes >= 4 * BED_BUCKET);
+	spy.data = &refusing;
+	for (uint64_t i = 8; i < 15; i++) {
+		assert_int_equal(bed_error(bed.client, i * BED_BUCKET, 8, PROT_READ), ENOMEM);
+		assert_int_equal(bed_stats(&bed).mapped_bytes, before.mapped_bytes);
+		assert_int_equal(bed_stats(&bed).stale_bytes, before.stale_bytes);
+	}
+	spy.data = NULL;
+	mapcache_invalidate(bed.cache);
+	assert_int_equal(bed_reclaim(&bed), 0);
+	assert_int_equal(bed_totals().foreign_pages, 0);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_first_map_call_that_fails_leaves_nothing_mapped),
 		cmocka_unit_test(a_later_map_call_that_fails_leaves_what_was_there_before),
+		cmocka_unit_test(what_cannot_be_undone_is_counted_and_tried_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
