@@ -96,6 +96,12 @@ enum mapcache_event {
 	MAPCACHE_EVENT_GOING = 1, /* it still does, but is about to show none, or other memory */
 };
 
+/* Guest-physical memory: [gpa, gpa + len). An Arm guest's begins at 1 GiB. */
+struct mapcache_range {
+	uint64_t gpa;
+	uint64_t len;
+};
+
 /*
  * Zero everywhere but in size and domid means "the default", which suits a 64-bit dom0.
  */
@@ -154,12 +160,13 @@ struct mapcache_options {
 	void *translate_data;
 
 	/*
-	 * The off switch: mapcache_open() maps [0, whole_bytes) at once, whole buckets, whose
-	 * default size is then 16 MiB, and max_bytes and guest_limit are raised to hold it. What
-	 * has no memory behind it stays a hole. Only an invalidation makes anything be mapped
-	 * again. Default 0: everything on demand.
+	 * The off switch: mapcache_open() maps these ranges at once, whole buckets, whose default
+	 * size is then 16 MiB, and max_bytes and guest_limit are raised to hold them. What has no
+	 * memory behind it stays a hole. Only an invalidation makes anything be mapped again. The
+	 * list is read by mapcache_open() only. Default none: everything on demand.
 	 */
-	uint64_t whole_bytes;
+	const struct mapcache_range *whole;
+	size_t whole_count;
 
 	/*
 	 * [gfn, gfn + pages) was modified and could not be reported: what mapcache_dirty_log() is

@@ -106,20 +106,16 @@ destroy_threads:
 	return error;
 }
 
-/* The off switch: every bucket of the guest, each in one call. Holes stay holes. */
-static int mapcache_map_whole(struct mapcache *cache)
+/* Every bucket of the range, each in one call. Holes stay holes. */
+static int mapcache_map_range(struct mapcache_client *client, const struct mapcache_range *range)
 {
+	struct mapcache *cache = client->cache;
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
 	bool read_only = cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY;
-	int prot = read_only ? PROT_READ : PROT_READ | PROT_WRITE, error;
-	struct mapcache_client *client;
+	int prot = read_only ? PROT_READ : PROT_READ | PROT_WRITE, error = 0;
 
-	if (!cache->settings.whole_bytes)
-		return 0;
-	error = mapcache_client_open(cache, &client);
-	if (error)
-		return error;
-	for (uint64_t gpa = 0; gpa < cache->settings.whole_bytes && !error; gpa += bucket) {
+	for (uint64_t gpa = range->gpa & ~(bucket - 1); gpa < range->gpa + range->len && !error;
+	     gpa += bucket) {
 		struct request request;
 		void *pointer;
 
@@ -132,6 +128,22 @@ static int mapcache_map_whole(struct mapcache *cache)
 		if (error == -EFAULT || error == -EACCES)
 			error = 0;
 	}
+	return error;
+}
+
+/* The off switch. */
+static int mapcache_map_whole(struct mapcache *cache, const struct mapcache_options *options)
+{
+	struct mapcache_client *client;
+	int error;
+
+	if (!options->whole_count)
+		return 0;
+	error = mapcache_client_open(cache, &client);
+	if (error)
+		return error;
+	for (size_t i = 0; i < options->whole_count && !error; i++)
+		error = mapcache_map_range(client, &options->whole[i]);
 	mapcache_client_close(client);
 	return error;
 }
@@ -161,7 +173,7 @@ int mapcache_open(const struct mapcache_options *given, struct mapcache **result
 		error = mapcache_init(cache, &options);
 	if (error)
 		goto destroy_log;
-	error = mapcache_map_whole(cache);
+	error = mapcache_map_whole(cache, &options);
 	if (error) {
 		mapcache_close(cache);
 		return error;

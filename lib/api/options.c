@@ -30,6 +30,7 @@
 #define OPTIONS_RESERVE_MAX 1024 /* slots, see slot.c */
 #define OPTIONS_SLOTS_MAX (UINT64_C(1) << 26)
 #define OPTIONS_BUCKETS_MAX (UINT64_C(1) << 32)
+#define OPTIONS_GUEST_MAX (UINT64_C(1) << 52)
 
 static int options_refuse(struct mapcache *cache, const char *what)
 {
@@ -80,7 +81,7 @@ static uint32_t options_usual_shift(const struct mapcache *cache,
 {
 	if (!options_fixed(cache))
 		return PAGE_SHIFT;
-	return options->whole_bytes ? OPTIONS_WHOLE_SHIFT : OPTIONS_BUCKET_SHIFT;
+	return options->whole_count ? OPTIONS_WHOLE_SHIFT : OPTIONS_BUCKET_SHIFT;
 }
 
 static int options_shifts(struct mapcache *cache, struct mapcache_options *options)
@@ -143,34 +144,48 @@ static int options_budgets(struct mapcache *cache, struct mapcache_options *opti
 	return 0;
 }
 
-/* Room for the whole guest at once, with what eviction keeps free. */
+static uint64_t options_guest_limit(const struct mapcache_options *options)
+{
+	uint32_t shift = options->bucket_shift + OPTIONS_BUCKETS_SHIFT;
+
+	return UINT64_C(1) << (shift < OPTIONS_GUEST_SHIFT ? shift : OPTIONS_GUEST_SHIFT);
+}
+
+/* Room for all that is mapped in advance at once, with what eviction keeps free. */
 static int options_whole(struct mapcache *cache, struct mapcache_options *options)
 {
-	uint64_t bucket = UINT64_C(1) << options->bucket_shift, buckets;
+	uint64_t bucket = UINT64_C(1) << options->bucket_shift, buckets = 4, limit = 0;
 
-	if (!options->whole_bytes)
+	if (options->whole_count && !options->whole)
+		return options_refuse(cache, "whole is NULL");
+	for (size_t i = 0; i < options->whole_count; i++) {
+		const struct mapcache_range *range = &options->whole[i];
+		uint64_t end = range->gpa + range->len;
+
+		if (range->len == 0 || end < range->gpa || end > OPTIONS_GUEST_MAX)
+			return options_refuse(cache, "a range of whole is empty or ends past 2^52");
+		if (options->guest_limit && options->guest_limit < end)
+			return options_refuse(cache, "whole must not exceed guest_limit");
+		limit = limit > end ? limit : end;
+		buckets += (end - 1) / bucket - range->gpa / bucket + 1;
+		if (buckets > OPTIONS_SLOTS_MAX)
+			return options_refuse(cache, "whole must not exceed 2^26 buckets");
+	}
+	if (!options->whole_count)
 		return 0;
-	if (options->whole_bytes > UINT64_C(1) << 52)
-		return options_refuse(cache, "whole_bytes must not exceed 2^52");
-	buckets = (options->whole_bytes - 1) / bucket + 1;
-	if (options->guest_limit && options->guest_limit < options->whole_bytes)
-		return options_refuse(cache, "whole_bytes must not exceed guest_limit");
-	if (options->max_bytes / bucket < 2 * (buckets + 4))
-		options->max_bytes = 2 * (buckets + 4) * bucket;
+	if (options->max_bytes / bucket < 2 * buckets)
+		options->max_bytes = 2 * buckets * bucket;
+	if (!options->guest_limit && limit > options_guest_limit(options))
+		options->guest_limit = limit;
 	return 0;
 }
 
 static int options_limit(struct mapcache *cache, struct mapcache_options *options)
 {
-	uint32_t shift = options->bucket_shift + OPTIONS_BUCKETS_SHIFT;
-
 	if (!options->guest_limit)
-		options->guest_limit =
-			UINT64_C(1) << (shift < OPTIONS_GUEST_SHIFT ? shift : OPTIONS_GUEST_SHIFT);
-	if (options->guest_limit < options->whole_bytes)
-		options->guest_limit = options->whole_bytes;
+		options->guest_limit = options_guest_limit(options);
 	/* Rounded up to whole buckets, so that every bucket below the limit is whole. */
-	if (options->guest_limit > UINT64_C(1) << 52)
+	if (options->guest_limit > OPTIONS_GUEST_MAX)
 		return options_refuse(cache, "guest_limit must not exceed 2^52");
 	options->guest_limit = (options->guest_limit + (UINT64_C(1) << options->bucket_shift) - 1) &
 			       ~((UINT64_C(1) << options->bucket_shift) - 1);
@@ -198,7 +213,6 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	settings->stale_max = options->max_stale_bytes;
 	settings->vmas_max = options->max_vmas;
 	settings->guest_limit = options->guest_limit;
-	settings->whole_bytes = options->whole_bytes;
 	cache->embedder.notify = options->notify;
 	cache->embedder.notify_data = options->notify_data;
 	cache->embedder.report_failed = options->report_failed;

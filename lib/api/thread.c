@@ -16,7 +16,7 @@
 #define THREAD_PAUSE_NS UINT64_C(50000)
 
 static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
-static pthread_key_t thread_key; /* the first of the thread's seats */
+static pthread_key_t thread_key;  /* the first of the thread's seats */
 static int thread_error = EAGAIN; /* until there is a key: 0 is somebody else's */
 
 int thread_init(struct mapcache *cache)

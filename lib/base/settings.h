@@ -17,7 +17,6 @@ struct settings {
 	uint64_t stale_max; /* bytes */
 	uint64_t vmas_max;
 	uint64_t guest_limit;
-	uint64_t whole_bytes;
 	unsigned int granules; /* of a bucket */
 	unsigned int granule_pages, bucket_pages;
 };

@@ -28,7 +28,7 @@ void rig_start(struct rig *rig, const struct rig_options *options)
 	cache = options->cache;
 	cache.size = sizeof(cache);
 	cache.domid = rig->domid;
-	if (sizeof(void *) < 8 && !cache.bucket_shift && !cache.backend && !cache.whole_bytes)
+	if (sizeof(void *) < 8 && !cache.bucket_shift && !cache.backend && !cache.whole_count)
 		cache.bucket_shift = RIG_BUCKET_SHIFT;
 	assert_int_equal(mapcache_open(&cache, &rig->cache), 0);
 }

@@ -189,11 +189,13 @@ static int come_and_go(struct scene *scene)
 static int open_and_close(struct scene *scene)
 {
 	struct spy spy = { .before = cancellation_point };
+	const struct mapcache_range first = { 0, BED_BUCKET };
 	struct mapcache_options options = { .size = sizeof(options),
 					    .domid = scene->bed.rig.domid,
 					    .backend = &spy_backend,
 					    .backend_data = &spy,
-					    .whole_bytes = BED_BUCKET };
+					    .whole = &first,
+					    .whole_count = 1 };
 	struct mapcache *cache;
 
 	return mapcache_open(&options, &cache) || mapcache_close(cache);

@@ -48,7 +48,10 @@ static uint64_t map_calls(void)
 
 static void start(uint64_t pages, uint64_t whole_bytes)
 {
-	struct mapcache_options options = { .size = sizeof(options), .whole_bytes = whole_bytes };
+	const struct mapcache_range whole = { 0, whole_bytes };
+	struct mapcache_options options = { .size = sizeof(options),
+					    .whole = &whole,
+					    .whole_count = whole_bytes != 0 };
 
 	alarm(120);
 	assert_int_equal(xensim_start(NULL), 0);

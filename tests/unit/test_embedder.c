@@ -227,10 +227,17 @@ static void the_embedders_addresses_are_translated_when_mapped(void **state)
 
 /* ---- the off switch --------------------------------------------------------------------- */
 
+#define RANGE(from, bytes)                                                                         \
+	&(const struct mapcache_range)                                                             \
+	{                                                                                          \
+		.gpa = (from), .len = (bytes)                                                      \
+	}
+
 static void the_off_switch_maps_the_whole_guest_in_large_calls(void **state)
 {
 	struct rig_options options = { .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
-						  .whole_bytes = 48 * BED_BUCKET },
+						  .whole = RANGE(0, 48 * BED_BUCKET),
+						  .whole_count = 1 },
 				       .ram_pages = 40 * 256 };
 	uint64_t calls;
 	struct bed bed;
@@ -252,7 +259,8 @@ static void the_off_switch_maps_the_whole_guest_in_large_calls(void **state)
 static void the_off_switch_leaves_holes_to_those_who_ask(void **state)
 {
 	struct rig_options options = { .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
-						  .whole_bytes = 64 * BED_BUCKET,
+						  .whole = RANGE(0, 64 * BED_BUCKET),
+						  .whole_count = 1,
 						  .bucket_shift = 20 },
 				       .ram_pages = 5 * 256 + 3 };
 	struct bed bed;
@@ -267,18 +275,67 @@ static void the_off_switch_leaves_holes_to_those_who_ask(void **state)
 	bed_stop(&bed);
 }
 
+/* As Arm guests have it, with a bank above 4 GiB; ranges need not begin where buckets do. */
+static void the_off_switch_maps_ram_wherever_it_is(void **state)
+{
+	const struct mapcache_range ram[] = {
+		{ UINT64_C(1) << 30, 20 * BED_BUCKET },
+		{ (UINT64_C(1) << 30) + 19 * BED_BUCKET, BED_BUCKET }, /* once more */
+		{ (UINT64_C(8) << 30) + 3 * BED_PAGE, BED_PAGE },
+	};
+	const uint64_t base = ram[0].gpa / BED_PAGE, high = UINT64_C(8) << 18;
+	struct mapcache_options options = { .size = sizeof(options),
+					    .flags = MAPCACHE_NO_RECLAIM_THREAD,
+					    .whole = ram,
+					    .whole_count = 3 };
+	struct xensim_domain *domain;
+	struct mapcache_client *client;
+	struct mapcache *cache;
+	uint64_t calls, value;
+
+	(void)state;
+	assert_int_equal(xensim_start(&(struct xensim_options){ .arch = XENSIM_ARM }), 0);
+	assert_int_equal(xensim_domain_create(1, base, 20 * 256, &domain), 0);
+	assert_int_equal(xensim_outside_populate(domain, &high, 1, 9), 1);
+	for (uint64_t gfn = base; gfn < base + 20 * 256; gfn++) {
+		value = bed_value(gfn);
+		assert_int_equal(xensim_guest_write(domain, gfn * BED_PAGE, &value, 8), 0);
+	}
+	options.domid = xensim_domid(domain);
+	assert_int_equal(mapcache_open(&options, &cache), 0);
+	assert_int_equal(mapcache_client_open(cache, &client), 0);
+	calls = bed_totals().map_calls;
+	assert_int_equal(calls, 3); /* 16 and 4 MiB of RAM, and the bucket of the page */
+	for (uint64_t gfn = base; gfn < base + 20 * 256; gfn++)
+		assert_int_equal(bed_read(client, gfn * BED_PAGE), bed_value(gfn));
+	(void)bed_read(client, high * BED_PAGE);
+	assert_int_equal(bed_totals().map_calls, calls);
+	assert_int_equal(mapcache_client_close(client), 0);
+	assert_int_equal(mapcache_close(cache), 0);
+	assert_int_equal(xensim_domain_destroy(domain), 0);
+	assert_int_equal(xensim_stop(stderr), 0);
+}
+
 static void an_off_switch_that_cannot_be_is_refused(void **state)
 {
-	struct mapcache_options options = { .size = sizeof(options) };
+	const struct mapcache_range none = { BED_BUCKET, 0 }, past = { 0, UINT64_C(1) << 53 };
+	const struct mapcache_range wraps = { 2 * BED_BUCKET, UINT64_MAX - BED_BUCKET };
+	const struct mapcache_range much = { 0, UINT64_C(1) << 52 };
+	const struct mapcache_range good = { BED_BUCKET, 3 * BED_BUCKET };
+	const struct mapcache_range *bad[] = { &none, &past, &wraps, &much };
+	struct mapcache_options options = { .size = sizeof(options), .whole_count = 1 };
 	struct mapcache *cache;
 	struct rig rig;
 
 	(void)state;
 	rig_start(&rig, NULL);
 	options.domid = rig.domid;
-	options.whole_bytes = UINT64_C(1) << 53;
 	assert_int_equal(mapcache_open(&options, &cache), -EINVAL);
-	options.whole_bytes = BED_BUCKET * 4;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		options.whole = bad[i];
+		assert_int_equal(mapcache_open(&options, &cache), -EINVAL);
+	}
+	options.whole = &good;
 	options.guest_limit = BED_BUCKET * 2;
 	assert_int_equal(mapcache_open(&options, &cache), -EINVAL);
 	options.guest_limit = 0;
@@ -295,6 +352,7 @@ int main(void)
 		cmocka_unit_test(the_embedders_addresses_are_translated_when_mapped),
 		cmocka_unit_test(the_off_switch_maps_the_whole_guest_in_large_calls),
 		cmocka_unit_test(the_off_switch_leaves_holes_to_those_who_ask),
+		cmocka_unit_test(the_off_switch_maps_ram_wherever_it_is),
 		cmocka_unit_test(an_off_switch_that_cannot_be_is_refused),
 	};
 
