@@ -60,7 +60,8 @@ struct mapcache_backend {
 	 * Returns the address, also when some or all pages failed; NULL with errno set when
 	 * nothing was mapped. With a place given, the range may then be as it was, or
 	 * unmapped, as libxenforeignmemory leaves it: the cache gets it back where no other
-	 * thread was faster, and never uses it again where one was.
+	 * thread was faster, and never uses it again where one was. EINTR and EAGAIN, also of
+	 * single pages where the place was given, make it call again a few times.
 	 */
 	void *(*map)(void *state, void *address, uint64_t gfn, size_t pages, int prot, int *error);
 

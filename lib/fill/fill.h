@@ -33,6 +33,8 @@ int lookup_slow(struct mapcache_client *client, const struct request *request, v
 /* The pointer as mapcache_ptr(), inside a section; what is written to it is the caller's to
  * report. */
 void *lookup_pointer(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
+/* Errors that a page gives because it can only be read. Not -EFAULT: there is none (backend.h). */
+bool lookup_refused(int error);
 /* After many invalidations the table is closed; sweep and open it. */
 void lookup_open_table(struct mapcache *cache);
 

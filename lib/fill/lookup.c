@@ -127,8 +127,7 @@ static int lookup_try(struct mapcache_client *client, const struct request *requ
 	return error;
 }
 
-/* Errors that a page gives because it can only be read. Not -EFAULT: there is none (backend.h). */
-static bool lookup_refused(int error)
+bool lookup_refused(int error)
 {
 	return error == -EACCES || error == -EPERM || error == -EROFS;
 }

@@ -7,6 +7,7 @@
 
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
+#include "lib/fill/fill.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/epoch.h"
 #include "lib/reclaim/reclaim.h"
@@ -91,14 +92,6 @@ static char *span_find(struct mapcache_client *client, uint64_t gpa, uint64_t le
 	return pointer;
 }
 
-/* Errors that a page may give because it can only be read; a backend of grants says EFAULT. */
-static bool span_refused(const struct mapcache *cache, int error)
-{
-	if (error == -EFAULT)
-		return !space_fixed(cache);
-	return error != -EAGAIN && error != -EINTR && error != -ENOMEM && error != -ESRCH;
-}
-
 /* Writable if that is possible at all: the next pin of it may want to write. */
 static int span_map_any(struct mapcache_client *client, struct span *span, bool write)
 {
@@ -107,7 +100,7 @@ static int span_map_any(struct mapcache_client *client, struct span *span, bool 
 
 	span->writable = !(cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY);
 	error = span_map(cache, span, client, client->error);
-	if (!error || write || !span->writable || !span_refused(cache, error))
+	if (!error || write || !span->writable || !lookup_refused(error))
 		return error;
 	error = span_unmap(cache, span);
 	span->writable = false;

@@ -12,8 +12,13 @@
 #include <unistd.h>
 
 #include "lib/base/cancel.h"
+#include "lib/base/base.h"
 #include "lib/cache.h"
 #include "lib/space/space.h"
+
+/* A map call that fails with EINTR or EAGAIN is made so often, with longer and longer pauses. */
+#define SOURCE_TRIES 4
+#define SOURCE_PAUSE_NS UINT64_C(20000)
 
 struct placeholder {
 	struct placeholder *next;
@@ -78,32 +83,65 @@ static void source_note(const struct mapcache *cache, uint64_t gpa, uint64_t gue
 		mapcache_store_relaxed(frames++, frame + page);
 }
 
-static void *source_map_guest(struct mapcache *cache, struct source *source)
+/* One call. NULL: *failed, and the source knows what is there. */
+static void *source_call(struct mapcache *cache, struct source *source, uint64_t guest, int *failed)
 {
 	const struct mapcache_backend *backend = cache->embedder.backend;
-	uint64_t guest, bytes = (uint64_t)source->pages << PAGE_SHIFT;
-	int failed = source_translate(cache, source->gpa, bytes, &guest);
 	void *mapped;
 
-	if (!failed) {
-		if (source->frames)
-			source_note(cache, source->gpa, guest, source->pages, source->frames);
-		errno = 0;
-		mapped = backend->map(cache->embedder.backend_state, source->address,
-				      guest >> PAGE_SHIFT, source->pages, source->prot,
-				      source->error);
-		if (mapped)
-			return mapped;
-		failed = errno ? -errno : -ENOMEM;
-		/* What has failed of Xen's library leaves nothing of its own behind. */
-		if (source->address)
-			source->found =
-				reserve_find(&cache->space.arena.reserve, source->address, bytes,
+	errno = 0;
+	mapped = backend->map(cache->embedder.backend_state, source->address, guest >> PAGE_SHIFT,
+			      source->pages, source->prot, source->error);
+	if (mapped)
+		return mapped;
+	*failed = errno ? -errno : -ENOMEM;
+	/* What has failed of Xen's library leaves nothing of its own behind. */
+	if (source->address)
+		source->found = reserve_find(&cache->space.arena.reserve, source->address,
+					     (uint64_t)source->pages << PAGE_SHIFT,
 					     source->found == RESERVE_LEFT ||
 						     backend->map != mapcache_backend_xen.map);
+	return NULL;
+}
+
+static bool source_passes(int error)
+{
+	return error == -EINTR || error == -EAGAIN;
+}
+
+/* Whether to make the call again: it failed for a moment, or a page of it did. */
+static bool source_again(struct source *source, const void *mapped, int failed)
+{
+	size_t page = 0;
+
+	if (!mapped)
+		return source_passes(failed) && source->found != RESERVE_LOST;
+	/* What a call has mapped where it chose cannot be mapped over. */
+	while (source->address && page < source->pages && !source_passes(source->error[page]))
+		page++;
+	if (!source->address || page == source->pages)
+		return false;
+	source->found = RESERVE_LEFT;
+	return true;
+}
+
+static void *source_map_guest(struct mapcache *cache, struct source *source)
+{
+	uint64_t guest, bytes = (uint64_t)source->pages << PAGE_SHIFT;
+	int failed = source_translate(cache, source->gpa, bytes, &guest);
+	void *mapped = NULL;
+
+	if (!failed && source->frames)
+		source_note(cache, source->gpa, guest, source->pages, source->frames);
+	for (unsigned int tries = 1; !failed; tries++) {
+		mapped = source_call(cache, source, guest, &failed);
+		if (tries == SOURCE_TRIES || !source_again(source, mapped, failed))
+			break;
+		failed = 0;
+		clock_sleep_ns(SOURCE_PAUSE_NS << tries);
 	}
 	errno = -failed;
-	return NULL;
+	return mapped;
 }
 
 /*

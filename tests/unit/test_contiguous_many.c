@@ -243,6 +243,7 @@ static void a_pin_of_its_own_is_shared_with_nobody_later(void **state)
 	dma = pin(&bed, buffer(0), 2 * HALF, RW);
 	assert_true(apart(own, other));
 	assert_true(apart(own, dma));
+	assert_true(apart(other, dma));
 	*own = 5;
 	assert_int_equal(*other, 5);
 	assert_int_equal(*dma, 5);
