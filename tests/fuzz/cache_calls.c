@@ -157,6 +157,30 @@ void drain(struct world *w, unsigned int flags)
 	must(mapcache_drain(w->cache, w->epoch + 1, 0, 0) == -EINVAL);
 }
 
+/* Through a pin that stays; or all pins. */
+void report(struct world *w, struct input *input, unsigned int c)
+{
+	const struct held *held = &w->pinned[take(input, 1) % HELD_MAX];
+	size_t len = take_len(input);
+	int error;
+
+	must(!mapcache_modified_pins(w->cache));
+	if (!held->pointer) {
+		must(mapcache_modified(w->client[c], &error, len) == -EINVAL);
+		return;
+	}
+	len = len < held->len ? len : held->len;
+	xensim_dirty_clear(w->model.domain);
+	must(!mapcache_modified(w->client[c], held->pointer, len));
+	if (!w->logging || w->depth[c] || !len)
+		return;
+	for (uint64_t page = held->gpa / MODEL_PAGE; page <= (held->gpa + len - 1) / MODEL_PAGE;
+	     page++) {
+		if (page < MODEL_PAGES && !w->model.page[page].hole)
+			must(xensim_dirty(w->model.domain, page));
+	}
+}
+
 void log_modified(struct world *w, bool on)
 {
 	int error = mapcache_dirty_log(w->cache, on);

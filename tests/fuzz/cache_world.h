@@ -38,6 +38,7 @@ struct world {
 	struct model model;
 	struct mapcache *cache;
 	struct mapcache_client *client[CLIENTS];
+	struct mapcache_client *own;          /* which of them is the thread's own; or NULL */
 	unsigned int depth[CLIENTS];          /* of open sections */
 	struct held shown[CLIENTS][HELD_MAX]; /* in them */
 	struct held pinned[HELD_MAX];
@@ -79,6 +80,7 @@ void invalidate(struct world *w);
 void invalidate_range(struct world *w, struct input *input);
 void drain(struct world *w, unsigned int flags);
 void log_modified(struct world *w, bool on);
+void report(struct world *w, struct input *input, unsigned int c);
 void pin(struct world *w, struct input *input, unsigned int c);
 void pin_contiguous(struct world *w, struct input *input, unsigned int c);
 void pin_segments(struct world *w, struct input *input, unsigned int c);

@@ -37,14 +37,23 @@ static void change(struct world *w, struct input *input)
 		invalidate(w);
 }
 
-static void reopen(struct world *w, unsigned int c)
+/* The next one may be the thread's own, of which there is one. */
+static void reopen(struct world *w, unsigned int c, bool own)
 {
 	if (w->depth[c]) {
 		must(mapcache_client_close(w->client[c]) == -EBUSY);
 		return;
 	}
 	must(mapcache_close(w->cache) == -EBUSY);
+	if (w->client[c] == w->own)
+		w->own = NULL;
 	must(!mapcache_client_close(w->client[c]));
+	if (own && !w->own) {
+		w->client[c] = mapcache_thread_client(w->cache);
+		must(w->client[c] && mapcache_thread_client(w->cache) == w->client[c]);
+		w->own = w->client[c];
+		return;
+	}
 	must(!mapcache_client_open(w->cache, &w->client[c]));
 }
 
@@ -117,7 +126,7 @@ static void step(struct world *w, struct input *input)
 		drain(w, op >> 5);
 		break;
 	case 19:
-		reopen(w, c);
+		reopen(w, c, op >> 5 & 1);
 		break;
 	case 20:
 		inject(w, input);
@@ -130,6 +139,9 @@ static void step(struct world *w, struct input *input)
 		break;
 	case 24:
 		relocate(w, input);
+		break;
+	case 25:
+		report(w, input, c);
 		break;
 	default:
 		look(w, input, c);
@@ -174,8 +186,11 @@ static void close_cache(struct world *w)
 	for (unsigned int c = 0; c < CLIENTS; c++) {
 		while (w->depth[c])
 			section(w, c, false);
-		must(!mapcache_client_close(w->client[c]));
+		/* The thread's own goes with the cache. */
+		if (w->client[c] != w->own)
+			must(!mapcache_client_close(w->client[c]));
 	}
+	w->own = NULL;
 	for (unsigned int i = 0; i < HELD_MAX; i++) {
 		if (!w->pinned[i].pointer)
 			continue;
