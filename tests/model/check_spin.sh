@@ -117,6 +117,10 @@ holds 'flag per vCPU: 2 vCPUs, two changes from outside' -DCHANGES=0 -DOUTSIDE=2
 holds 'flag per vCPU: 2 vCPUs, I/O thread' -DVCPUS=2 -DMMIO -DIO
 holds 'server enabled meanwhile, twice' -DVCPUS=2 -DIO -DLATE
 holds 'answer after a drain' -DVCPUS=2 -DMMIO -DIO -DDRAIN
+holds 'one thread for two vCPUs, two items a request' -DVCPUS=2 -DMMIO -DSHARED -DITEMS=2
+holds 'answers by a worker, one thread for two vCPUs' -DVCPUS=2 -DMMIO -DSHARED -DDEFER
+holds 'answers by a worker, two items a request' -DVCPUS=2 -DMMIO -DDEFER -DITEMS=2
+holds 'answers by a worker, two servers' -DVCPUS=2 -DSERVERS=2 -DMMIO -DSHARED -DDEFER
 
 caught "$stale" 'flag per domain: two vCPUs give pages away at once' -DFLAG_PER_DOMAIN -DMMIO
 caught "$stale" 'flag per domain: a change from outside' \
@@ -130,10 +134,14 @@ caught "$stale" 'invalidate before enable' -DIO -DLATE -DBUG_INVALIDATE_THEN_ENA
 caught "$in_use" 'no drain although it was asked for' -DMMIO -DIO -DDRAIN -DBUG_NO_DRAIN
 caught 'invalid end state' 'drain inside a section' -DMMIO -DDRAIN -DBUG_DRAIN_IN_SECTION
 caught 'invalid end state' 'a request that is not answered' -DMMIO -DBUG_NO_ANSWER
+caught 'invalid end state' 'a handler that waits for what another vCPU does after INVALIDATE' \
+	-DMMIO -DSHARED -DDEFER -DBUG_HANDLER_WAITS
+caught 'assertion violated' 'a request that is completed twice' -DMMIO -DDEFER -DBUG_COMPLETE_TWICE
 
 lives 'every request is answered: 2 vCPUs' -DVCPUS=2 -DMMIO -DIO
 lives 'every request is answered: 2 servers' -DVCPUS=1 -DSERVERS=2 -DMMIO -DIO
 lives 'every request is answered, after a drain' -DVCPUS=2 -DMMIO -DIO -DDRAIN
+lives 'every request is answered, by a worker' -DVCPUS=2 -DMMIO -DSHARED -DDEFER
 caught_by_liveness 'a request that is not answered' -DMMIO -DIO -DBUG_NO_ANSWER
 caught_by_liveness 'drain inside a section' -DMMIO -DIO -DDRAIN -DBUG_DRAIN_IN_SECTION
 

@@ -11,6 +11,10 @@
  *   FLAG_PER_DOMAIN    one invalidate flag for the domain instead of one per vCPU
  *   LATE               servers are enabled while all this goes on, and once more
  *   DRAIN              INVALIDATE is answered after sections have ended
+ *   ITEMS              so many look-ups for an ordinary request: the items of a rep stos
+ *   SHARED             one thread of a server serves all vCPUs
+ *   DEFER              ordinary requests are completed by a worker, where vCPU 0's wait until
+ *                      vCPU 1 has done all its hypercalls: what takes long
  *   BUG_*              one mistake; spin must find it
  */
 #ifndef VCPUS
@@ -26,11 +30,15 @@
 #define OUTSIDE 0
 #endif
 
+#ifndef ITEMS
+#define ITEMS 1
+#endif
+
 #define SLOTS (VCPUS * SERVERS)
 #define SLOT(v, s) ((v) * SERVERS + (s))
 
-/* What one server's threads are: one for each vCPU, and one for I/O. */
-#define THREADS (VCPUS + 1)
+/* What one server's threads are: one for each vCPU, one for I/O, and a worker. */
+#define THREADS (VCPUS + 2)
 #define THREAD(s, t) ((s) * THREADS + (t))
 
 #ifdef FLAG_PER_DOMAIN
@@ -55,6 +63,7 @@ bit is_invalidate[SLOTS];
 bit is_enabled[SERVERS];
 bit flag[VCPUS];
 byte outside_done; /* the last change of the toolstack whose hypercall has returned */
+bit over[VCPUS];   /* has done all its hypercalls */
 
 /* ---- one cache for each server ---- */
 byte epoch[SERVERS] = 1;
@@ -62,6 +71,7 @@ byte mapped_version[SERVERS]; /* the one mapping: what it shows, and its stamp; 
 byte mapped_epoch[SERVERS] = 1;
 bit ready[SERVERS];           /* mapcache_ioreq_enable() has returned */
 byte section[SERVERS * THREADS];
+bit deferred[SLOTS];
 
 /* ---- the cache -------------------------------------------------------------------------- */
 
@@ -129,40 +139,118 @@ inline invalidate(s)
 
 /* ---- our server -------------------------------------------------------------------------- */
 
-/* The thread of server s that serves vCPU v. */
-proctype handler(byte v; byte s)
+/* Xen crashes the guest for any other step. */
+inline answer(v, s)
 {
-	byte shown, stamp, need, mine;
+	atomic {
+		assert(state[SLOT(v, s)] == INPROCESS);
+		state[SLOT(v, s)] = RESPONSE
+	}
+}
+
+/* An ordinary request, item by item, by thread t. */
+inline handle_items(v, s, t)
+{
+	do
+	:: items < ITEMS ->
+		items++;
+		look_up(s, t)
+	:: else -> break
+	od;
+	items = 0
+}
+
+/* What vCPU 0 asks for takes until vCPU 1 has come to its end. */
+#if defined(DEFER) && VCPUS > 1
+#define DONE(v) (v != 0 || over[1])
+#else
+#define DONE(v) (true)
+#endif
+
+/* The request of vCPU v, which is READY, by thread t of server s. */
+inline serve(v, s, t)
+{
+	state[SLOT(v, s)] = INPROCESS;
+	if
+	:: is_invalidate[SLOT(v, s)] ->
+#ifdef BUG_ANSWER_FIRST
+		answer(v, s);
+		invalidate(s);
+#else
+#ifdef BUG_DRAIN_IN_SECTION
+		section[THREAD(s, t)] = epoch[s];
+#endif
+		invalidate(s);
+#if defined(DRAIN) && !defined(BUG_NO_DRAIN)
+		DRAINED(s, mine);
+#endif
+#ifdef BUG_DRAIN_IN_SECTION
+		section[THREAD(s, t)] = 0;
+#endif
+		answer(v, s);
+#endif
+		mine = 0
+	:: else ->
+#if defined(DEFER) && !defined(BUG_HANDLER_WAITS)
+		deferred[SLOT(v, s)] = 1
+#else
+		DONE(v);
+		handle_items(v, s, t);
+#ifndef BUG_NO_ANSWER
+		answer(v, s)
+#endif
+#endif
+	fi
+}
+
+#ifdef SHARED
+/* The one thread of server s. */
+proctype handler(byte s)
+{
+	byte shown, stamp, need, mine, items;
 	bit checked;
 
 end:	do
-	:: state[SLOT(v, s)] == READY ->
-		state[SLOT(v, s)] = INPROCESS;
-		if
-		:: is_invalidate[SLOT(v, s)] ->
-#ifdef BUG_ANSWER_FIRST
-			state[SLOT(v, s)] = RESPONSE;
-			invalidate(s);
+	:: state[SLOT(0, s)] == READY -> serve(0, s, 0)
+#if VCPUS > 1
+	:: state[SLOT(1, s)] == READY -> serve(1, s, 0)
+#endif
+	od
+}
 #else
-#ifdef BUG_DRAIN_IN_SECTION
-			section[THREAD(s, v)] = epoch[s];
+/* The thread of a server that serves one vCPU. */
+proctype handler(byte cpu; byte own)
+{
+	byte shown, stamp, need, mine, items;
+	bit checked;
+
+end:	do
+	:: state[SLOT(cpu, own)] == READY -> serve(cpu, own, cpu)
+	od
+}
 #endif
-			invalidate(s);
-#if defined(DRAIN) && !defined(BUG_NO_DRAIN)
-			DRAINED(s, mine);
+
+/* mapcache_ioreq_complete(), by whoever: one at a time, what is done first. */
+inline complete(v, s)
+{
+	handle_items(v, s, VCPUS + 1);
+	deferred[SLOT(v, s)] = 0;
+	answer(v, s);
+#ifdef BUG_COMPLETE_TWICE
+	answer(v, s);
 #endif
-#ifdef BUG_DRAIN_IN_SECTION
-			section[THREAD(s, v)] = 0;
+}
+
+proctype worker(byte s)
+{
+	byte shown, stamp, need, items;
+	bit checked;
+
+end:	do
+	:: deferred[SLOT(0, s)] && DONE(0) -> complete(0, s)
+#if VCPUS > 1
+	:: deferred[SLOT(1, s)] && DONE(1) -> complete(1, s)
 #endif
-			state[SLOT(v, s)] = RESPONSE;
-#endif
-			mine = 0
-		:: else ->
-			look_up(s, v);
-#ifndef BUG_NO_ANSWER
-			state[SLOT(v, s)] = RESPONSE
-#endif
-		fi
 	od
 }
 
@@ -306,6 +394,7 @@ proctype vcpu(byte v)
 #endif
 	:: else -> break
 	od;
+	over[v] = 1;
 #if OUTSIDE > 0
 	/* One more entry, for what the toolstack has done meanwhile. */
 	deliver(v);
@@ -362,11 +451,18 @@ init
 #ifdef IO
 			run io(s);
 #endif
+#ifdef DEFER
+			run worker(s);
+#endif
+#ifdef SHARED
+			run handler(s);
+#else
 			v = 0;
 			do
 			:: v < VCPUS -> run handler(v, s); v++
 			:: else -> break
 			od;
+#endif
 			s++
 		:: else -> break
 		od;
