@@ -173,9 +173,10 @@ int mapcache_ioreq_complete(struct mapcache_ioreq *server, struct mapcache_clien
  * from, to VGA memory and to the clock (IOREQ_TYPE_TIMEOFFSET, with MAPCACHE_IOREQ_ALL_TYPES).
  * Up to max of them are handed to the handler in the order in which they came; returns how many.
  * When that is max there may be more: call again, after other events had their turn. Nobody is
- * to be notified. One thread at a time, not inside a section. A vCPU's buffered writes come
- * before its next request: who needs that order empties the ring, then calls
- * mapcache_ioreq_handle().
+ * to be notified. Not inside a section. What a vCPU wrote to the ring comes before its next
+ * request: mapcache_ioreq_handle() hands on what is in the ring before the handler gets that
+ * (INVALIDATE does not wait for it). So one thread serves a server that has a ring, its vCPUs
+ * and the ring.
  *   -EINVAL     NULL, max is not positive, or inside a section
  *   -EOPNOTSUPP the server has no ring
  */

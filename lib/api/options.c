@@ -230,6 +230,9 @@ int options_check(struct mapcache *cache, struct mapcache_options *options)
 
 	if (options->flags & ~(MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER))
 		return options_refuse(cache, "unknown flags");
+	/* Xen's names of domains have 16 bits: another domain's must not come of it (I). */
+	if (options->domid > UINT16_MAX)
+		return options_refuse(cache, "domid must not exceed 65535");
 	if (!options->stripes)
 		options->stripes = OPTIONS_STRIPES;
 	if (options->stripes > 4096 || (options->stripes & (options->stripes - 1)))

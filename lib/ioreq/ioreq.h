@@ -104,6 +104,8 @@ bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, 
 /* One that came by the ring: nobody waits for an answer. */
 void ioreq_serve_buffered(struct mapcache_ioreq *server, struct mapcache_client *client,
 			  const struct ioreq *raw);
+/* ioreq_buffered.c: all that is in the ring now. */
+void ioreq_empty_ring(struct mapcache_ioreq *server, struct mapcache_client *client);
 /* Whether any request is deferred. */
 bool ioreq_pending(struct mapcache_ioreq *server);
 

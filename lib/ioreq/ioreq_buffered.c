@@ -93,6 +93,22 @@ static bool take(struct mapcache_ioreq *server, struct ioreq *request)
 	return true;
 }
 
+/*
+ * What was in the ring when a vCPU's request was seen was written before it, by that vCPU among
+ * others. No more than that: the others go on writing.
+ */
+void ioreq_empty_ring(struct mapcache_ioreq *server, struct mapcache_client *client)
+{
+	struct ioreq request;
+	uint32_t read, filled;
+
+	if (server->link.ring == NULL)
+		return;
+	filled = look(server->link.ring, &read);
+	for (; filled > 0 && take(server, &request); filled--)
+		ioreq_serve_buffered(server, client, &request);
+}
+
 int mapcache_ioreq_handle_buffered(struct mapcache_ioreq *server, struct mapcache_client *client,
 				   int max)
 {

@@ -142,6 +142,7 @@ bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, 
 		count_invalidate(mine);
 		return true;
 	}
+	ioreq_empty_ring(server, client);
 	if (!ioreq_check_request(&mine->request, vcpu, server->options.flags, &ignored))
 		return serve_items(server, client, vcpu);
 	refuse(server, mine, "vCPU", vcpu);

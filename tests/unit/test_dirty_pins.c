@@ -384,6 +384,49 @@ static void drain_waits_for_the_report_of_a_pin_that_goes(void **state)
 	check_waits(give_up_written, true);
 }
 
+/* Where a section has ended and its report has not begun to be told. */
+static struct {
+	bool armed;
+	struct flag came, go;
+} between;
+
+void __real_section_report(struct mapcache_client *client);
+void __wrap_section_report(struct mapcache_client *client);
+
+void __wrap_section_report(struct mapcache_client *client)
+{
+	if (between.armed) {
+		flag_set(&between.came);
+		flag_wait(&between.go);
+	}
+	__real_section_report(client);
+}
+
+static void F_a_report_is_on_its_way_before_its_section_ends(void **state)
+{
+	struct peer peer;
+	struct bed bed;
+	uint64_t epoch;
+
+	(void)state;
+	start_logging(&bed);
+	peer_open(&peer, bed.cache);
+	memset(&between, 0, sizeof(between));
+	between.armed = true;
+	peer_start(&peer, write_in_a_section, NULL);
+	flag_wait(&between.came);
+	epoch = mapcache_invalidate(bed.cache);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, 5, 0), -ETIMEDOUT);
+	assert_int_equal(mapcache_dirty_log_wait(bed.cache, false, 5), -ETIMEDOUT);
+	flag_set(&between.go);
+	assert_int_equal(mapcache_drain(bed.cache, epoch, -1, 0), 0);
+	assert_true(dirty(&bed, GFN));
+	assert_int_equal(peer_wait(&peer), 0);
+	between.armed = false;
+	peer_close(&peer);
+	bed_stop(&bed);
+}
+
 /* One that began in this epoch is none of its business. */
 static void drain_does_not_wait_for_reports_that_began_in_its_epoch(void **state)
 {
@@ -450,6 +493,7 @@ int main(void)
 		cmocka_unit_test(drain_and_the_end_of_the_log_wait_for_a_copys_report),
 		cmocka_unit_test(drain_waits_for_what_is_reported_through_a_pin_that_stays),
 		cmocka_unit_test(drain_waits_for_the_report_of_a_pin_that_goes),
+		cmocka_unit_test(F_a_report_is_on_its_way_before_its_section_ends),
 		cmocka_unit_test(drain_does_not_wait_for_reports_that_began_in_its_epoch),
 		cmocka_unit_test(switching_on_gives_up_after_its_time_and_can_be_waited_for_again),
 	};

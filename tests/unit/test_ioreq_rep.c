@@ -165,6 +165,45 @@ static void rep_instructions_move_data_both_ways_and_in_both_directions(void **s
 	rig_stop(&rig);
 }
 
+static void stos_program(struct xensim_vcpu *vcpu, void *data)
+{
+	struct rep *rep = data;
+
+	rep->error = xensim_rep_stos(vcpu, rep->addr, rep->size, rep->count,
+				     UINT64_C(0x8877665544332211), rep->backwards);
+}
+
+static void rep_stos_stores_each_item(void **state)
+{
+	static const uint8_t value[] = { 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88 };
+	struct memory_device memory = { .next = 0 };
+	struct rig_device device;
+	struct rig rig;
+
+	(void)state;
+	rig_start(&rig, NULL);
+	rig_device_open(&device, &rig,
+			&(struct rig_device_options){ .handler = serve, .handler_data = &memory });
+	rig_device_serve(&device);
+	for (unsigned int i = 0; i < 8; i++) {
+		uint32_t size = 1u << i % 4, count = 100;
+		struct rep rep = { .size = size, .count = count, .backwards = i / 4 };
+		uint64_t low = RIG_MMIO + 0x1000 - size * count, first = 0x1000 - size * count;
+
+		rep.addr = rep.backwards ? RIG_MMIO + 0x1000 - size : low;
+		memset(memory.bytes, 0xee, sizeof(memory.bytes));
+		memory.values = 0;
+		rig_run(&rig, 0, stos_program, &rep);
+		assert_int_equal(rep.error, 0);
+		assert_int_equal(memory.values, count);
+		for (uint64_t at = 0; at < REGISTERS; at++)
+			assert_int_equal(memory.bytes[at],
+					 at < first ? 0xee : value[(at - first) % size]);
+	}
+	rig_device_close(&device);
+	rig_stop(&rig);
+}
+
 static void a_rep_into_a_hole_is_answered(void **state)
 {
 	struct rep rep = { .type = MAPCACHE_IOREQ_MEMORY,
@@ -193,6 +232,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rep_instructions_move_data_both_ways_and_in_both_directions),
+		cmocka_unit_test(rep_stos_stores_each_item),
 		cmocka_unit_test(a_rep_into_a_hole_is_answered),
 	};
 

@@ -166,6 +166,7 @@ static void what_is_out_of_range_is_refused_and_named(void **state)
 		assert_refused((struct mapcache_options){ .stripes = stripes[i] }, -EINVAL,
 			       "stripes");
 	}
+	assert_refused((struct mapcache_options){ .domid = 65536 + 1 }, -EINVAL, "domid");
 	assert_refused((struct mapcache_options){ .granule_shift = 11 }, -EINVAL, "granule_shift");
 	assert_refused((struct mapcache_options){ .granule_shift = 13 }, -EINVAL, "granule_shift");
 	assert_refused((struct mapcache_options){ .granule_shift = 21 }, -EINVAL, "granule_shift");

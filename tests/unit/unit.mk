@@ -40,6 +40,7 @@ $(foreach test,qemu qemu7 blocks transient reports storms grants settings,\
 	$(eval test_dropin_$(test)_LIBRARIES := $(LIBMAPCACHE_GRANTS)))
 
 # Linker flags of one test: <name>_LDFLAGS.
+test_dirty_pins_LDFLAGS := -Wl,--wrap=section_report
 test_barrier_LDFLAGS := -Wl,--wrap=syscall
 test_fill_LDFLAGS := -Wl,--wrap=clock_ns
 test_trim_LDFLAGS := -Wl,--wrap=stripe_newer
