@@ -346,9 +346,9 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
  * buckets) that lies inside [old_gpa, old_gpa + len) shows [new_gpa, new_gpa + len) from now on,
  * at the same host addresses, and mapcache_gpa() of it says so; a placeholder there is gone with
  * its contents; look-ups of old_gpa that start afterwards map afresh. Other pins stay as they are
- * (C). old_gpa, new_gpa and len are multiples of 4096; the ranges may overlap. With
- * options->translate both lie at the same offset in a granule. No other thread may be using the
- * pins or looking the old range up meanwhile: for a moment there is nothing behind them, though
+ * (C). While modified pages are logged, what the pins showed for writing is reported first.
+ * old_gpa, new_gpa and len are multiples of 4096; the ranges may overlap. No other thread may be
+ * using the pins or looking the old range up meanwhile: for a moment there is nothing behind them, though
  * their address space is never free for others. Outside of sections; may block. Returns the
  * number of pinned areas that were relocated.
  *   -EINVAL     NULL, or numbers that are not as above

@@ -296,8 +296,8 @@ static void gather_slot(struct gathered *all, struct mapping *mapping)
 	live = mapping_state(mapping) == MAPPING_LIVE;
 	if (live && mapping->busy)
 		gather_granules(all, mapping, UINT64_MAX);
-	else if (live && !mapping->read_only)
-		gather_granules(all, mapping, mapping->mapped);
+	else if (live)
+		gather_granules(all, mapping, mapping->mapped & ~mapping_denied(mapping));
 	pthread_mutex_unlock(&stripe->lock);
 	/* It never comes back from there while it is pinned. */
 	if (!live)

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 
 #include "lib/base/cancel.h"
+#include "lib/pins/pins.h"
 #include "lib/pins/span.h"
+#include "lib/protocol/entry.h"
 #include "lib/protocol/protocol.h"
 #include "lib/space/space.h"
 
@@ -117,6 +119,9 @@ static int replace_span(struct relocation *relocation, struct span *span, uint64
 	struct mapcache *cache = relocation->cache;
 	int error;
 
+	/* Whoever unpins it will report what it shows then. */
+	if (span->writable && entry_logging(cache))
+		dirty_unpin(cache, NULL, span_pointer(cache, span, span->gpa), span->len);
 	span_notify(cache, span, MAPCACHE_EVENT_GOING);
 	error = span_unmap(cache, span);
 	if (!error || back) {
@@ -169,13 +174,9 @@ static int replace_all(struct relocation *relocation)
 
 static int replace_check(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa, uint64_t len)
 {
-	uint64_t page = UINT64_C(1) << PAGE_SHIFT, granule, limit;
+	uint64_t page = UINT64_C(1) << PAGE_SHIFT, limit;
 
 	if (!cache || len == 0 || ((old_gpa | new_gpa | len) & (page - 1)))
-		return -EINVAL;
-	/* What a translated address shows is noted by the granule. */
-	granule = UINT64_C(1) << cache->settings.granule_shift;
-	if (cache->embedder.translate && ((old_gpa ^ new_gpa) & (granule - 1)))
 		return -EINVAL;
 	if (!space_fixed(cache))
 		return -EOPNOTSUPP;

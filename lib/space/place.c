@@ -259,6 +259,7 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 	}
 	if (cache->space.frames)
 		source.frames = place_frames(cache, mapping_slot(cache, mapping), offset);
+	source.frames_page = (offset >> PAGE_SHIFT) % cache->settings.granule_pages;
 	if (fixed)
 		source.address = mapping_base(cache, mapping) + offset;
 	if (fixed && mapping->mapped & run_mask(cover_run(cache, offset, bytes)))

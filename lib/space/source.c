@@ -72,14 +72,13 @@ int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_
 }
 
 /* Before it is shown to anybody; whoever asks later holds it mapped. */
-static void source_note(const struct mapcache *cache, uint64_t gpa, uint64_t guest, size_t pages,
-			mapcache_atomic_u64 *frames)
+static void source_note(const struct mapcache *cache, const struct source *source, uint64_t guest)
 {
-	uint64_t granule = cache->settings.granule_pages;
-	uint64_t before = (gpa >> PAGE_SHIFT) & (granule - 1);
-	uint64_t frame = (guest >> PAGE_SHIFT) - before;
+	uint64_t frame = (guest >> PAGE_SHIFT) - source->frames_page;
+	mapcache_atomic_u64 *frames = source->frames;
 
-	for (uint64_t page = 0; page < before + pages; page += granule)
+	for (uint64_t page = 0; page < source->frames_page + source->pages;
+	     page += cache->settings.granule_pages)
 		mapcache_store_relaxed(frames++, frame + page);
 }
 
@@ -132,7 +131,7 @@ static void *source_map_guest(struct mapcache *cache, struct source *source)
 	void *mapped = NULL;
 
 	if (!failed && source->frames)
-		source_note(cache, source->gpa, guest, source->pages, source->frames);
+		source_note(cache, source, guest);
 	for (unsigned int tries = 1; !failed; tries++) {
 		mapped = source_call(cache, source, guest, &failed);
 		if (tries == SOURCE_TRIES || !source_again(source, mapped, failed))
@@ -199,16 +198,16 @@ static size_t source_map_piece(struct mapcache *cache, struct source *piece)
 static struct source source_rest(const struct mapcache *cache, const struct source *source,
 				 size_t done)
 {
-	uint32_t shift = cache->settings.granule_shift;
+	uint64_t granule = cache->settings.granule_pages, page = source->frames_page + done;
 	struct source rest = *source;
 
 	rest.gpa += (uint64_t)done << PAGE_SHIFT;
 	rest.address += done << PAGE_SHIFT;
 	rest.pages -= done;
 	rest.error += done;
-	/* The entry of the granule that gpa is in. */
+	rest.frames_page = page % granule;
 	if (rest.frames)
-		rest.frames += (rest.gpa >> shift) - (source->gpa >> shift);
+		rest.frames += page / granule;
 	return rest;
 }
 

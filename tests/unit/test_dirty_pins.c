@@ -274,6 +274,33 @@ static void each_part_of_a_bucket_reports_what_it_was_mapped_from(void **state)
 	bed_stop(&bed);
 }
 
+/* Where a relocated pin begins in its address space, and where its frames do in their granules,
+ * are not the same any more. */
+static void a_relocated_pin_reports_the_frames_that_it_shows_then(void **state)
+{
+	volatile uint64_t *piece;
+	struct bed bed;
+
+	(void)state;
+	start_translating(&bed);
+	piece = bed_pin_range(bed.client, 10 * BED_PAGE, 9 * BED_PAGE, PROT_WRITE,
+			      MAPCACHE_PIN_OWN);
+	base = 512 * BED_PAGE;
+	assert_int_equal(mapcache_replace(bed.cache, 10 * BED_PAGE, 31 * BED_PAGE, 9 * BED_PAGE),
+			 1);
+	/* What was written before goes to the log, too: at its end nobody would know it. */
+	assert_true(dirty(&bed, 10) && dirty(&bed, 18) && !dirty(&bed, 9) && !dirty(&bed, 19));
+	for (uint64_t page = 0; page < 9; page++) {
+		xensim_dirty_clear(bed.domain);
+		assert_int_equal(modified(bed.client, bed_at(piece, page * BED_PAGE), 8), 0);
+		assert_int_equal(*bed_at(piece, page * BED_PAGE), bed_value(512 + 31 + page));
+		assert_true(dirty(&bed, 512 + 31 + page));
+		assert_int_equal(xensim_dirty_pages(bed.domain), 1);
+	}
+	unpin(&bed, piece);
+	bed_stop(&bed);
+}
+
 /* ---- reports on their way ------------------------------------------------------------------ */
 
 /* A backend whose report stands still until it is let go. */
@@ -489,6 +516,7 @@ int main(void)
 		cmocka_unit_test(a_pin_reports_the_frame_that_it_shows),
 		cmocka_unit_test(a_section_reports_the_frame_that_it_saw),
 		cmocka_unit_test(each_part_of_a_bucket_reports_what_it_was_mapped_from),
+		cmocka_unit_test(a_relocated_pin_reports_the_frames_that_it_shows_then),
 		cmocka_unit_test(drain_and_the_end_of_the_log_wait_for_a_sections_report),
 		cmocka_unit_test(drain_and_the_end_of_the_log_wait_for_a_copys_report),
 		cmocka_unit_test(drain_waits_for_what_is_reported_through_a_pin_that_stays),
