@@ -102,7 +102,7 @@ static void grants_unlock(struct mapcache *cache, void *pointer, bool last)
 	uint64_t gpa;
 
 	if (!mapcache_gpa(cache, pointer, &gpa) && !mapcache_unpin(cache, pointer, 0) && last)
-		mapcache_unmap(cache, gpa, 1, GRANTS_UNMAP_MS);
+		(void)!mapcache_unmap(cache, gpa, 1, GRANTS_UNMAP_MS);
 }
 
 #endif

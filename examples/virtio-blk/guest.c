@@ -72,11 +72,13 @@ void guest_unpin(const struct guest *guest, const struct iovec *iov, bool writte
 	}
 }
 
+/* One that somebody else is still using stays: the driver finds that it cannot end the grant, and
+ * tries again. */
 static void unmap(const struct guest *guest, uint64_t address, uint64_t len)
 {
 	for (int i = 0; i < 2; i++) {
 		if (guest->grants[i])
-			mapcache_unmap(guest->grants[i], address, len, GIVE_BACK_MS);
+			(void)!mapcache_unmap(guest->grants[i], address, len, GIVE_BACK_MS);
 	}
 }
 

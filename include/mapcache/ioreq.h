@@ -81,8 +81,9 @@ struct mapcache_ioreq_options {
  * restrict them afterwards.
  *   -EINVAL, -E2BIG, -ENOMEM, or from Xen (vcpus 0: -EOPNOTSUPP where it cannot say)
  */
-int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_options *options,
-			struct mapcache_ioreq **server);
+MAPCACHE_CHECKED int mapcache_ioreq_open(struct mapcache *cache,
+					 const struct mapcache_ioreq_options *options,
+					 struct mapcache_ioreq **server);
 
 /*
  * Disable, unmap, destroy, close. Unbind the event channels first, and let no other thread
@@ -97,7 +98,7 @@ int mapcache_ioreq_close(struct mapcache_ioreq *server);
  * Enabling invalidates the server's caches: a server that is not enabled is not told (A). A
  * server that was enabled before is not harmed. May block as a hypercall does.
  */
-int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable);
+MAPCACHE_CHECKED int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable);
 
 /* The name that Xen knows the server by, for device-model operations that are not wrapped here;
  * for how many vCPUs it was opened. Any thread. -EINVAL: server is NULL. */
@@ -145,8 +146,8 @@ int mapcache_ioreq_remove_range(struct mapcache_ioreq *server, enum mapcache_ior
  * there was none, or it was deferred.
  *   -EINVAL     NULL, vcpu out of range, or inside a section
  */
-int mapcache_ioreq_handle(struct mapcache_ioreq *server, struct mapcache_client *client,
-			  uint32_t vcpu);
+MAPCACHE_CHECKED int mapcache_ioreq_handle(struct mapcache_ioreq *server,
+					   struct mapcache_client *client, uint32_t vcpu);
 
 /*
  * Answer later. defer: in the handler, on its thread, for the request it was called with and

@@ -48,6 +48,7 @@
 #ifndef MAPCACHE_MAPCACHE_H
 #define MAPCACHE_MAPCACHE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -72,6 +73,13 @@ extern "C" {
 	(MAPCACHE_VERSION_NUMBER(MAPCACHE_VERSION_MAJOR, MAPCACHE_VERSION_MINOR,                   \
 				 MAPCACHE_VERSION_PATCH) >=                                        \
 	 MAPCACHE_VERSION_NUMBER(major, minor, patch))
+
+/* The hit path is inlined, so headers and archive are of one version: others do not link. */
+#define mapcache_open mapcache_open_0_2
+
+/* Not to look at what these return is a mistake. NULL arguments are an error that every call
+ * returns, hence no "nonnull": it would let the compiler drop the library's own checks. */
+#define MAPCACHE_CHECKED __attribute__((warn_unused_result))
 
 /* "MAJOR.MINOR.PATCH" of the library that was linked. Any thread, does not block. */
 const char *mapcache_version(void);
@@ -186,7 +194,7 @@ struct mapcache_options {
  *   -EAGAIN     the reclaim thread could not be started
  *   others      from the backend, e.g. -ENOENT, -EACCES (no /dev/xen/privcmd)
  */
-int mapcache_open(const struct mapcache_options *options, struct mapcache **cache);
+MAPCACHE_CHECKED int mapcache_open(const struct mapcache_options *options, struct mapcache **cache);
 
 /*
  * Unmap everything and free the cache. Any thread, once; waits for the reclaim thread.
@@ -201,7 +209,7 @@ int mapcache_close(struct mapcache *cache);
  * page of one bucket, and 4 bytes for every bucket that it ever pinned. Any thread.
  *   -EINVAL, -ENOMEM
  */
-int mapcache_client_open(struct mapcache *cache, struct mapcache_client **client);
+MAPCACHE_CHECKED int mapcache_client_open(struct mapcache *cache, struct mapcache_client **client);
 
 /*
  * Pins taken through the client stay; anybody may release them.
@@ -253,9 +261,22 @@ static inline int mapcache_end(struct mapcache_client *client)
  *   ENOMEM      no memory, no kernel mappings left, or the budget is used up by pins
  *   others      from Xen, e.g. ESRCH (the domain is gone)
  */
-static inline void *mapcache_ptr(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+MAPCACHE_CHECKED static inline void *mapcache_ptr(struct mapcache_client *client, uint64_t gpa,
+						  size_t len, int prot)
 {
 	return mapcache_ptr_inline(client, gpa, len, prot);
+}
+
+/*
+ * The same for programs that want one convention throughout: 0 and *pointer, or -errno. Of the two,
+ * functions that return a number return -errno, which nothing on the way out of an error can
+ * overwrite; those that return a pointer return NULL and set errno, as C has it.
+ */
+MAPCACHE_CHECKED static inline int mapcache_get_ptr(struct mapcache_client *client, uint64_t gpa,
+						    size_t len, int prot, void **pointer)
+{
+	*pointer = mapcache_ptr(client, gpa, len, prot);
+	return *pointer ? 0 : -errno;
 }
 
 /*
@@ -263,9 +284,10 @@ static inline void *mapcache_ptr(struct mapcache_client *client, uint64_t gpa, s
  * than len means that something after it could not be reached; an error is returned only
  * when nothing was copied. Inside or outside of a section; errors as mapcache_ptr().
  */
-ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer, size_t len);
-ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void *buffer,
-		       size_t len);
+MAPCACHE_CHECKED ssize_t mapcache_read(struct mapcache_client *client, uint64_t gpa, void *buffer,
+				       size_t len);
+MAPCACHE_CHECKED ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa,
+					const void *buffer, size_t len);
 
 /*
  * mapcache_pin() flags: all of *len in one piece, across buckets; the same, in address space that
@@ -288,8 +310,17 @@ ssize_t mapcache_write(struct mapcache_client *client, uint64_t gpa, const void 
  * needed; those that nobody pins take at most a quarter of max_bytes. A pin of its own is unmapped
  * when it is released. Inside one bucket a contiguous pin is as any other.
  */
-void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot,
-		   unsigned int flags);
+MAPCACHE_CHECKED void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len,
+				    int prot, unsigned int flags);
+
+/* The same with one convention: 0 and *pointer, or -errno. */
+MAPCACHE_CHECKED static inline int mapcache_get_pin(struct mapcache_client *client, uint64_t gpa,
+						    size_t *len, int prot, unsigned int flags,
+						    void **pointer)
+{
+	*pointer = mapcache_pin(client, gpa, len, prot, flags);
+	return *pointer ? 0 : -errno;
+}
 
 /*
  * Pin [gpa, gpa + len) as segments, each to be unpinned by its iov_base. All or nothing.
@@ -297,8 +328,8 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
  * Returns the number of segments used, or -errno as mapcache_pin(), and
  *   -EMSGSIZE   iovcnt segments are not enough
  */
-int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
-		     struct iovec *iov, int iovcnt);
+MAPCACHE_CHECKED int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len,
+				      int prot, struct iovec *iov, int iovcnt);
 
 /*
  * Release one pin by any pointer into it that the pin call covered. written: how many bytes
@@ -359,7 +390,8 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
  *   -EOPNOTSUPP the backend cannot map at an address
  *   others      as mapcache_pin(); nothing was changed
  */
-int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa, uint64_t len);
+MAPCACHE_CHECKED int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa,
+				      uint64_t len);
 
 /*
  * Memory of this process, zeroes at first, under guest addresses behind which there is none yet:
@@ -371,7 +403,7 @@ int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa,
  *   -EOPNOTSUPP the backend cannot map at an address
  *   -ENOMEM     no memory
  */
-int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len);
+MAPCACHE_CHECKED int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len);
 
 /*
  * The placeholders in the range are over: look-ups that start after the return find the guest's
@@ -407,8 +439,8 @@ int mapcache_placeholder_end(struct mapcache *cache, uint64_t gpa, uint64_t len)
  *   -ENOMEM     off: no memory for the list of what is pinned, which was not reported
  *   others      off: from the backend, which has failed to report some of it
  */
-int mapcache_dirty_log(struct mapcache *cache, bool enable);
-int mapcache_dirty_log_wait(struct mapcache *cache, bool enable, int timeout_ms);
+MAPCACHE_CHECKED int mapcache_dirty_log(struct mapcache *cache, bool enable);
+MAPCACHE_CHECKED int mapcache_dirty_log_wait(struct mapcache *cache, bool enable, int timeout_ms);
 
 /*
  * Report [ptr, ptr + len) as modified while it stays pinned (rings for a device's life, a
@@ -444,7 +476,8 @@ int mapcache_modified_pins(struct mapcache *cache);
  *   -ETIMEDOUT  somebody still uses something older; a call that Xen lets hang does, too
  *   -EDEADLK    the caller itself is in a section
  */
-int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsigned int flags);
+MAPCACHE_CHECKED int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms,
+				    unsigned int flags);
 
 /*
  * Unmap the buckets that [gpa, gpa + len) touches, and wait for it: 0 says that since the call
@@ -459,7 +492,8 @@ int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsig
  *   -ETIMEDOUT  a pin or another thread's section still holds a part of it, or the backend
  *               cannot unmap it; what is found there from now on is mapped afresh
  */
-int mapcache_unmap(struct mapcache *cache, uint64_t gpa, uint64_t len, int timeout_ms);
+MAPCACHE_CHECKED int mapcache_unmap(struct mapcache *cache, uint64_t gpa, uint64_t len,
+				    int timeout_ms);
 
 /*
  * Do the reclaim thread's work now: retire what is stale and unmap up to budget_bytes of it.

@@ -13,7 +13,7 @@ headers="include/mapcache/mapcache.h include/mapcache/backend.h include/mapcache
 # Comments gone, macros left alone; one declaration a line, in one form.
 for header in $headers; do
 	gcc -fpreprocessed -dD -E -P "$header"
-done | sed -e ':join' -e '/\\$/{N;s/\\\n//;b join' -e '}' | grep -v '^ *#' | tr '\t\n' '  ' | sed 's/extern "C" {//g; s/[;{}]/\n/g' |
+done | sed -e ':join' -e '/\\$/{N;s/\\\n//;b join' -e '}' | grep -v '^ *#' | tr '\t\n' '  ' | sed 's/extern "C" {//g; s/MAPCACHE_CHECKED //g; s/[;{}]/\n/g' |
 	sed -E 's/^ +//; s/ +/ /g; s/ +$//; s/\* /*/g' >"$work/declarations"
 {
 	sed -nE 's/^static inline //; /^[a-z].*[ *]mapcache_[a-z_]+\(.*\)$/p' "$work/declarations" |

@@ -18,7 +18,7 @@ sed -i '/^_\.stapsdt\.base$/d' "$work/defined"
 for header in include/mapcache/*.h; do
 	${CC:-gcc} -E -P -Iinclude "$header"
 done >"$work/headers"
-tr '\n' ' ' <"$work/headers" | sed 's/[;{}]/&\n/g' >"$work/declarations"
+tr '\n' ' ' <"$work/headers" | sed 's/__attribute__((warn_unused_result)) //g; s/[;{}]/&\n/g' >"$work/declarations"
 words='^ *([a-z_][a-z0-9_]* +)+\**'
 sed -nE "/static|typedef|return/d; s/${words}(mapcache_[a-z0-9_]+) ?\(.*\);\$/\2/p;
 	s/^ *extern ${words#^}(mapcache_[a-z0-9_]+);\$/\2/p" "$work/declarations" |
@@ -37,6 +37,10 @@ $nm -u "$library" "$grants" | awk '{ print $NF }' |
 # Who maps no grants needs no libxengnttab.
 ! $nm -u "$library" | grep xengnttab_ || fail "$library needs libxengnttab"
 $nm -u "$grants" | grep -q xengnttab_ || fail "$grants does not use libxengnttab"
+
+# Headers of one version do not link with an archive of another.
+version=$(tools/version | sed -E 's/^([0-9]+)\.([0-9]+)\..*/\1_\2/')
+grep -qx "mapcache_open_$version" "$work/defined" || fail "mapcache_open is not that of $version"
 
 # No global state: no object that can be written outside of a handle, but for the one key of
 # thread-specific data (lib/api/thread.c says why).

@@ -55,14 +55,14 @@ static void *victim_run(void *data)
 			pin_and_unpin(victim, client);
 			break;
 		case 1:
-			(void)mapcache_read(client, any_page(&victim->random) * PAGE - PAGE / 2,
+			(void)!mapcache_read(client, any_page(&victim->random) * PAGE - PAGE / 2,
 					    buffer, sizeof(buffer));
 			break;
 		case 2:
 			(void)mapcache_reclaim(cache, PAGE);
 			break;
 		case 3:
-			(void)mapcache_drain(cache, mapcache_epoch(cache), -1, 0);
+			(void)!mapcache_drain(cache, mapcache_epoch(cache), -1, 0);
 			break;
 		case 4:
 			must(!mapcache_client_close(client));

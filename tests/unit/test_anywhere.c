@@ -321,7 +321,7 @@ static void *walk(void *data)
 		if (dice % 64 == 0)
 			mapcache_invalidate(walker->cache);
 		else if (dice % 64 == 1)
-			(void)mapcache_unmap(walker->cache, gfn * BED_PAGE, BED_PAGE, 0);
+			(void)!mapcache_unmap(walker->cache, gfn * BED_PAGE, BED_PAGE, 0);
 		else if (dice % 4 == 1)
 			walker->wrong += !walk_pin(walker, client, gfn, dice % 8 == 5);
 		else

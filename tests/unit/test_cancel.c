@@ -278,7 +278,7 @@ static void *open_and_look(void *data)
 	if (mapcache_client_open(waiter->cache, &waiter->client))
 		return NULL;
 	mapcache_begin(waiter->client);
-	(void)mapcache_ptr(waiter->client, GPA, 8, PROT_READ);
+	(void)!mapcache_ptr(waiter->client, GPA, 8, PROT_READ);
 	(void)mapcache_end(waiter->client);
 	for (;;)
 		pthread_testcancel();
@@ -363,13 +363,13 @@ static void a_cancelled_map_call_is_finished_for_those_who_wait_for_it(void **st
 
 static void *drain_for_ever(void *cache)
 {
-	(void)mapcache_drain(cache, mapcache_epoch(cache), -1, 0);
+	(void)!mapcache_drain(cache, mapcache_epoch(cache), -1, 0);
 	return NULL;
 }
 
 static void *log_for_ever(void *cache)
 {
-	(void)mapcache_dirty_log(cache, true);
+	(void)!mapcache_dirty_log(cache, true);
 	return NULL;
 }
 

@@ -192,7 +192,7 @@ static int fill_all_room(struct peer *peer, void *data)
 	(void)data;
 	mapcache_begin(peer->client);
 	for (uint64_t bucket = 0; bucket < 16; bucket++)
-		(void)mapcache_ptr(peer->client, bucket << 16, 8, PROT_READ);
+		(void)!mapcache_ptr(peer->client, bucket << 16, 8, PROT_READ);
 	return 0;
 }
 

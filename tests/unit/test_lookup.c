@@ -268,6 +268,27 @@ static void a_bucket_is_any_power_of_two_from_one_page_up(void **state)
 	}
 }
 
+static void one_convention_serves_a_whole_program(void **state)
+{
+	size_t len = 8;
+	void *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	mapcache_begin(bed.client);
+	assert_int_equal(mapcache_get_ptr(bed.client, 5 * BED_PAGE, 8, PROT_READ, &pointer), 0);
+	assert_int_equal(*(uint64_t *)pointer, bed_value(5));
+	assert_int_equal(mapcache_get_ptr(bed.client, 0, 0, PROT_READ, &pointer), -EINVAL);
+	mapcache_end(bed.client);
+	assert_int_equal(mapcache_get_pin(bed.client, 5 * BED_PAGE, &len, PROT_READ, 0, &pointer),
+			 0);
+	assert_int_equal(mapcache_unpin(bed.cache, pointer, 0), 0);
+	assert_int_equal(mapcache_get_pin(bed.client, UINT64_MAX, &len, PROT_READ, 0, &pointer),
+			 -ERANGE);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +304,7 @@ int main(void)
 		cmocka_unit_test(memory_of_other_kinds_gives_an_error),
 		cmocka_unit_test(a_budget_used_up_by_pins_is_no_memory),
 		cmocka_unit_test(a_hit_survives_other_epochs_of_the_grace_clock),
+		cmocka_unit_test(one_convention_serves_a_whole_program),
 		cmocka_unit_test(a_bucket_is_any_power_of_two_from_one_page_up),
 	};
 

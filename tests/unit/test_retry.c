@@ -31,7 +31,7 @@ static void who_finds_no_room_is_told_so_in_the_end(void **state)
 	last = client[CLIENTS - 1];
 	mapcache_begin(bed.other);
 	for (uint64_t bucket = 0; bucket < 16; bucket++)
-		(void)mapcache_ptr(bed.other, bucket << 16, 8, PROT_READ);
+		(void)!mapcache_ptr(bed.other, bucket << 16, 8, PROT_READ);
 	assert_int_equal(mapcache_read(last, 30 << 16, &value, 8), -EAGAIN);
 	assert_int_equal(value, 7);
 	assert_null(mapcache_pin(last, 30 << 16, &len, PROT_READ, 0));

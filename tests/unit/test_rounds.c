@@ -42,7 +42,7 @@ static void let_epochs_pass(void *data, bool end, uint64_t gfn, size_t pages)
 	move_epoch(bed->cache, meanwhile->by);
 	/* Somebody else sweeps the table and opens it. */
 	mapcache_begin(bed->other);
-	(void)mapcache_ptr(bed->other, 3 * BED_BUCKET, 8, PROT_READ);
+	(void)!mapcache_ptr(bed->other, 3 * BED_BUCKET, 8, PROT_READ);
 	mapcache_end(bed->other);
 }
 

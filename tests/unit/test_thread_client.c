@@ -36,12 +36,12 @@ static void *ask_and_read(void *data)
 
 	thread->client = mapcache_thread_client(thread->cache);
 	if (thread->client) {
-		mapcache_read(thread->client, GPA, &thread->value, 8);
+		(void)!mapcache_read(thread->client, GPA, &thread->value, 8);
 		thread->pin = mapcache_pin(thread->client, GPA, &len, PROT_READ, 0);
 		if (thread->inside) {
 			mapcache_begin(thread->client);
 			mapcache_begin(thread->client);
-			(void)mapcache_ptr(thread->client, GPA, 8, PROT_READ);
+			(void)!mapcache_ptr(thread->client, GPA, 8, PROT_READ);
 		}
 	}
 	flag_set(&thread->ready);
