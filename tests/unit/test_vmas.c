@@ -124,7 +124,7 @@ static void some_pin(void)
 				 rand() % 2 ? MAPCACHE_PIN_OWN : MAPCACHE_PIN_CONTIGUOUS);
 
 	if (pin && rand() % 3 == 0)
-		(void)mapcache_replace(
+		(void)!mapcache_replace(
 			cache, gpa, (uint64_t)rand() % 16384 * BED_PAGE + (UINT64_C(1) << 30), len);
 	if (pin)
 		assert_int_equal(mapcache_unpin(cache, pin, 0), 0);
@@ -221,7 +221,7 @@ static void *look_up_much(void *data)
 		if (i % 400 == 0)
 			mapcache_invalidate(cache);
 		mapcache_begin(own);
-		(void)mapcache_ptr(own, gpa, 8, PROT_READ);
+		(void)!mapcache_ptr(own, gpa, 8, PROT_READ);
 		mapcache_end(own);
 		pthread_mutex_lock(&cache->space.arena.lock);
 		kept = kept && cache->space.arena.vmas + cache->space.arena.vmas_taken <= 256;
