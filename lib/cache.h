@@ -15,9 +15,9 @@
  *   base      settings, clock, log, accounts, callbacks
  *   xen       the only callers of Xen's libraries
  *
- * Locks, outermost first (docs/invariants.md has the table): spans -> stripe -> retired ->
- * clients, and stripe -> arena. None of them is held across a backend call, a callback or a
- * wait for a section.
+ * Locks, outermost first (docs/invariants.md has the table): sweep -> stripe -> retired -> clients,
+ * and spans -> clients; the others are taken alone, or last. None is held across a backend call, a
+ * callback or a wait for a section.
  */
 #ifndef MAPCACHE_CACHE_H
 #define MAPCACHE_CACHE_H
@@ -63,8 +63,8 @@ struct mapcache_client {
 	struct mapcache_client_fast fast; /* first: the inline functions cast to it */
 	/* Beside it, in the line that a scan over all clients has loaded. Clients lock. */
 	struct mapcache_client *next;
-	mapcache_atomic_u32 *pins;   /* one for every slot; its thread writes, reclaim reads */
-	bool pinner;                 /* on the list of those that have pinned; its thread only */
+	mapcache_atomic_u32 *pins; /* one for every slot; its thread writes, reclaim reads */
+	bool pinner;               /* on the list of those that have pinned; its thread only */
 	struct mapcache *cache;
 	pthread_t owner;          /* whose sections they are, once it is owned: clients lock */
 	bool owned;               /* its thread has begun a section, and has not ended */

@@ -15,6 +15,7 @@
 
 #include "lib/api/publish.h"
 #include "lib/base/base.h"
+#include "lib/base/cancel.h"
 #include "lib/cache.h"
 
 _Static_assert(sizeof(struct mapcache_published) <= MAPCACHE_PUBLISHED_BYTES, "one page");
@@ -186,6 +187,7 @@ static int publish_start(struct mapcache *cache)
 int mapcache_publish(struct mapcache *cache, const char *path, uint32_t period_ms)
 {
 	struct publication *publication;
+	CANCEL_DEFERRED;
 	int error;
 
 	if (!cache || !path || period_ms > PUBLISH_PERIOD_MAX)

@@ -21,6 +21,7 @@
 #include "lib/pins/span.h"
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"
+#include "lib/protocol/watch.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/protocol/entry.h"
 #include "lib/space/place.h"
@@ -367,6 +368,7 @@ static int dirty_wait(struct mapcache *cache, int timeout_ms)
 	if (!client_barrier(cache))
 		return -EPERM;
 	while (!client_sections_passed(cache, condition)) {
+		watch_sections(cache);
 		if (dirty_late(start, timeout_ms))
 			return -ETIMEDOUT;
 		clock_sleep_ns(DIRTY_PAUSE_NS);

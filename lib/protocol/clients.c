@@ -147,16 +147,18 @@ bool client_sections_passed(struct mapcache *cache, struct epoch_condition condi
 	pthread_mutex_lock(&cache->protocol.clients.lock);
 	passed = grace_sections_passed(cache->protocol.clients.first, condition);
 	pthread_mutex_unlock(&cache->protocol.clients.lock);
-	if (!passed) {
+	if (!passed)
 		mapcache_add_relaxed(&cache->protocol.grace_failures, 1);
-		watch_sections(cache);
-	}
 	return passed;
 }
 
 bool client_quiet(struct mapcache *cache, uint64_t epoch)
 {
-	return grace_quiet(cache, &cache->protocol.clients.grace, epoch);
+	bool quiet = grace_quiet(cache, &cache->protocol.clients.grace, epoch);
+
+	if (!quiet)
+		watch_sections(cache);
+	return quiet;
 }
 
 int64_t client_pins_of_locked(struct mapcache *cache, uint64_t slot,

@@ -8,6 +8,7 @@
 #include "lib/base/base.h"
 #include "lib/index/index.h"
 #include "lib/protocol/protocol.h"
+#include "lib/protocol/watch.h"
 #include "lib/reclaim/reclaim.h"
 
 void retired_push(struct mapcache *cache, struct mapping *mapping, uint64_t current)
@@ -118,6 +119,7 @@ void retired_advance(struct mapcache *cache)
 {
 	struct retired *retired = &cache->reclaim.retired;
 	struct mapping *list;
+	bool stopped = false;
 
 	pthread_mutex_lock(&retired->lock);
 	/* Twice: what came in during the last grace period may be through the next at once. */
@@ -126,8 +128,9 @@ void retired_advance(struct mapcache *cache)
 			retired_tick(cache);
 		if (retired->barrier != BARRIER_DONE)
 			break;
-		if (!client_sections_passed(cache,
-					    (struct epoch_condition){ .clock = retired->clock }))
+		stopped = !client_sections_passed(
+			cache, (struct epoch_condition){ .clock = retired->clock });
+		if (stopped)
 			break;
 		list = retired->waiting;
 		retired->waiting = NULL;
@@ -137,6 +140,9 @@ void retired_advance(struct mapcache *cache)
 		retired_sort(cache, list);
 	}
 	pthread_mutex_unlock(&retired->lock);
+	/* It may tell the embedder: without a lock (G). */
+	if (stopped)
+		watch_sections(cache);
 }
 
 uint64_t retired_writable(struct mapcache *cache, struct mapping *mapping)

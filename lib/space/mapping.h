@@ -6,24 +6,27 @@
  *
  * States, and who moves between them:
  *
- *   FREE    nothing mapped; nobody's
- *   LIVE    in its stripe's index; published in the table, or on probation
- *   RETIRED in no index; on one of the lists of retired.c until nobody can be using it
+ *   FREE    nothing mapped; nobody's, or a client's spare that is not in use
+ *   LIVE    in its stripe's index, published in the table or on probation; or a client's spare in
+ *           use, which is in no index and never published
+ *   RETIRED in no index; on one of the lists of retired.c until nobody can be using it, or off
+ *           them to be unmapped or mapped over
  *   SPAN    in no index; one of the neighbours that a contiguous pin has for itself
  *
- *   FREE -> LIVE     fill.c: slot taken (arena lock), inserted busy (stripe lock)
- *   LIVE -> RETIRED  retired_add(): unpublished (relaxed store of the table word), out of
- *                    the index (stripe lock), onto the incoming list (retired lock).
- *                    Never while busy
- *   LIVE -> FREE     fill.c: a mapping that was never published failed (stripe lock)
- *   RETIRED -> FREE  release.c, after a grace period (clock) and with no pins: unmapped,
- *                    then given to the arena (arena lock)
+ *   FREE -> LIVE     fill/fill.c: slot taken (arena lock), inserted busy (stripe lock)
+ *   LIVE -> RETIRED  reclaim/retired.c: unpublished (relaxed store of the table word), out of the
+ *                    index (stripe lock), onto the incoming list (retired lock). While it is
+ *                    busy only by its owner. A spare that somebody has pinned, at its section's end
+ *   LIVE -> FREE     fill/fill.c: nothing could be mapped, and it was never published; a spare at
+ *                    its section's end. What cannot be unmapped is RETIRED instead
+ *   RETIRED -> FREE  reclaim/release.c, after a grace period (clock) and with no pins: off its
+ *                    list (retired lock), unmapped, then given to the arena (arena lock)
+ *   RETIRED -> LIVE  fill/fill.c: the same, but mapped over, which saves the unmap (retired lock,
+ *                    then stripe lock)
  *   FREE -> SPAN     pins/span_map.c: slots of a contiguous pin, side by side (arena lock, then
  *                    clients lock)
- *   SPAN -> FREE     span.c: nobody pins it, and it is not to be found any more (spans lock):
- *                    unmapped, then as the rest (clients lock, arena lock)
- *   RETIRED -> LIVE  fill.c: a retired slot whose grace period is over and that nobody pins
- *                    is mapped over, saving the unmap (retired lock, then stripe lock)
+ *   SPAN -> FREE     pins/span_set.c: nobody pins it, and it is not to be found any more (spans
+ *                    lock): unmapped, then given to the arena (clients lock, then arena lock)
  *
  * busy: one thread owns the contents and may drop the stripe lock while it maps. Everybody
  * else who wants the bucket waits on the stripe's condition; nobody evicts or retires it.

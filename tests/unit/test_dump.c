@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include <tests/support/bed.h>
+#include <tests/support/locks.h>
 
 typedef int (*dump_function)(struct mapcache *cache, FILE *file);
 
@@ -353,6 +354,8 @@ static void what_a_pin_keeps_is_listed_with_its_age(void **state)
 struct told {
 	unsigned int count;
 	char message[256];
+	struct mapcache *cache;
+	unsigned int held; /* locks, meanwhile */
 };
 
 static void note(void *data, enum mapcache_log_level level, const char *message)
@@ -362,6 +365,7 @@ static void note(void *data, enum mapcache_log_level level, const char *message)
 	if (level != MAPCACHE_LOG_WARNING || !strstr(message, "has been open"))
 		return;
 	told->count++;
+	told->held += locks_held(told->cache);
 	snprintf(told->message, sizeof(told->message), "%s", message);
 }
 
@@ -376,6 +380,7 @@ static void a_section_that_holds_others_back_is_told_once_and_listed(void **stat
 
 	(void)state;
 	bed_start(&bed, &options);
+	told.cache = bed.cache;
 	snprintf(thread, sizeof(thread), "thread %d ", (int)getpid());
 	mapcache_begin(bed.client);
 	(void)bed_ptr(bed.client, 0, PROT_READ);
@@ -385,6 +390,7 @@ static void a_section_that_holds_others_back_is_told_once_and_listed(void **stat
 		usleep(100000);
 	}
 	assert_int_equal(told.count, 1);
+	assert_int_equal(told.held, 0);
 	assert_non_null(strstr(told.message, thread));
 	assert_int_equal(bed_stats(&bed).long_sections, 1);
 	text = dump(bed.cache, mapcache_dump);
