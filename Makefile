@@ -170,7 +170,8 @@ ALL :=         # what `make all` builds besides the library
 
 FRAGMENTS := lib/lib.mk tests/xensim/xensim.mk tests/unit/unit.mk tests/torture/torture.mk \
 	tests/fault/fault.mk tests/fuzz/fuzz.mk tests/model/model.mk tests/mutants/mutants.mk \
-	tests/xen/xen.mk tests/qemu/qemu.mk tests/foreign/foreign.mk examples/examples.mk bench/bench.mk tests/package/package.mk
+	tests/xen/xen.mk tests/conformance/conformance.mk tests/qemu/qemu.mk \
+	tests/foreign/foreign.mk examples/examples.mk bench/bench.mk tests/package/package.mk
 include $(wildcard $(FRAGMENTS))
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

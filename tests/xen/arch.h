@@ -11,6 +11,9 @@
 
 /* The part of a new domain's options that is this architecture's. */
 void arch_set_options(struct xen_domctl_createdomain *options);
+/* Domains made from now on have Xen's emulation of a PC's devices, its video memory above all.
+ * Nothing on Arm. */
+void arch_whole_pc(bool on);
 
 /* 64 bits on Arm; while the domain has no memory. */
 void arch_set_width(const struct domain *domain);

@@ -40,8 +40,10 @@ build() # arguments of make
 choose() # folder, name
 {
 	case ${2:-} in
-	all) programs=("$1/tests" "$1/figures") ;;
+	all) programs=("$1/facts" "$1/random" "$1/tests" "$1/figures") ;;
 	figures) programs=("$1/figures") ;;
+	facts*) programs=("$1/facts") ;;
+	random) programs=("$1/random") ;;
 	*) programs=("$1/tests") ;;
 	esac
 }
@@ -53,8 +55,12 @@ boot_and_judge() # folder of the programs, console, name of tests, boot script, 
 	shift 3
 
 	mkdir -p "$(dirname "$log")"
-	case $name in all | figures) name= ;; esac
-	"$@" ${name:+XEN_TESTS=$name} \
+	case $name in
+	all | figures | facts | random) name= ;;
+	facts/*) name=${name#facts/} ;;
+	esac
+	"$@" ${name:+XEN_TESTS=$name} ${XEN_SEQUENCES:+XEN_SEQUENCES=$XEN_SEQUENCES} \
+		${XEN_FIRST_SEED:+XEN_FIRST_SEED=$XEN_FIRST_SEED} \
 		${XEN_FIGURES_ROUNDS:+XEN_FIGURES_ROUNDS=$XEN_FIGURES_ROUNDS} >"$log" &
 	boot=$!
 	# shellcheck disable=SC2064

@@ -110,14 +110,20 @@ uint64_t cost_of_unmap(size_t pages)
 	       pages * load_relaxed(&host.options.cost.unmap_page);
 }
 
+static void after_fork(void)
+{
+	registry_after_fork(false);
+}
+
 static void become_inherited(void)
 {
 	host.inherited = host.running;
+	registry_after_fork(true);
 }
 
 static void watch_forks(void)
 {
-	pthread_atfork(NULL, NULL, become_inherited);
+	pthread_atfork(registry_before_fork, after_fork, become_inherited);
 }
 
 int xensim_start(const struct xensim_options *options)

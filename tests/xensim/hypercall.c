@@ -48,7 +48,7 @@ static int change_extents(struct xensim_vcpu *vcpu, const uint64_t *gfn, unsigne
 int xensim_decrease_reservation(struct xensim_vcpu *vcpu, const uint64_t *gfn, unsigned int n,
 				unsigned int order)
 {
-	return change_extents(vcpu, gfn, n, order, physmap_remove);
+	return change_extents(vcpu, gfn, n, order, physmap_decrease);
 }
 
 int xensim_populate_physmap(struct xensim_vcpu *vcpu, const uint64_t *gfn, unsigned int n,
@@ -61,7 +61,7 @@ int xensim_remove_from_physmap(struct xensim_vcpu *vcpu, uint64_t gfn)
 {
 	int ret = vcpu_enter(vcpu);
 
-	return ret ? ret : finish(vcpu, physmap_remove(vcpu->domain, vcpu, gfn, 0));
+	return ret ? ret : finish(vcpu, physmap_remove(vcpu->domain, vcpu, gfn));
 }
 
 int xensim_add_to_physmap(struct xensim_vcpu *vcpu, uint64_t gfn)

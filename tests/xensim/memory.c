@@ -278,6 +278,11 @@ void page_put(uint64_t mfn)
 	domain_page_freed(domain);
 }
 
+bool page_is_guests(uint64_t mfn)
+{
+	return memory.pages[mfn].kind == PAGE_GUEST;
+}
+
 void page_release(uint64_t mfn)
 {
 	struct page *page = &memory.pages[mfn];

@@ -8,7 +8,7 @@ int xensim_outside_decrease(struct xensim_domain *domain, const uint64_t *gfn, u
 
 	if (!domain_get_live(domain))
 		return -ESRCH;
-	while (done < n && !physmap_remove(domain, NULL, gfn[done], 0))
+	while (done < n && !physmap_decrease(domain, NULL, gfn[done], 0))
 		done++;
 	domain_put(domain);
 	return (int)done;

@@ -151,7 +151,20 @@ static bool counts_as_ram(enum xensim_p2m_type type)
 	return type == XENSIM_RAM || p2m_read_only(type) || type == XENSIM_PAGED_OUT;
 }
 
-static void free_leaf(uint64_t value, int level, bool *freed_ram)
+/* Its page is still the domain's, though nobody can reach it. */
+static void keep_page(struct xensim_domain *domain, uint64_t mfn)
+{
+	uint64_t *kept = realloc(domain->kept, (domain->kept_count + 1) * sizeof(*kept));
+
+	if (!kept) {
+		page_release(mfn);
+		return;
+	}
+	domain->kept = kept;
+	kept[domain->kept_count++] = mfn;
+}
+
+static void free_leaf(struct xensim_domain *domain, uint64_t value, int level, bool *freed_ram)
 {
 	uint64_t pages = UINT64_C(1) << p2m_order(level);
 	uint64_t i;
@@ -159,18 +172,21 @@ static void free_leaf(uint64_t value, int level, bool *freed_ram)
 	if (counts_as_ram(entry_type(value)))
 		*freed_ram = true;
 	for (i = 0; i < pages; i++)
-		page_release(entry_mfn(value) + i);
+		if (domain->keep && page_is_guests(entry_mfn(value) + i))
+			keep_page(domain, entry_mfn(value) + i);
+		else
+			page_release(entry_mfn(value) + i);
 }
 
 /* What an entry held is not the guest's any more; the entry itself has been overwritten. */
-static void free_entry(uint64_t value, int level, bool *freed_ram)
+static void free_entry(struct xensim_domain *domain, uint64_t value, int level, bool *freed_ram)
 {
 	unsigned int i;
 
 	if (!value)
 		return;
 	if (!(value & ENTRY_TABLE)) {
-		free_leaf(value, level, freed_ram);
+		free_leaf(domain, value, level, freed_ram);
 		return;
 	}
 	for (i = 0; i < P2M_ENTRIES; i++) {
@@ -178,7 +194,7 @@ static void free_entry(uint64_t value, int level, bool *freed_ram)
 		uint64_t below = load_relaxed(slot);
 
 		set_entry(slot, 0);
-		free_entry(below, level + 1, freed_ram);
+		free_entry(domain, below, level + 1, freed_ram);
 		/* Tables below stay reachable for reuse and for the teardown. */
 		if (below & ENTRY_TABLE)
 			entry_table(value)->spare[i] = entry_table(below);
@@ -273,7 +289,7 @@ int p2m_set(struct xensim_domain *domain, uint64_t gfn, unsigned int order, uint
 		leave_table(domain, table, index, value);
 	else
 		set_entry(&table->entry[index], value);
-	free_entry(old, level, freed_ram);
+	free_entry(domain, old, level, freed_ram);
 	return 0;
 }
 
@@ -295,7 +311,7 @@ int p2m_retype(struct xensim_domain *domain, uint64_t gfn, enum xensim_p2m_type 
 	return 0;
 }
 
-static void free_tables(struct p2m_table *table, int level)
+static void free_tables(struct xensim_domain *domain, struct p2m_table *table, int level)
 {
 	unsigned int i;
 
@@ -304,17 +320,22 @@ static void free_tables(struct p2m_table *table, int level)
 		bool ignored;
 
 		if (value & ENTRY_TABLE)
-			free_tables(entry_table(value), level + 1);
+			free_tables(domain, entry_table(value), level + 1);
 		else
-			free_entry(value, level, &ignored);
+			free_entry(domain, value, level, &ignored);
 		if (level < P2M_LEAF && table->spare[i])
-			free_tables(table->spare[i], level + 1);
+			free_tables(domain, table->spare[i], level + 1);
 	}
 	free(table);
 }
 
 void p2m_teardown(struct xensim_domain *domain)
 {
-	free_tables(domain->p2m, 0);
+	domain->keep = false;
+	while (domain->kept_count)
+		page_release(domain->kept[--domain->kept_count]);
+	free(domain->kept);
+	domain->kept = NULL;
+	free_tables(domain, domain->p2m, 0);
 	domain->p2m = NULL;
 }

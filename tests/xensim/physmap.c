@@ -23,7 +23,7 @@ static void note(struct xensim_domain *domain, struct xensim_vcpu *vcpu, bool du
 	invalidate_request(domain, vcpu);
 }
 
-static int remove_page(struct xensim_domain *domain, uint64_t gfn, bool *freed)
+static int remove_page(struct xensim_domain *domain, uint64_t gfn, bool keep, bool *freed)
 {
 	enum xensim_p2m_type type;
 	uint64_t mfn;
@@ -31,16 +31,18 @@ static int remove_page(struct xensim_domain *domain, uint64_t gfn, bool *freed)
 
 	pthread_mutex_lock(&domain->p2m_lock);
 	type = p2m_lookup(domain, gfn, &mfn, &level);
+	domain->keep = keep && host.options.keep_pages;
 	if (type == XENSIM_HOLE || type == XENSIM_MMIO)
 		ret = -EINVAL;
 	else
 		ret = p2m_set(domain, gfn, 0, XENSIM_INVALID_MFN, XENSIM_HOLE, freed);
+	domain->keep = false;
 	pthread_mutex_unlock(&domain->p2m_lock);
 	return ret;
 }
 
-int physmap_remove(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,
-		   unsigned int order)
+static int remove_pages(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,
+			unsigned int order, bool keep)
 {
 	uint64_t i;
 	bool freed = false;
@@ -48,10 +50,23 @@ int physmap_remove(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint6
 
 	for (i = 0; !ret && i < UINT64_C(1) << order; i++) {
 		oracle_will_change(domain, vcpu, gfn + i, true);
-		ret = remove_page(domain, gfn + i, &freed);
+		ret = remove_page(domain, gfn + i, keep, &freed);
 	}
 	note(domain, vcpu, freed);
 	return ret;
+}
+
+int physmap_decrease(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,
+		     unsigned int order)
+{
+	return remove_pages(domain, vcpu, gfn, order, false);
+}
+
+int physmap_remove(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn)
+{
+	int ret = remove_pages(domain, vcpu, gfn, 0, true);
+
+	return ret == -EINVAL ? -ENOENT : ret;
 }
 
 /* The largest leaf that fits at both frames into what is left. */
@@ -98,8 +113,9 @@ static int map_pages(struct xensim_domain *domain, uint64_t gfn, uint64_t mfn, u
 	return 0;
 }
 
-static int put_new_pages(struct xensim_domain *domain, uint64_t gfn, unsigned int order,
-			 bool *freed)
+/* keep: what was there stays the domain's, as Xen has it. */
+static int put_new_pages(struct xensim_domain *domain, uint64_t gfn, unsigned int order, bool keep,
+			 enum page_kind kind, bool *freed)
 {
 	uint64_t pages = UINT64_C(1) << order;
 	uint64_t mfn;
@@ -108,9 +124,11 @@ static int put_new_pages(struct xensim_domain *domain, uint64_t gfn, unsigned in
 	if (gfn >> GFN_BITS || (gfn + pages - 1) >> GFN_BITS)
 		return -EINVAL;
 	pthread_mutex_lock(&domain->p2m_lock);
-	mfn = page_alloc(domain, order, neighbour_hint(domain, gfn, order), PAGE_GUEST);
+	mfn = page_alloc(domain, order, neighbour_hint(domain, gfn, order), kind);
+	domain->keep = keep && host.options.keep_pages;
 	if (mfn != XENSIM_INVALID_MFN)
 		ret = map_pages(domain, gfn, mfn, pages, freed);
+	domain->keep = false;
 	pthread_mutex_unlock(&domain->p2m_lock);
 	return ret;
 }
@@ -137,7 +155,7 @@ int physmap_populate(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uin
 
 	if (oracle_used())
 		announce_populate(domain, vcpu, gfn, order);
-	ret = put_new_pages(domain, gfn, order, &freed);
+	ret = put_new_pages(domain, gfn, order, true, PAGE_GUEST, &freed);
 	note(domain, vcpu, freed && host.options.arch == XENSIM_ARM);
 	return ret;
 }
@@ -148,7 +166,7 @@ int physmap_add(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t
 	int ret;
 
 	oracle_will_change(domain, vcpu, gfn, true);
-	ret = put_new_pages(domain, gfn, 0, &freed);
+	ret = put_new_pages(domain, gfn, 0, host.options.arch == XENSIM_ARM, PAGE_XEN, &freed);
 	note(domain, vcpu, freed);
 	return ret;
 }

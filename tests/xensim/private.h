@@ -99,6 +99,8 @@ uint64_t page_alloc(struct xensim_domain *domain, unsigned int order, uint64_t h
 /* A reference on a page that may be freed at this moment: false when it is free. */
 bool page_try_get(uint64_t mfn);
 void page_put(uint64_t mfn);
+/* A page of the guest's memory, none of Xen's own. */
+bool page_is_guests(uint64_t mfn);
 /* The owner gives the page back: it is free as soon as nobody else refers to it. */
 void page_release(uint64_t mfn);
 
@@ -154,8 +156,9 @@ void p2m_teardown(struct xensim_domain *domain);
 /* ---- physmap.c: what hypercalls do to the p2m -------------------------------------- */
 
 /* vcpu: who asked, NULL for the toolstack. Each notes the INVALIDATE that is due. 0 or -errno. */
-int physmap_remove(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,
-		   unsigned int order);
+int physmap_decrease(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,
+		     unsigned int order);
+int physmap_remove(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn);
 int physmap_populate(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn,
 		     unsigned int order);
 int physmap_exchange(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uint64_t gfn);
@@ -207,6 +210,9 @@ struct xensim_domain {
 	bool stdvga;           /* atomic: stores to video memory are buffered */
 	pthread_mutex_t p2m_lock;
 	struct p2m_table *p2m;
+	bool keep;      /* p2m_lock: what leaves the p2m now stays the domain's */
+	uint64_t *kept; /* p2m_lock: such pages */
+	size_t kept_count;
 	uint64_t p2m_sequence; /* atomic: odd while a table is taken out of use */
 	pthread_mutex_t vcpu_lock;
 	pthread_cond_t vcpu_finished;
@@ -369,6 +375,9 @@ bool mapping_overlaps(uintptr_t base, size_t len);
 bool mapping_covered(uintptr_t base, size_t len); /* whole mappings only, or none */
 /* At stop: free the index. Mappings that are left have been detached. */
 void registry_exit(void);
+/* Around fork(2). */
+void registry_before_fork(void);
+void registry_after_fork(bool child);
 
 /* ---- wrap.c ------------------------------------------------------------------------ */
 

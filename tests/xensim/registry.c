@@ -348,6 +348,24 @@ static void free_middle(struct middle *middle)
 	free(middle);
 }
 
+/* The kernel does not copy foreign mappings. */
+void registry_before_fork(void)
+{
+	pthread_mutex_lock(&registry.lock);
+}
+
+void registry_after_fork(bool child)
+{
+	uint64_t page = 0;
+	struct mapping *mapping;
+
+	while (child && (mapping = next_locked(&page, PAGES_LIMIT))) {
+		__real_munmap((void *)mapping->base, mapping->pages << PAGE_SHIFT);
+		page += mapping->pages;
+	}
+	pthread_mutex_unlock(&registry.lock);
+}
+
 void registry_exit(void)
 {
 	uint64_t i;

@@ -48,6 +48,9 @@ struct xensim_options {
 	unsigned int split;     /* a hypercall of more extents is interrupted after each so many
 				       and continued, INVALIDATE in between; 0: never, but at
 				       random with jitter */
+	bool keep_pages;        /* as Xen: a page that was removed from the p2m or replaced by
+				       populate_physmap stays the domain's until that ends. Default:
+				       it is given back, so that a guest can do so for ever */
 	uint64_t dom0_pages;    /* each page of a mapping costs a page of dom0's own memory, of
 				       which it has so many (no unpopulated-alloc); 0: it costs
 				       nothing */

@@ -9,6 +9,11 @@
 
 #define PORT_COUNT 0x10000u
 
+void arch_whole_pc(bool on)
+{
+	(void)on;
+}
+
 void arch_set_options(struct xen_domctl_createdomain *options)
 {
 	options->arch.gic_version = XEN_DOMCTL_CONFIG_GIC_NATIVE;

@@ -29,6 +29,7 @@ long decrease_reservation(uint32_t gfn, uint32_t count, uint32_t order);
 long populate_physmap(uint32_t gfn, uint32_t count, uint32_t order);
 long remove_from_physmap(uint32_t gfn);
 long share_info(uint32_t gfn);
+long exchange_page(uint32_t gfn);
 void yield(void);
 void shut_down(void);
 
@@ -46,6 +47,9 @@ uint32_t rep_outs(uint16_t port, uint32_t address, uint32_t count, uint32_t size
 uint32_t rep_ins(uint16_t port, uint32_t address, uint32_t count, uint32_t size,
 		 uint32_t backwards);
 uint32_t rep_movs(uint32_t to, uint32_t from, uint32_t count, uint32_t size, uint32_t backwards);
+uint32_t rep_stos(uint32_t to, uint32_t count, uint32_t size, uint32_t value, uint32_t backwards);
+/* Ports of any size. */
+uint32_t access_port(uint16_t port, uint32_t size, uint32_t store, uint32_t value);
 
 /* balloon.c, timing.c, block.c: commands that take longer; see there. */
 uint32_t replace_pages(uint32_t gfn, uint32_t count, uint32_t seed);

@@ -10,6 +10,7 @@
 
 #define XENMEM_DECREASE_RESERVATION 1
 #define XENMEM_POPULATE_PHYSMAP 6
+#define XENMEM_EXCHANGE 11
 #define XENMEM_ADD_TO_PHYSMAP 7
 #define XENMEM_REMOVE_FROM_PHYSMAP 15
 #define XENMAPSPACE_SHARED_INFO 0
@@ -25,6 +26,11 @@ struct memory_reservation {
 	uint32_t order;
 	uint32_t flags;
 	uint16_t domid;
+};
+
+struct memory_exchange {
+	struct memory_reservation in, out;
+	unsigned long exchanged;
 };
 
 struct add_to_physmap {
@@ -81,6 +87,17 @@ long share_info(uint32_t gfn)
 				      .gfn = gfn };
 
 	return hypercall(HYPERCALL_MEMORY_OP, XENMEM_ADD_TO_PHYSMAP, &add);
+}
+
+long exchange_page(uint32_t gfn)
+{
+	unsigned long in = gfn, out = gfn;
+	struct memory_exchange exchange = {
+		.in = { .gfns = &in, .extents = 1, .domid = DOMID_SELF },
+		.out = { .gfns = &out, .extents = 1, .domid = DOMID_SELF },
+	};
+
+	return hypercall(HYPERCALL_MEMORY_OP, XENMEM_EXCHANGE, &exchange);
 }
 
 void yield(void)

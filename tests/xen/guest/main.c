@@ -14,6 +14,23 @@ static void wait_a_little(void)
 		yield();
 }
 
+static uint32_t access_memory(uintptr_t address, uint32_t size, uint32_t store, uint32_t value)
+{
+	if (size == 1 && store)
+		*(volatile uint8_t *)address = (uint8_t)value;
+	else if (size == 1)
+		return *(volatile uint8_t *)address;
+	else if (size == 2 && store)
+		*(volatile uint16_t *)address = (uint16_t)value;
+	else if (size == 2)
+		return *(volatile uint16_t *)address;
+	else if (store)
+		*(volatile uint32_t *)address = value;
+	else
+		return *(volatile uint32_t *)address;
+	return 0;
+}
+
 static uint32_t run(uint32_t vcpu, uint32_t command, const uint32_t *a)
 {
 	switch (command) {
@@ -45,6 +62,10 @@ static uint32_t run(uint32_t vcpu, uint32_t command, const uint32_t *a)
 		return 0;
 	case COMMAND_PORT_IN: /* port */
 		return port_in((uint16_t)a[0]);
+	case COMMAND_ACCESS: /* address, size, is it a store, value */
+		return access_memory(a[0], a[1], a[2], a[3]);
+	case COMMAND_EXCHANGE: /* gfn: for another page */
+		return (uint32_t)exchange_page(a[0]);
 #ifdef __aarch64__
 	case COMMAND_FLUSH_CACHES:
 		flush_caches();
@@ -56,6 +77,10 @@ static uint32_t run(uint32_t vcpu, uint32_t command, const uint32_t *a)
 		return rep_ins((uint16_t)a[0], a[1], a[2], a[3], a[4]);
 	case COMMAND_REP_MOVS: /* to, from, count, size, backwards */
 		return rep_movs(a[0], a[1], a[2], a[3], a[4]);
+	case COMMAND_REP_STOS: /* address, count, size, value, backwards */
+		return rep_stos(a[0], a[1], a[2], a[3], a[4]);
+	case COMMAND_PORT: /* port, size, is it a store, value */
+		return access_port((uint16_t)a[0], a[1], a[2], a[3]);
 #endif
 	case COMMAND_BALLOON_ROUNDS:
 		return balloon_rounds(vcpu, a);

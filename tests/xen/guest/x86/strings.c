@@ -15,6 +15,7 @@
 
 #define OUTS : "+S"(address), "+c"(count) : "d"(port) : "memory", "cc"
 #define INS : "+D"(address), "+c"(count) : "d"(port) : "memory", "cc"
+#define STOS : "+D"(to), "+c"(count) : "a"(value) : "memory", "cc"
 #define MOVS : "+D"(to), "+S"(from), "+c"(count) : : "memory", "cc"
 
 uint32_t rep_outs(uint16_t port, uint32_t address, uint32_t count, uint32_t size,
@@ -49,4 +50,32 @@ uint32_t rep_movs(uint32_t to, uint32_t from, uint32_t count, uint32_t size, uin
 	else
 		REP("movsl", backwards, MOVS);
 	return count;
+}
+
+uint32_t rep_stos(uint32_t to, uint32_t count, uint32_t size, uint32_t value, uint32_t backwards)
+{
+	if (size == 1)
+		REP("stosb", backwards, STOS);
+	else if (size == 2)
+		REP("stosw", backwards, STOS);
+	else
+		REP("stosl", backwards, STOS);
+	return count;
+}
+
+uint32_t access_port(uint16_t port, uint32_t size, uint32_t store, uint32_t value)
+{
+	if (size == 1 && store)
+		__asm__ volatile("outb %b0, %1" : : "a"(value), "Nd"(port) : "memory");
+	else if (size == 1)
+		__asm__ volatile("inb %1, %b0" : "=a"(value) : "Nd"(port), "0"(0) : "memory");
+	else if (size == 2 && store)
+		__asm__ volatile("outw %w0, %1" : : "a"(value), "Nd"(port) : "memory");
+	else if (size == 2)
+		__asm__ volatile("inw %1, %w0" : "=a"(value) : "Nd"(port), "0"(0) : "memory");
+	else if (store)
+		port_out(port, value);
+	else
+		return port_in(port);
+	return store ? 0 : value;
 }
