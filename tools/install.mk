@@ -10,10 +10,10 @@ MAN_SECTIONS := 3 7
 MAN_PAGES := $(sort $(wildcard $(addprefix man/*.,$(MAN_SECTIONS))))
 
 # What tells other build systems where things are: made from NAME.in, here or in packaging/.
-CONFIGURED := pkgconfig/libmapcache.pc pkgconfig/libmapcache-grants.pc cmake/mapcache/mapcacheConfig.cmake \
+CONFIGURED := pkgconfig/libmapcache.pc pkgconfig/libmapcache-grants.pc pkgconfig/libxensim.pc cmake/mapcache/mapcacheConfig.cmake \
 	cmake/mapcache/mapcacheConfigVersion.cmake
 CONFIGURE = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g' \
-	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g'
+	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g; s|@XENSIM_LDFLAGS@|$(XENSIM_LDFLAGS)|g'
 
 # Device models to copy from, and the pages that a package carries.
 DOCUMENTS := $(wildcard README.md CHANGELOG.md LICENSE docs/*.md docs/*/*.svg docs/*/*.bt \
@@ -24,15 +24,17 @@ INSTALLED_MAN_PAGES = $(foreach page,$(MAN_PAGES),\
 	$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 
 .PHONY: install
-install: $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS)
+install: $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS) $(LIBXENSIM)
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
 	$(Q)install -d $(DESTDIR)$(INCLUDEDIR)/mapcache \
 		$(addprefix $(DESTDIR)$(LIBDIR)/,$(sort $(dir $(CONFIGURED))))
 	$(Q)install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(INCLUDEDIR)/mapcache/
-	$(Q)install -m 644 $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS) $(DESTDIR)$(LIBDIR)/
+	$(Q)install -m 644 tests/xensim/xensim.h $(DESTDIR)$(INCLUDEDIR)/
+	$(Q)install -m 644 $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS) $(LIBXENSIM) $(DESTDIR)$(LIBDIR)/
 	$(Q)$(foreach file,$(CONFIGURED),\
 		$(CONFIGURE) $(wildcard $(addsuffix $(notdir $(file)).in,./ packaging/)) >$(DESTDIR)$(LIBDIR)/$(file) && \
 		chmod 644 $(DESTDIR)$(LIBDIR)/$(file) &&) true
+	$(Q)install -D -m 644 tests/xensim/README.md $(DESTDIR)$(DOCDIR)/xensim.md
 	$(Q)install -D -m 644 packaging/libmapcache.wrap $(DESTDIR)$(DOCDIR)/libmapcache.wrap
 	$(Q)$(foreach page,$(INSTALLED_MAN_PAGES),\
 		install -D -m 644 man/$(notdir $(page)) $(page) &&) true
@@ -63,8 +65,8 @@ uninstall:
 	$(Q)tools/man_aliases $(MAN_SECTIONS) | while read -r alias page; do \
 		rm -f $(DESTDIR)$(MANDIR)/$$alias; done
 	$(Q)rm -f $(INSTALLED_HEADERS) $(INSTALLED_MAN_PAGES) $(INSTALLED_TOOLS) \
-		$(addprefix $(DESTDIR)$(LIBDIR)/,libmapcache.a libmapcache-grants.a $(CONFIGURED)) \
-		$(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) libmapcache.wrap)
+		$(addprefix $(DESTDIR)$(LIBDIR)/,libmapcache.a libmapcache-grants.a libxensim.a $(CONFIGURED)) \
+		$(DESTDIR)$(INCLUDEDIR)/xensim.h $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) libmapcache.wrap xensim.md)
 	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/cmake/mapcache \
 		$(addprefix $(DESTDIR)$(DOCDIR)/,docs/bpftrace docs/diagrams docs/plots docs \
 		examples/mmio examples/virtio-blk examples) $(DESTDIR)$(DOCDIR) 2>/dev/null || true

@@ -219,6 +219,8 @@ int xensim_domain_state(uint32_t domid, uint64_t *pages)
 	live = domain ? load_relaxed(&domain->pages_live) : 0;
 	if (domain && live && load_acquire(&domain->users))
 		live--;
+	if (domain)
+		live -= load_relaxed(&domain->pages_xen);
 	if (pages)
 		*pages = live;
 	return domain ? load_acquire(&domain->state) : DOMAIN_GONE;

@@ -242,6 +242,7 @@ uint64_t page_alloc(struct xensim_domain *domain, unsigned int order, uint64_t h
 		add_relaxed(&host.pages_owned, pages);
 	} else {
 		add_relaxed(&host.pages_xen, pages);
+		add_relaxed(&domain->pages_xen, pages);
 	}
 	return mfn;
 }
@@ -272,6 +273,8 @@ void page_put(uint64_t mfn)
 	/* Both: everybody's accesses to the page come before its next life. */
 	if (__atomic_sub_fetch(&page->references, 1, __ATOMIC_ACQ_REL))
 		return;
+	if (page->kind == PAGE_XEN)
+		sub_relaxed(&domain->pages_xen, 1);
 	pthread_mutex_lock(&memory.lock);
 	give_back_locked(mfn, 0);
 	pthread_mutex_unlock(&memory.lock);

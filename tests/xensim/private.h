@@ -200,6 +200,7 @@ struct xensim_domain {
 	uint64_t users; /* atomic: 1 for being alive, 1 for each call at work; see domain_get */
 	uint64_t pages_owned;  /* atomic */
 	uint64_t pages_live;   /* atomic: not yet free again, + 1 until torn down */
+	uint64_t pages_xen;    /* atomic: of these, what is Xen's own */
 	bool invalidate;       /* atomic: the flag of flag_per_domain */
 	uint32_t fail_shatter; /* p2m_lock: so many shatters fail */
 	uint64_t max_gfn;      /* atomic: the highest frame that ever had an entry */

@@ -106,7 +106,7 @@ void xensim_domain_unpause(struct xensim_domain *domain);
  * domain lingers as "dying" while foreign mappings hold its pages. */
 int xensim_domain_shutdown(struct xensim_domain *domain);
 int xensim_domain_destroy(struct xensim_domain *domain);
-/* 0: gone, 1: alive, 2: shut down, 3: dying. *pages: what it still holds. */
+/* 0: gone, 1: alive, 2: shut down, 3: dying. *pages: what it still holds, without Xen's own. */
 int xensim_domain_state(uint32_t domid, uint64_t *pages);
 /* Pages that the domain owns now. */
 uint64_t xensim_domain_pages(struct xensim_domain *domain);
