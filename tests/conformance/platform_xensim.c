@@ -16,7 +16,7 @@ void platform_start(enum host host)
 {
 	const struct xensim_options options = {
 		.machine_pages = 8192,
-		.keep_pages = true,
+		.strict = true,
 		.arch = host == HOST_XENSIM_ARM ? XENSIM_ARM : XENSIM_X86,
 	};
 

@@ -31,7 +31,7 @@ static int remove_page(struct xensim_domain *domain, uint64_t gfn, bool keep, bo
 
 	pthread_mutex_lock(&domain->p2m_lock);
 	type = p2m_lookup(domain, gfn, &mfn, &level);
-	domain->keep = keep && host.options.keep_pages;
+	domain->keep = keep && host.options.strict;
 	if (type == XENSIM_HOLE || type == XENSIM_MMIO)
 		ret = -EINVAL;
 	else
@@ -125,7 +125,7 @@ static int put_new_pages(struct xensim_domain *domain, uint64_t gfn, unsigned in
 		return -EINVAL;
 	pthread_mutex_lock(&domain->p2m_lock);
 	mfn = page_alloc(domain, order, neighbour_hint(domain, gfn, order), kind);
-	domain->keep = keep && host.options.keep_pages;
+	domain->keep = keep && host.options.strict;
 	if (mfn != XENSIM_INVALID_MFN)
 		ret = map_pages(domain, gfn, mfn, pages, freed);
 	domain->keep = false;
@@ -178,6 +178,8 @@ int physmap_exchange(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uin
 	int level;
 	int ret = -EINVAL;
 
+	if (host.options.strict)
+		return -EOPNOTSUPP;
 	oracle_will_change(domain, vcpu, gfn, true);
 	pthread_mutex_lock(&domain->p2m_lock);
 	if (p2m_lookup(domain, gfn, &old, &level) != XENSIM_RAM)

@@ -135,6 +135,48 @@ static void pages_come_back_where_they_were_contiguous(void **state)
 	assert_int_equal(before, after);
 }
 
+static int start_strict(void **state)
+{
+	const struct xensim_options options = { .strict = true };
+
+	(void)state;
+	return start_with(&options);
+}
+
+static int run_remove(struct xensim_vcpu *vcpu, void *argument)
+{
+	return xensim_remove_from_physmap(vcpu, *(uint64_t *)argument);
+}
+
+static int run_exchange(struct xensim_vcpu *vcpu, void *argument)
+{
+	return xensim_exchange(vcpu, *(uint64_t *)argument);
+}
+
+static void a_strict_host_keeps_pages_that_nobody_can_reach(void **state)
+{
+	uint64_t gfn = 600, pages = 0;
+	struct call call = { .run = run_remove, .argument = &gfn };
+	struct call refused = { .run = run_exchange, .argument = &gfn };
+
+	(void)state;
+	assert_int_equal(xensim_outside_populate(guest, &gfn, 1, 0), 1);
+	xensim_domain_state(guest_id, &pages);
+	assert_int_equal(pages, RAM_PAGES + 1);
+	call_start(&refused, 0);
+	assert_int_equal(call_finish(&refused), -EOPNOTSUPP);
+	call_start(&call, 0);
+	assert_int_equal(call_finish(&call), 0);
+	call_start(&call, 0);
+	assert_int_equal(call_finish(&call), -ENOENT);
+	xensim_domain_state(guest_id, &pages);
+	assert_int_equal(pages, RAM_PAGES + 1);
+	assert_int_equal(xensim_outside_populate(guest, &gfn, 1, 0), 1);
+	assert_int_equal(xensim_outside_decrease(guest, &gfn, 1), 1);
+	xensim_domain_state(guest_id, &pages);
+	assert_int_equal(pages, RAM_PAGES + 1);
+}
+
 static void new_pages_hold_anything(void **state)
 {
 	uint64_t gfn = 600, word = 0;
@@ -290,6 +332,8 @@ const struct CMUnitTest p2m_tests[] = {
 	ARM_TEST(a_failed_shatter_is_spurious_on_arm),
 	TEST(grants_go_without_a_report),
 	TEST(pages_come_back_where_they_were_contiguous),
+	cmocka_unit_test_setup_teardown(a_strict_host_keeps_pages_that_nobody_can_reach,
+					start_strict, stop),
 	TEST(new_pages_hold_anything),
 	TEST(guest_access_across_a_hole_copies_nothing),
 	TEST(populate_fails_when_the_host_is_full),

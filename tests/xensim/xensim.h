@@ -48,9 +48,10 @@ struct xensim_options {
 	unsigned int split;     /* a hypercall of more extents is interrupted after each so many
 				       and continued, INVALIDATE in between; 0: never, but at
 				       random with jitter */
-	bool keep_pages;        /* as Xen: a page that was removed from the p2m or replaced by
-				       populate_physmap stays the domain's until that ends. Default:
-				       it is given back, so that a guest can do so for ever */
+	bool strict;            /* as Xen also where a test could not go on for ever then: a page
+				       that was removed from the p2m or replaced by populate_physmap
+				       stays the domain's until that ends (default: it is given
+				       back), and xensim_exchange() is -EOPNOTSUPP */
 	uint64_t dom0_pages;    /* each page of a mapping costs a page of dom0's own memory, of
 				       which it has so many (no unpopulated-alloc); 0: it costs
 				       nothing */
@@ -225,7 +226,9 @@ int xensim_populate_physmap(struct xensim_vcpu *vcpu, const uint64_t *gfn, unsig
 			    unsigned int order);
 int xensim_add_to_physmap(struct xensim_vcpu *vcpu, uint64_t gfn); /* a page of Xen's own */
 int xensim_remove_from_physmap(struct xensim_vcpu *vcpu, uint64_t gfn);
-int xensim_exchange(struct xensim_vcpu *vcpu, uint64_t gfn); /* another page, same frame */
+/* Another page in the same frame, told as one change. No Xen does it for a guest with a p2m; it
+ * stands for what only a longer way round can do. */
+int xensim_exchange(struct xensim_vcpu *vcpu, uint64_t gfn);
 /* A hypercall that changes nothing: the place where late INVALIDATEs are delivered. */
 int xensim_nop_hypercall(struct xensim_vcpu *vcpu);
 
