@@ -101,11 +101,11 @@ const struct fact facts[] = {
 	FACT(death_calls, "Calls for a domain that is dying, and for one that is gone"),
 	FACT(vcpus, "nr_vcpus of a domain with two"),
 	HEADING("dom0's kernel"),
-	FACT(buffered_io, "write and read of a file by way of a foreign page"),
-	FACT(direct_io, "... of one opened with O_DIRECT"),
-	FACT(granted_direct_io, "... by way of a granted page"),
+	FACT(file, "write and read of a file by way of a foreign page"),
 	FACT(vmsplice, "vmsplice of a foreign page"),
+	FACT(vmsplice_granted, "... of a granted page"),
 	FACT(process_vm, "process_vm_readv of a foreign page"),
+	FACT(io_uring, "A foreign page as io_uring's fixed buffer"),
 };
 /* clang-format on */
 const size_t facts_count = sizeof(facts) / sizeof(facts[0]);

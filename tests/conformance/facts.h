@@ -112,10 +112,10 @@ void look_death(void);
 void look_death_calls(void);
 void look_vcpus(void);
 /* kernel: only where there is one */
-void look_direct_io(void);
-void look_buffered_io(void);
+void look_file(void);
 void look_vmsplice(void);
+void look_vmsplice_granted(void);
 void look_process_vm(void);
-void look_granted_direct_io(void);
+void look_io_uring(void);
 
 #endif

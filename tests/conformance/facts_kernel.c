@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What dom0's kernel lets a program do with a foreign page. Only where there is such a kernel. */
+/*
+ * What dom0's kernel lets a program do with a foreign page: what copies works, what pins the page
+ * does not. Only where there is such a kernel. Files opened with O_DIRECT are not among it: this
+ * dom0 has no disk.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <xengnttab.h>
@@ -22,83 +28,76 @@ static void say_length(ssize_t length)
 		say("%zd bytes", length);
 }
 
-/* /tmp is a tmpfs, which takes O_DIRECT only lately; a RAM disk always does. */
-static int open_direct(void)
+static void *foreign_page(void)
 {
-	int fd = open("/dev/ram0", O_RDWR | O_DIRECT);
-
-	return fd >= 0 ? fd : open("/tmp/direct", O_RDWR | O_CREAT | O_DIRECT, 0600);
+	rig_open(&rig, &(struct platform_options){ 0 });
+	return rig_map(&rig, RIG_GFN, 1, NULL);
 }
 
-static void say_file(int fd, void *page)
+void look_file(void)
 {
+	char *page = foreign_page();
+	int fd = open("/tmp/file", O_RDWR | O_CREAT, 0600);
+
 	say("write ");
 	say_length(pwrite(fd, page, PAGE, 0));
 	say(", read ");
 	say_length(pread(fd, page, PAGE, 0));
-	close(fd);
-}
-
-void look_direct_io(void)
-{
-	int fd = open_direct();
-
-	if (fd < 0) {
-		say("no file for O_DIRECT");
-		return;
-	}
-	rig_open(&rig, &(struct platform_options){ 0 });
-	say_file(fd, rig_map(&rig, RIG_GFN, 1, NULL));
 	rig_close(&rig);
 }
 
-void look_buffered_io(void)
+static void say_vmsplice(void *page)
 {
-	rig_open(&rig, &(struct platform_options){ 0 });
-	say_file(open("/tmp/buffered", O_RDWR | O_CREAT, 0600), rig_map(&rig, RIG_GFN, 1, NULL));
-	rig_close(&rig);
+	struct iovec piece = { .iov_base = page, .iov_len = PAGE };
+	int ends[2];
+
+	if (pipe(ends))
+		rig_fail("pipe");
+	say_length(vmsplice(ends[1], &piece, 1, 0));
 }
 
 void look_vmsplice(void)
 {
-	struct iovec piece = { .iov_len = PAGE };
-	int ends[2];
+	say_vmsplice(foreign_page());
+	rig_close(&rig);
+}
+
+void look_vmsplice_granted(void)
+{
+	xengnttab_handle *table = xengnttab_open(NULL, 0);
+	void *page;
 
 	rig_open(&rig, &(struct platform_options){ 0 });
-	piece.iov_base = rig_map(&rig, RIG_GFN, 1, NULL);
-	if (pipe(ends))
-		rig_fail("pipe");
-	say_length(vmsplice(ends[1], &piece, 1, 0));
+	page = xengnttab_map_grant_ref(table, rig.domid,
+				       platform_grant(&rig.platform, RIG_GFN, false),
+				       PROT_READ | PROT_WRITE);
+	say_vmsplice(page);
+	xengnttab_unmap(table, page, 1);
+	xengnttab_close(table);
 	rig_close(&rig);
 }
 
 void look_process_vm(void)
 {
 	static char buffer[4096];
-	struct iovec local = { buffer, PAGE }, remote = { .iov_len = PAGE };
+	struct iovec local = { buffer, PAGE };
+	struct iovec remote = { .iov_base = foreign_page(), .iov_len = PAGE };
 
-	rig_open(&rig, &(struct platform_options){ 0 });
-	remote.iov_base = rig_map(&rig, RIG_GFN, 1, NULL);
 	say_length(process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
 	rig_close(&rig);
 }
 
-void look_granted_direct_io(void)
+void look_io_uring(void)
 {
-	xengnttab_handle *table = xengnttab_open(NULL, 0);
-	int fd = open_direct();
-	void *page;
+	struct io_uring_params parameters = { 0 };
+	struct iovec piece = { .iov_base = foreign_page(), .iov_len = PAGE };
+	long fd = syscall(SYS_io_uring_setup, 1, &parameters);
 
-	if (fd < 0) {
-		say("no file for O_DIRECT");
-		return;
-	}
-	rig_open(&rig, &(struct platform_options){ 0 });
-	page = xengnttab_map_grant_ref(table, rig.domid,
-				       platform_grant(&rig.platform, RIG_GFN, false),
-				       PROT_READ | PROT_WRITE);
-	say_file(fd, page);
-	xengnttab_unmap(table, page, 1);
-	xengnttab_close(table);
+	if (fd < 0)
+		say("no io_uring");
+	else
+		say("%d", syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &piece, 1)
+				  ? -errno
+				  : 0);
 	rig_close(&rig);
 }

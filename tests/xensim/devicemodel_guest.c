@@ -121,6 +121,8 @@ int xendevicemodel_modified_memory_bulk(xendevicemodel_handle *dmod, domid_t dom
 
 	if (ret)
 		return minus_errno(ret);
+	if (host.options.strict && host.options.arch == XENSIM_ARM)
+		return devicemodel_end(domain, -EOPNOTSUPP);
 	if (load_relaxed(&domain->no_dirty_log))
 		return devicemodel_end(domain, 0);
 	/* The last one first; what is before one that is refused is not looked at. */

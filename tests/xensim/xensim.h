@@ -51,7 +51,8 @@ struct xensim_options {
 	bool strict;            /* as Xen also where a test could not go on for ever then: a page
 				       that was removed from the p2m or replaced by populate_physmap
 				       stays the domain's until that ends (default: it is given
-				       back), and xensim_exchange() is -EOPNOTSUPP */
+				       back), xensim_exchange() is -EOPNOTSUPP, and on Arm there is
+				       no log of modified pages */
 	uint64_t dom0_pages;    /* each page of a mapping costs a page of dom0's own memory, of
 				       which it has so many (no unpopulated-alloc); 0: it costs
 				       nothing */
