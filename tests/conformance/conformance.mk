@@ -16,7 +16,8 @@ $(eval $(call program,$(B)/tests/conformance/facts,$(CONFORMANCE_LOOKS) \
 $(eval $(call program,$(B)/tests/conformance/sequence,$(addprefix tests/conformance/,\
 	sequence.c sequence_main.c rig.c platform_xensim.c),$(LIBXENSIM),$(XENSIM_LDFLAGS) -lpthread))
 
-CHECKS += $(B)/tests/conformance/facts tests/conformance/check_docs.sh
+CHECKS += $(B)/tests/conformance/facts $(addprefix tests/conformance/,check_docs.sh check_sequences.sh)
+CHECK_FILES += $(B)/tests/conformance/sequence
 
 .PHONY: facts
 facts: $(B)/tests/conformance/facts

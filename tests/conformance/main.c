@@ -77,7 +77,7 @@ static bool check(const struct fact *fact, enum host host)
 	const char *expected = fact_expected(fact, host);
 	bool good;
 
-	if (expected[0] == '(') {
+	if (expected[0] == '(' && strcmp(expected, "(not looked at yet)")) {
 		printf("FACT %d %s: %s\n", host, fact->name, expected);
 		return true;
 	}

@@ -15,15 +15,14 @@
 #include "tests/conformance/sequence.h"
 #include "tests/xen/domain.h"
 
-#define TRACE_BYTES (SEQUENCE_STEPS * 800u)
 #define SECONDS 120
 #define XENSIM "/helpers/sequence"
 
-static char here[TRACE_BYTES], there[TRACE_BYTES];
+static char here[SEQUENCE_TRACE], there[SEQUENCE_TRACE];
 
 static void read_all(FILE *file, char *to)
 {
-	to[fread(to, 1, TRACE_BYTES - 1, file)] = 0;
+	to[fread(to, 1, SEQUENCE_TRACE - 1, file)] = 0;
 }
 
 /* In a process of its own: what it leaves goes with it. */
@@ -114,8 +113,11 @@ static bool check(uint64_t seed)
 	sequence.seed = seed;
 	sequence.steps = SEQUENCE_STEPS;
 	step = difference(&sequence);
-	if (step < 0)
+	if (step < 0) {
+		printf("TRACE %llu %016llx\n", (unsigned long long)seed,
+		       (unsigned long long)sequence_hash(here));
 		return true;
+	}
 	printf("error: seed %llu differs in step %d\n", (unsigned long long)seed, step);
 	shrink(&sequence, step);
 	printf("the shortest, on this Xen:\n%son xensim:\n%s", here, there);

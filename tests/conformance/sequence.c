@@ -359,3 +359,13 @@ void sequence_run(const struct sequence *sequence, FILE *trace)
 			munmap(slots[i].pages, slots[i].count * PAGE);
 	rig_close(&rig);
 }
+
+/* FNV-1a. */
+uint64_t sequence_hash(const char *trace)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *trace; trace++)
+		hash = (hash ^ (unsigned char)*trace) * UINT64_C(0x100000001b3);
+	return hash;
+}

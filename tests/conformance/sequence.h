@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define SEQUENCE_STEPS 200u
+#define SEQUENCE_TRACE (SEQUENCE_STEPS * 800u) /* bytes, at most */
 
 struct sequence {
 	uint64_t seed;
@@ -22,5 +23,7 @@ struct sequence {
 /* Run it, in a process that has nothing else of Xen; a line a step: its number, what it did, what
  * came of it. */
 void sequence_run(const struct sequence *sequence, FILE *trace);
+/* Of a trace. */
+uint64_t sequence_hash(const char *trace);
 
 #endif
