@@ -15,12 +15,16 @@
 
 #include <mapcache/mapcache.h>
 
+#include "lib/base/settings.h"
+
 #define NS_PER_SECOND UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
 /* clock.c */
 uint64_t clock_ns(void);
 void clock_sleep_ns(uint64_t ns);
+/* A call for so many granules has taken so long. */
+void cost_note(struct mapcache *cache, struct cost *cost, uint64_t granules, uint64_t ns);
 /* A condition whose time-outs are of that clock. 0 or -errno. */
 int clock_condition_init(pthread_cond_t *condition);
 

@@ -30,3 +30,22 @@ int clock_condition_init(pthread_cond_t *condition)
 	pthread_condattr_destroy(&attributes);
 	return error;
 }
+
+/* The last few calls count; one that was held up does not count for much. */
+static void cost_learn(mapcache_atomic_u64 *known, uint64_t ns)
+{
+	uint64_t before = mapcache_load_relaxed(known);
+
+	if (!before)
+		before = ns;
+	ns = ns < 4 * before ? ns : 4 * before;
+	mapcache_store_relaxed(known, before - before / 8 + ns / 8);
+}
+
+void cost_note(struct mapcache *cache, struct cost *cost, uint64_t granules, uint64_t ns)
+{
+	if (granules == cache->settings.granules)
+		cost_learn(&cost->whole, ns);
+	else if (granules <= cache->settings.granules / 16 || granules == 1)
+		cost_learn(&cost->little, ns);
+}

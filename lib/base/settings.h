@@ -6,8 +6,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <mapcache/atomic.h>
+
 #define PAGE_SHIFT 12
 #define CACHE_LINE 128 /* two lines: adjacent ones are fetched together */
+
+/* What calls take for a whole bucket and for little of one, in ns, 0: not known yet. Whoever makes
+ * them notes it; a lost update does not matter. */
+struct cost {
+	mapcache_atomic_u64 little, whole;
+};
 
 struct settings {
 	uint32_t domid;

@@ -101,7 +101,7 @@ int fill_map(struct fill *fill, struct run run)
 		PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, error);
 		return error;
 	}
-	plan_note_cost(fill, run, clock_ns() - begin);
+	cost_note(cache, &cache->fill.cost, run.count, clock_ns() - begin);
 	PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, 0);
 	fill_count(fill, pages);
 	error = mapping_note(cache, mapping, run, fill->client->error, &fill->valid);

@@ -40,8 +40,6 @@ struct run plan_bucket(struct fill *fill, const struct mapping *mapping);
 bool plan_calm(struct mapcache *cache);
 /* Whether the calls of this epoch have cost as much as one for the whole bucket would. */
 bool plan_becomes_whole(const struct fill *fill, const struct mapping *mapping);
-/* A map call of the run has taken so long. */
-void plan_note_cost(const struct fill *fill, struct run run, uint64_t ns);
 /* One backend call over a run that covers kernel mappings whole; -errno, also when a page of
  * the request could not be mapped. No lock is held (G). */
 int fill_map(struct fill *fill, struct run run);

@@ -123,14 +123,21 @@ struct run plan_bucket(struct fill *fill, const struct mapping *mapping)
 	return run;
 }
 
-/* Map calls after which one for the whole bucket would not have cost more. */
+/* Map calls after which one for the whole bucket would not have cost more: to who maps, and with
+ * the unmaps that follow, which may have the same processor. */
 static unsigned int plan_calls(const struct fill *fill)
 {
-	const struct fill_cost *cost = &fill->cache->fill.cost;
-	uint64_t granule = mapcache_load_relaxed(&cost->granule);
-	uint64_t whole = mapcache_load_relaxed(&cost->whole);
-	uint64_t calls = granule ? whole / granule : PLAN_CALLS_MAX;
+	const struct cost *map = &fill->cache->fill.cost, *unmap = &fill->cache->reclaim.unmap;
+	uint64_t little = mapcache_load_relaxed(&map->little);
+	uint64_t whole = mapcache_load_relaxed(&map->whole);
+	uint64_t little_unmap = mapcache_load_relaxed(&unmap->little);
+	uint64_t whole_unmap = mapcache_load_relaxed(&unmap->whole), calls, both;
 
+	if (!little)
+		return PLAN_CALLS_MAX;
+	calls = whole / little;
+	both = (whole + whole_unmap) / (little + little_unmap);
+	calls = little_unmap && both > calls ? both : calls;
 	if (calls < PLAN_CALLS_MIN)
 		return PLAN_CALLS_MIN;
 	return calls < PLAN_CALLS_MAX ? (unsigned int)calls : PLAN_CALLS_MAX;
@@ -140,25 +147,4 @@ bool plan_becomes_whole(const struct fill *fill, const struct mapping *mapping)
 {
 	return !mapping_denied(mapping) &&
 	       (mapping->calls >= plan_calls(fill) || space_tight(fill->cache));
-}
-
-/* The last few calls count; one that was held up does not count for much. */
-static void plan_learn(mapcache_atomic_u64 *known, uint64_t ns)
-{
-	uint64_t before = mapcache_load_relaxed(known);
-
-	if (!before)
-		before = ns;
-	ns = ns < 4 * before ? ns : 4 * before;
-	mapcache_store_relaxed(known, before - before / 8 + ns / 8);
-}
-
-void plan_note_cost(const struct fill *fill, struct run run, uint64_t ns)
-{
-	struct fill_cost *cost = &fill->cache->fill.cost;
-
-	if (run.count == fill->cache->settings.granules)
-		plan_learn(&cost->whole, ns);
-	else if (run.count <= fill->cache->settings.granules / 16 || run.count == 1)
-		plan_learn(&cost->granule, ns);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/base/base.h"
 #include "lib/base/probe.h"
 #include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
@@ -55,15 +56,19 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 		       uint64_t *released)
 {
 	struct run all = { 0, cache->settings.granules };
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, begin;
 	int error = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
 		bytes += mapping_bytes(cache, batch[i]);
 		notify_going_mask(cache, batch[i], batch[i]->mapped);
 	}
+	begin = clock_ns();
 	if (bytes)
 		error = mapping_release(cache, batch[0], count, all);
+	if (bytes && !error && count == 1)
+		cost_note(cache, &cache->reclaim.unmap, bytes >> cache->settings.granule_shift,
+			  clock_ns() - begin);
 	for (unsigned int i = 0; i < count; i++) {
 		if (error) {
 			retired_add_ready(cache, batch[i]);

@@ -8,6 +8,7 @@
 
 #include <mapcache/atomic.h>
 
+#include "lib/base/settings.h"
 #include "lib/reclaim/rest.h"
 
 struct mapcache;
@@ -45,6 +46,7 @@ struct reclaim {
 	mapcache_atomic_u64 other_slots;
 	mapcache_atomic_u64 evict_stripe, help_stripe; /* whose turn it is */
 	mapcache_atomic_u64 evictions, grace_periods;
+	struct cost unmap; /* of slots */
 };
 
 #endif
