@@ -350,25 +350,26 @@ static void what_was_mapped_whole_by_guess_is_not_taken_for_use(void **state)
 static void how_many_calls_make_a_bucket_dense_follows_what_they_cost(void **state)
 {
 	static const struct {
-		struct xensim_cost cost;
-		unsigned int least, most;
+		uint64_t call, page; /* ns */
+		unsigned int calls;
 	} hosts[] = {
-		{ { .map_call = 5000000 }, 4, 8 },  /* pages cost nothing: few */
-		{ { .map_page = 100000 }, 16, 32 }, /* each costs: many */
+		{ 5000000, 1, 4 },   /* pages cost nothing: few */
+		{ 100000, 1000, 3 }, /* fewer than it is worth looking for */
+		{ 10000, 1000, 18 }, /* (10 + 256) / (10 + 4), and a little for the clock */
+		{ 1, 100000, 32 },   /* each costs: many */
 	};
-	struct count counted;
 	struct bed bed;
 
 	(void)state;
-	for (unsigned int i = 0; i < 2; i++) {
-		bed_start(&bed, BED_QUIET);
-		xensim_set_cost(hosts[i].cost);
+	for (unsigned int i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		unsigned int calls = hosts[i].calls < 4 ? 4 : hosts[i].calls;
+
+		start_timed(&bed);
+		fake.call = hosts[i].call;
+		fake.page = hosts[i].page;
 		bed_read(bed.client, 0);
-		counted = dense_epoch(&bed, 40);
-		assert_int_equal(counted.pages, 256);
-		assert_in_range(counted.calls, hosts[i].least + 1, hosts[i].most + 1);
-		xensim_set_cost((struct xensim_cost){ 0 });
-		bed_stop(&bed);
+		assert_dense_epoch(&bed, 40, calls + 1, 256);
+		stop_timed(&bed);
 	}
 }
 
