@@ -21,6 +21,8 @@
 	X(pin_contiguous_vs_pin, AT_MOST, 1.1, "x",                                                \
 	  "contiguous pin inside a bucket over a plain one")                                       \
 	X(dma_ns_1000, AT_MOST, 1.5, "x", "pin across buckets, 1000 buffers over 10")              \
+	X(sgl_map_calls, AT_MOST, 1, "calls",                                                      \
+	  "vectored pin of 32 scattered pages after INVALIDATE")                                   \
 	X(miss_vs_raw, AT_MOST, 1.05, "x", "miss and eviction over raw map + unmap")               \
 	X(refresh_vs_raw, AT_MOST, 0.08, "x", "first touch of a stale page over raw")              \
 	X(answer_ns_1, AT_MOST, 1000, "ns", "INVALIDATE until answered, 1 bucket")                 \

@@ -83,6 +83,13 @@ struct mapcache_backend {
 	 * which was ever taken, is no error: it is the guest's last, or has no memory.
 	 */
 	int (*modified)(void *state, const struct mapcache_extent *extents, size_t count);
+
+	/*
+	 * As map(), of any frames, one a page: what mapcache_pin_sgl() maps by one call. May be
+	 * NULL; not used without MAPCACHE_BACKEND_FIXED.
+	 */
+	void *(*map_frames)(void *state, void *address, const uint64_t *gfns, size_t pages,
+			    int prot, int *error);
 };
 
 /* libxenforeignmemory and libxendevicemodel. backend_data is not used. */

@@ -332,6 +332,16 @@ MAPCACHE_CHECKED int mapcache_pin_iov(struct mapcache_client *client, uint64_t g
 				      int prot, struct iovec *iov, int iovcnt);
 
 /*
+ * Pin the ranges of one request, such as a virtqueue's buffers, in their order and each as segments
+ * of its own: the first count of iov. All or nothing. What is not mapped is mapped by one call, a
+ * bucket's pages at most, where the backend can (map_frames), and unmapped when it has been released;
+ * what is asked for once more in the same epoch is mapped as by mapcache_pin(). Returns the number
+ * of segments used, or -errno as mapcache_pin_iov().
+ */
+int mapcache_pin_sgl(struct mapcache_client *client, const struct mapcache_range *ranges, int count,
+		     int prot, struct iovec *iov, int iovcnt);
+
+/*
  * Release one pin by any pointer into it that the pin call covered. written: how many bytes
  * from ptr on were written through it (for the dirty log; 0 when none). Any thread, does not
  * block. mapcache_client_unpin() is the fast form, for the thread of any client of the same

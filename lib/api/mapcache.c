@@ -41,6 +41,8 @@ static int mapcache_take_backend(struct mapcache *cache, const struct mapcache_o
 	if (error)
 		return error;
 	if (backend->size < sizeof(*backend))
+		cache->embedder.backend_known.map_frames = NULL;
+	if (backend->size < offsetof(struct mapcache_backend, map_frames))
 		cache->embedder.backend_known.modified = NULL;
 	cache->embedder.backend = &cache->embedder.backend_known;
 	return 0;

@@ -159,6 +159,18 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 	return pointer;
 }
 
+void *pin_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+{
+	void *pointer;
+	bool taken;
+
+	mapcache_begin_inline(client);
+	taken = mapcache_ptr_fast(client, gpa, len, prot, &pointer) &&
+		!pin_take(client, place_slot(client->cache, pointer));
+	mapcache_end_inline(client);
+	return taken ? pointer : NULL;
+}
+
 static void pin_undo(struct mapcache_client *client, const struct iovec *iov, int count)
 {
 	while (count-- > 0)
@@ -252,8 +264,8 @@ static __attribute__((noinline, cold)) int pin_gpa_placed(struct mapcache *cache
 	if (slot == PLACE_NONE)
 		return -ENOENT;
 	mapping = mapping_at(cache, slot);
-	*gpa = mapping_gpa(cache, mapping) +
-	       (uint64_t)((const char *)ptr - mapping_base(cache, mapping));
+	*gpa = place_gpa(cache, mapping,
+			 (uint64_t)((const char *)ptr - mapping_base(cache, mapping)));
 	return 0;
 }
 
@@ -268,7 +280,10 @@ int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa)
 	mapping = mapping_at(cache, arena_slot(&cache->space.arena, ptr));
 	if (mapcache_load_relaxed(&mapping->epoch) == 0)
 		return -ENOENT;
-	*gpa = mapping_gpa(cache, mapping) +
-	       ((uintptr_t)ptr & ((UINT64_C(1) << cache->settings.bucket_shift) - 1));
+	*gpa = (uintptr_t)ptr & ((UINT64_C(1) << cache->settings.bucket_shift) - 1);
+	if (mapcache_unlikely(mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED))
+		*gpa = place_gpa(cache, mapping, *gpa);
+	else
+		*gpa += mapping_gpa(cache, mapping);
 	return 0;
 }

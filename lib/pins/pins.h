@@ -33,6 +33,9 @@ void dirty_unpin(struct mapcache *cache, struct mapcache_client *client, const v
 /* Take a pin of a slot: inside a section, or under the lock that who counts them holds. */
 int pin_take(struct mapcache_client *client, uint64_t slot);
 
+/* A pin of what is mapped and shown, in one bucket; or NULL. */
+void *pin_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
+
 /* span*.c: contiguous pins */
 /* own: in address space that no other pin gets. */
 void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot, bool own);

@@ -141,13 +141,7 @@ static char *span_make(struct mapcache_client *client, uint64_t gpa, uint64_t le
 	if (!span)
 		return NULL;
 	span->own = own;
-	/* On its way: who drains, or invalidates a range, sees it from now on, or it has the epoch
-	 * of after that (A, F). */
-	pthread_mutex_lock(&cache->pins.spans.lock);
-	span->mapping = true;
-	span_name(cache, span, span->gpa);
-	span_add(cache, span);
-	pthread_mutex_unlock(&cache->pins.spans.lock);
+	span_begin(cache, span);
 	*error = span_map_any(client, span, write);
 	if (!*error)
 		span_notify(cache, span, MAPCACHE_EVENT_ADDED);

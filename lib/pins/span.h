@@ -26,8 +26,9 @@ struct span {
 	uint64_t gpa, len; /* whole pages */
 	uint64_t epoch;    /* sampled before the map calls (A) */
 	bool writable;
-	bool told; /* the embedder knows of it */
-	bool own;  /* its pin's, never kept */
+	bool told;   /* the embedder knows of it */
+	bool own;    /* its pin's, never kept */
+	bool listed; /* one slot of pages that need not follow one another (sgl.c) */
 	/* Spans lock held: */
 	bool kept;
 	bool used;    /* found since it was last looked at for room */
@@ -40,13 +41,14 @@ struct span {
 struct span_part {
 	uint64_t gpa;
 	struct mapping *slot;
+	uint64_t from;   /* in the span */
 	uint64_t offset; /* in the slot */
 	size_t pages;
 };
 
 #define SPAN_FOREACH(cache, span, part)                                                            \
 	for (struct span_part part = span_part(cache, span, 0); part.pages;                        \
-	     part = span_part(cache, span, part.gpa - (span)->gpa + (part.pages << PAGE_SHIFT)))
+	     part = span_part(cache, span, part.from + ((uint64_t)part.pages << PAGE_SHIFT)))
 
 /* span_map.c */
 /* Slots for so many bytes from gpa on, side by side; or NULL and *error. */
@@ -67,7 +69,10 @@ int span_unmap(struct mapcache *cache, struct span *span);
 /* To whom it was not added it does not go. */
 void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event event);
 
-/* span_set.c. Spans lock held: */
+/* span_set.c */
+/* It is on its way: among the loose ones, its thread's to map. Lock not held. */
+void span_begin(struct mapcache *cache, struct span *span);
+/* Spans lock held: */
 /* Among the loose ones. */
 void span_add(struct mapcache *cache, struct span *span);
 void span_take_out(struct mapcache *cache, struct span *span);
@@ -85,7 +90,7 @@ uint64_t span_discard(struct mapcache *cache, struct span *span);
 
 static inline bool span_touches(const struct span *span, uint64_t gpa, uint64_t len)
 {
-	return span->gpa <= gpa + (len - 1) && gpa < span->gpa + span->len;
+	return !span->listed && span->gpa <= gpa + (len - 1) && gpa < span->gpa + span->len;
 }
 
 static inline uint64_t span_end(const struct span *span)

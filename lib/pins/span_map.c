@@ -92,11 +92,17 @@ struct span_part span_part(const struct mapcache *cache, const struct span *span
 	struct span_part part = {
 		.gpa = span->gpa + from,
 		.slot = span->first + (at >> cache->settings.bucket_shift),
+		.from = from,
 		.offset = at & (bucket - 1),
 	};
 	uint64_t bytes = span->len - from, in_slot = bucket - part.offset;
 	uint64_t in_bucket = bucket - (part.gpa & (bucket - 1));
 
+	if (span->listed && bytes) {
+		part.gpa = place_gpa(cache, part.slot, part.offset);
+		part.pages = 1;
+		return part;
+	}
 	bytes = bytes < in_slot ? bytes : in_slot;
 	part.pages = (size_t)((bytes < in_bucket ? bytes : in_bucket) >> PAGE_SHIFT);
 	return part;
@@ -109,7 +115,9 @@ void span_name(struct mapcache *cache, struct span *span, uint64_t gpa)
 	span->doomed = false;
 	gpa -= span->offset;
 	for (uint64_t i = 0; i < span->slots; i++) {
-		mapcache_store_relaxed(&span->first[i].index, gpa >> PAGE_SHIFT | MAPPING_FRAME);
+		mapcache_store_relaxed(&span->first[i].index,
+				       span->listed ? MAPPING_LISTED
+						    : gpa >> PAGE_SHIFT | MAPPING_FRAME);
 		mapcache_store_relaxed(&span->first[i].epoch, span->epoch);
 		gpa += UINT64_C(1) << cache->settings.bucket_shift;
 	}
@@ -170,7 +178,7 @@ int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *
 {
 	int failed = 0;
 
-	if (!space_fixed(cache))
+	if (!space_fixed(cache) || span->listed)
 		return span_map_once(cache, span, client);
 	SPAN_FOREACH (cache, span, part) {
 		failed = span_map_part(cache, span, &part, 1, error);
@@ -202,6 +210,6 @@ void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event 
 		return;
 	SPAN_FOREACH (cache, span, part)
 		cache->embedder.notify(cache->embedder.notify_data, event, part.gpa,
-				       span_pointer(cache, span, part.gpa),
+				       span_pointer(cache, span, span->gpa) + part.from,
 				       (uint64_t)part.pages << PAGE_SHIFT);
 }

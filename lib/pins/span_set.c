@@ -157,6 +157,16 @@ void span_add(struct mapcache *cache, struct span *span)
 	cache->pins.spans.count++;
 }
 
+/* Who drains, or invalidates a range, sees it from now on, or it has the epoch of after that (A, F). */
+void span_begin(struct mapcache *cache, struct span *span)
+{
+	pthread_mutex_lock(&cache->pins.spans.lock);
+	span->mapping = true;
+	span_name(cache, span, span->gpa);
+	span_add(cache, span);
+	pthread_mutex_unlock(&cache->pins.spans.lock);
+}
+
 void span_take_out(struct mapcache *cache, struct span *span)
 {
 	DL_DELETE(cache->pins.spans.loose, span);
@@ -338,7 +348,7 @@ static struct span_state span_describe(struct mapcache *cache, const struct span
 		.address = span_pointer(cache, span, span->gpa),
 		.pins = span_pins(cache, span),
 		.writable = span->mapping || span->writable, /* else its thread's */
-		.own = span->own,
+		.own = span->own || span->listed,
 		.stale = span->doomed || span->epoch < epoch_now(&cache->shared),
 		.busy = span->mapping || span->moving,
 	};

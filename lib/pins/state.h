@@ -20,6 +20,11 @@ struct dirty {
 	unsigned int count;
 };
 
+/* Which parts of the guest a client has mapped by lists in an epoch (sgl.c). */
+struct listed {
+	uint64_t epoch, seen[8];
+};
+
 struct span_key {
 	uint64_t gpa;
 	struct span *span; /* NULL: a gap, to be closed before the lock is dropped */

@@ -113,7 +113,10 @@ static inline void mapping_set_state(struct mapping *mapping, enum mapping_state
  * it is the number of the frame that the slot's first page would show. */
 #define MAPPING_FRAME (UINT64_C(1) << 63)
 
-/* The guest address of a slot's first byte; past 2^64 it goes on at 0. */
+/* The frame of each page of the slot is noted by itself (place.h). */
+#define MAPPING_LISTED (UINT64_C(1) << 62)
+
+/* The guest address of a slot's first byte, but for MAPPING_LISTED; past 2^64 it goes on at 0. */
 static inline uint64_t mapping_gpa(const struct mapcache *cache, const struct mapping *mapping)
 {
 	uint64_t index = mapcache_load_relaxed(&mapping->index);

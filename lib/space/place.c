@@ -50,6 +50,51 @@ static int place_init_frames(struct mapcache *cache)
 	return 0;
 }
 
+static size_t place_lists_bytes(const struct mapcache *cache)
+{
+	return (size_t)(cache->space.arena.slots * cache->settings.bucket_pages * sizeof(uint64_t));
+}
+
+/* Translated addresses are frames of their own: those are noted by the granule only. */
+static int place_init_lists(struct mapcache *cache)
+{
+	const struct mapcache_backend *backend = cache->embedder.backend;
+	void *lists;
+
+	if (!backend->map_frames || !(backend->flags & MAPCACHE_BACKEND_FIXED) ||
+	    cache->embedder.translate)
+		return 0;
+	lists = place_memory(place_lists_bytes(cache));
+	if (lists == MAP_FAILED)
+		return -errno;
+	cache->space.lists = lists;
+	return 0;
+}
+
+static mapcache_atomic_u64 *place_list_of(const struct mapcache *cache,
+					  const struct mapping *mapping)
+{
+	return &cache->space.lists[mapping_slot(cache, mapping) * cache->settings.bucket_pages];
+}
+
+mapcache_atomic_u64 *place_list(struct mapcache *cache, const struct mapping *mapping)
+{
+	if (!cache->space.lists || mapcache_load_relaxed(&cache->space.placeholders.count))
+		return NULL;
+	return place_list_of(cache, mapping);
+}
+
+uint64_t place_gpa(const struct mapcache *cache, const struct mapping *mapping, uint64_t offset)
+{
+	uint64_t page = UINT64_C(1) << PAGE_SHIFT;
+
+	if (mapcache_likely(!(mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED)))
+		return mapping_gpa(cache, mapping) + offset;
+	return (mapcache_load_relaxed(place_list_of(cache, mapping) + (offset >> PAGE_SHIFT))
+		<< PAGE_SHIFT) +
+	       (offset & (page - 1));
+}
+
 static int place_init_chosen(struct mapcache *cache)
 {
 	struct places *places = &cache->space.places;
@@ -86,16 +131,19 @@ int place_init(struct mapcache *cache)
 {
 	int error = place_init_frames(cache);
 
+	if (!error)
+		error = place_init_lists(cache);
+	if (!error)
+		error = place_init_chosen(cache);
 	if (error)
-		return error;
-	error = place_init_chosen(cache);
-	if (error && cache->space.frames)
-		munmap(cache->space.frames, place_frames_bytes(cache));
+		place_unreserve(cache);
 	return error;
 }
 
 void place_unreserve(struct mapcache *cache)
 {
+	if (cache->space.lists)
+		munmap(cache->space.lists, place_lists_bytes(cache));
 	if (cache->space.frames)
 		munmap(cache->space.frames, place_frames_bytes(cache));
 	if (!cache->space.places.of)
@@ -205,8 +253,11 @@ uint64_t place_frame(struct mapcache *cache, const void *pointer, uint64_t *line
 	const struct mapping *mapping = mapping_at(cache, slot);
 
 	offset = (uint64_t)((const char *)pointer - mapping_base(cache, mapping));
-	gpa = mapping_gpa(cache, mapping) + offset;
+	gpa = place_gpa(cache, mapping, offset);
 	*linear = UINT64_MAX;
+	if (mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED)
+		*linear =
+			(UINT64_C(1) << PAGE_SHIFT) - (offset & ((UINT64_C(1) << PAGE_SHIFT) - 1));
 	if (!cache->space.frames)
 		return gpa >> PAGE_SHIFT;
 	*linear = granule - (offset & (granule - 1));
@@ -264,6 +315,8 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 		source.address = mapping_base(cache, mapping) + offset;
 	if (fixed && mapping->mapped & run_mask(cover_run(cache, offset, bytes)))
 		source.found = RESERVE_LEFT;
+	if (mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED)
+		source.list = place_list_of(cache, mapping);
 	address = source_map(cache, &source);
 	saved = errno;
 	if (address && !fixed) {

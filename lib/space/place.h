@@ -28,7 +28,8 @@ void place_unreserve(struct mapcache *cache);
 /*
  * Map pages of the bucket of the mapping, from byte offset on; of count neighbours' buckets where
  * the backend chooses, which nothing may be mapped in. As backend->map(), after space_take(), which
- * it uses up. NULL: nothing is mapped there any more, but for what mapping->mapped still says.
+ * it uses up. NULL: nothing is mapped there any more, but for what mapping->mapped still says. Of a
+ * slot that is MAPPING_LISTED, the first pages of its list.
  */
 char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
 		uint64_t gpa, size_t pages, int prot, int *error);
@@ -38,6 +39,12 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
  */
 int place_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
 		  uint64_t bytes);
+
+/* Room for the frames of the slot's pages, which need not follow one another; NULL: it cannot show
+ * such. Before it is MAPPING_LISTED. */
+mapcache_atomic_u64 *place_list(struct mapcache *cache, const struct mapping *mapping);
+/* The guest address of a slot's byte. */
+uint64_t place_gpa(const struct mapcache *cache, const struct mapping *mapping, uint64_t offset);
 
 /*
  * The guest frame at a pointer that a pin or a section holds, as it was mapped, and for how many

@@ -89,8 +89,14 @@ static void *source_call(struct mapcache *cache, struct source *source, uint64_t
 	void *mapped;
 
 	errno = 0;
-	mapped = backend->map(cache->embedder.backend_state, source->address, guest >> PAGE_SHIFT,
-			      source->pages, source->prot, source->error);
+	if (source->list)
+		mapped = backend->map_frames(cache->embedder.backend_state, source->address,
+					     (const uint64_t *)source->list, source->pages,
+					     source->prot, source->error);
+	else
+		mapped = backend->map(cache->embedder.backend_state, source->address,
+				      guest >> PAGE_SHIFT, source->pages, source->prot,
+				      source->error);
 	if (mapped)
 		return mapped;
 	*failed = errno ? -errno : -ENOMEM;
@@ -244,7 +250,8 @@ static void *source_map_pieces(struct mapcache *cache, struct source *source)
 
 void *source_map(struct mapcache *cache, struct source *source)
 {
-	if (mapcache_likely(!mapcache_load_relaxed(&cache->space.placeholders.count)))
+	if (mapcache_likely(source->list ||
+			    !mapcache_load_relaxed(&cache->space.placeholders.count)))
 		return source_map_guest(cache, source);
 	return source_map_pieces(cache, source);
 }

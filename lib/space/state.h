@@ -36,6 +36,8 @@ struct space {
 	/* Where addresses are translated: the guest frame that the first page of each granule of
 	 * each slot shows, or would. NULL: it is the address. */
 	mapcache_atomic_u64 *frames;
+	/* The guest frame of each page of each slot that shows any pages; NULL: none can. */
+	mapcache_atomic_u64 *lists;
 	mapcache_atomic_u64 unmap_calls, unmap_errors;
 };
 

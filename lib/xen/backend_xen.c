@@ -71,10 +71,10 @@ static int backend_xen_error(int error)
 	return error == -EINVAL ? -EFAULT : error;
 }
 
-static void *backend_xen_map(void *state, void *address, uint64_t gfn, size_t pages, int prot,
-			     int *error)
+/* gfns: of each page; NULL: from gfn upwards. */
+static void *backend_xen_call(struct backend_xen *xen, void *address, uint64_t gfn,
+			      const uint64_t *gfns, size_t pages, int prot, int *error)
 {
-	struct backend_xen *xen = state;
 	xen_pfn_t stack[BACKEND_STACK_PAGES], *frames = stack;
 	void *mapped;
 	int saved;
@@ -91,7 +91,7 @@ static void *backend_xen_map(void *state, void *address, uint64_t gfn, size_t pa
 		}
 	}
 	for (size_t i = 0; i < pages; i++)
-		frames[i] = (xen_pfn_t)(gfn + i);
+		frames[i] = (xen_pfn_t)(gfns ? gfns[i] : gfn + i);
 	mapped = xenforeignmemory_map2(xen->memory, xen->domid, address, prot,
 				       address ? MAP_FIXED : 0, pages, frames, error);
 	saved = errno;
@@ -101,6 +101,18 @@ static void *backend_xen_map(void *state, void *address, uint64_t gfn, size_t pa
 		error[i] = backend_xen_error(error[i]);
 	errno = saved;
 	return mapped;
+}
+
+static void *backend_xen_map(void *state, void *address, uint64_t gfn, size_t pages, int prot,
+			     int *error)
+{
+	return backend_xen_call(state, address, gfn, NULL, pages, prot, error);
+}
+
+static void *backend_xen_map_frames(void *state, void *address, const uint64_t *gfns, size_t pages,
+				    int prot, int *error)
+{
+	return backend_xen_call(state, address, 0, gfns, pages, prot, error);
 }
 
 static int backend_xen_unmap(void *state, void *address, size_t pages, int keep)
@@ -159,4 +171,5 @@ const struct mapcache_backend mapcache_backend_xen = {
 	.map = backend_xen_map,
 	.unmap = backend_xen_unmap,
 	.modified = backend_xen_modified,
+	.map_frames = backend_xen_map_frames,
 };

@@ -299,6 +299,25 @@ static int pin_for_reading(struct scenario *scenario)
 	return mapcache_client_unpin(scenario->client, pointer, 0);
 }
 
+/* What is missing of a request's buffers. */
+static int pin_a_list(struct scenario *scenario)
+{
+	static const struct mapcache_range ranges[] = { { 10 * BUCKET, PAGE },
+							{ 12 * BUCKET + 3 * PAGE, 2 * PAGE },
+							{ 14 * BUCKET, 8 } };
+	struct iovec iov[3];
+	int count = mapcache_pin_sgl(scenario->client, ranges, 3, RW, iov, 3);
+
+	if (count < 0)
+		return count;
+	assert_int_equal(count, 3);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(*(uint64_t *)iov[i].iov_base, value_of(ranges[i].gpa));
+		assert_int_equal(mapcache_unpin(scenario->cache, iov[i].iov_base, 0), 0);
+	}
+	return 0;
+}
+
 /* More than are kept: the first has gone when it is used again. */
 static void use_buffers_in_turn(struct scenario *scenario)
 {
@@ -485,6 +504,11 @@ unsigned int scenario_run(const struct scenario_options *options)
 	pin_here_release_there(scenario);
 	DO(pin_contiguous(scenario));
 	DO(pin_for_reading(scenario));
+	for (unsigned int round = 0; round < 2; round++) {
+		invalidate(scenario);
+		DO(pin_a_list(scenario));
+		DO(pin_a_list(scenario));
+	}
 	use_buffers_in_turn(scenario);
 	if (options->anywhere)
 		DO(give_back(scenario));

@@ -105,6 +105,66 @@ void pin_contiguous(struct world *w, struct input *input, unsigned int c)
 	check_apart(w, held);
 }
 
+/* The ranges of a request; its segments are as of the ranges one by one. */
+static void check_list(struct world *w, const struct mapcache_range *ranges,
+		       const struct iovec *iov, int count, bool write)
+{
+	uint64_t left = ranges->len, at = ranges->gpa;
+
+	for (int i = 0; i < count; i++) {
+		uint64_t gpa = 0;
+
+		must(!mapcache_gpa(w->cache, iov[i].iov_base, &gpa));
+		must(gpa == at && iov[i].iov_len <= left);
+		check_served(w, at, iov[i].iov_len, write);
+		(void)hold(w, iov[i].iov_base, at, iov[i].iov_len, true);
+		if (write)
+			touch(iov[i].iov_base, iov[i].iov_len);
+		at += iov[i].iov_len;
+		left -= iov[i].iov_len;
+		if (!left && i + 1 < count) {
+			ranges++;
+			left = ranges->len;
+			at = ranges->gpa;
+		}
+	}
+	must(!left);
+}
+
+void pin_list(struct world *w, struct input *input, unsigned int c)
+{
+	unsigned int how = (unsigned int)take(input, 1);
+	int ranges = 1 + (int)(how & 3), room = (int)(how >> 2 & 15), count, error;
+	bool write = how & 0x40, empty = false, excused = false;
+	struct mapcache_range range[4];
+	struct iovec iov[16];
+
+	for (int i = 0; i < ranges; i++) {
+		range[i].gpa = take_gpa(input) % (MODEL_PAGES * MODEL_PAGE);
+		range[i].len = take_len(input);
+		empty |= !range[i].len;
+		for (uint64_t page = range[i].gpa / MODEL_PAGE;
+		     range[i].len && page <= (range[i].gpa + range[i].len - 1) / MODEL_PAGE; page++)
+			excused |= model_may_fail(&w->model, page, write);
+		note_looks(w, 2 + (unsigned int)(range[i].len / MODEL_PAGE));
+	}
+	count = mapcache_pin_sgl(w->client[c], range, ranges, write ? RW : PROT_READ, iov, room);
+	error = -count;
+	if (count > 0) {
+		must(!empty);
+		check_list(w, range, iov, count, write);
+		for (int i = 0; i < count; i++)
+			must(!mapcache_unpin(w->cache, iov[i].iov_base, 0));
+	} else if (error == EFAULT || error == EACCES) {
+		must(excused);
+	} else if (error == ENOMEM || error == EAGAIN) {
+		must(may_be_full(w, 4 + (uint64_t)ranges) || w->fault);
+	} else {
+		must(error == EMSGSIZE || (error == EINVAL && empty) || (error == EIO && w->fault));
+	}
+	looked(w);
+}
+
 /* ---- relocation ----------------------------------------------------------------------------- */
 
 struct move {

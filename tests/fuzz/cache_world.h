@@ -84,6 +84,7 @@ void report(struct world *w, struct input *input, unsigned int c);
 void pin(struct world *w, struct input *input, unsigned int c);
 void pin_contiguous(struct world *w, struct input *input, unsigned int c);
 void pin_segments(struct world *w, struct input *input, unsigned int c);
+void pin_list(struct world *w, struct input *input, unsigned int c);
 void relocate(struct world *w, struct input *input);
 
 #endif

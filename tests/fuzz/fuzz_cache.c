@@ -141,6 +141,9 @@ static void step(struct world *w, struct input *input)
 		relocate(w, input);
 		break;
 	case 25:
+		pin_list(w, input, c);
+		break;
+	case 25:
 		report(w, input, c);
 		break;
 	default:

@@ -39,6 +39,21 @@ static void *spy_map(void *state, void *address, uint64_t gfn, size_t pages, int
 	return NULL;
 }
 
+static void *spy_map_frames(void *state, void *address, const uint64_t *gfns, size_t pages,
+			    int prot, int *error)
+{
+	struct spy *spy = state;
+	struct spy_call call = { true, address, gfns[0], pages, prot, 0, error };
+	int refused = spy->before ? spy->before(spy, &call) : 0;
+
+	spy_count(&spy->maps);
+	if (refused == 0)
+		return mapcache_backend_xen.map_frames(spy->state, address, gfns, pages, prot,
+						       error);
+	errno = -refused;
+	return NULL;
+}
+
 static int spy_unmap(void *state, void *address, size_t pages, int keep)
 {
 	struct spy *spy = state;
@@ -66,6 +81,7 @@ const struct mapcache_backend spy_backend = {
 	.map = spy_map,
 	.unmap = spy_unmap,
 	.modified = spy_modified,
+	.map_frames = spy_map_frames,
 };
 
 const struct mapcache_backend spy_backend_anywhere = {

@@ -14,7 +14,7 @@
 struct spy_call {
 	bool map;
 	void *address;
-	uint64_t gfn; /* map */
+	uint64_t gfn; /* map; the first of them */
 	size_t pages;
 	int prot;   /* map */
 	int keep;   /* unmap */

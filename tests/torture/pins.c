@@ -201,6 +201,42 @@ void access_iov(struct worker *worker)
 		judge_run_error(&worker->witness, page, floor, RUN_PAGES, -count);
 }
 
+/* Pages anywhere, as the buffers of one request. */
+void access_sgl(struct worker *worker)
+{
+	struct witness *witness = &worker->witness;
+	uint64_t *random = &witness->random, page[RUN_PAGES], floor[RUN_PAGES];
+	struct mapcache_range ranges[RUN_PAGES];
+	struct iovec iov[RUN_PAGES];
+	int count;
+
+	for (unsigned int i = 0; i < RUN_PAGES; i++) {
+		page[i] = any_page(random);
+		floor[i] = page_floor(witness->domain, page[i]);
+		ranges[i] = (struct mapcache_range){ stamp_gpa(page[i]), 8 };
+	}
+	witness->doing = "pinning a list";
+	count = mapcache_pin_sgl(worker->client, ranges, RUN_PAGES, PROT_READ, iov, RUN_PAGES);
+	if (count < 0) {
+		for (unsigned int i = 0; i < RUN_PAGES; i++)
+			if (!page_untouched(witness->domain, page[i], floor[i]) &&
+			    (count == -EFAULT || count == -EACCES))
+				return;
+		judge_error(witness, page[0], floor[0], -count, false);
+		return;
+	}
+	must(count == RUN_PAGES);
+	for (unsigned int i = 0; i < RUN_PAGES; i++) {
+		uint64_t gpa = 0;
+
+		judge_value(witness, page[i], floor[i], read_word(iov[i].iov_base));
+		judge_told(witness, page[i], iov[i].iov_base);
+		must(!mapcache_gpa(witness->device->cache, iov[i].iov_base, &gpa));
+		must(gpa == stamp_gpa(page[i]));
+		must(!mapcache_client_unpin(worker->client, iov[i].iov_base, 0));
+	}
+}
+
 /* ---- pins in one piece --------------------------------------------------------------------- */
 
 /* Each page of the run: what it shows, where it says it is, and the worker's word in a mailbox. */

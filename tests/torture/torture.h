@@ -275,6 +275,7 @@ void access_replace(struct worker *worker);
 void access_section(struct worker *worker);
 void access_write(struct worker *worker);
 void access_pin(struct worker *worker);
+void access_sgl(struct worker *worker);
 void access_iov(struct worker *worker);
 void access_read(struct worker *worker);
 void access_copy(struct worker *worker);

@@ -185,8 +185,10 @@ void worker_step(struct worker *worker)
 		access_pin(worker);
 		break;
 	case 8:
-	case 9:
 		access_iov(worker);
+		break;
+	case 9:
+		access_sgl(worker);
 		break;
 	case 10:
 	case 11:
