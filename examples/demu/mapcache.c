@@ -13,7 +13,6 @@
 #include "mapcache.h"
 
 #define PAGE_BYTES UINT64_C(4096)
-#define GRANT_BIT (UINT64_C(1) << 63)
 #define GRANTS_BYTES (UINT64_C(128) << 20) /* what a guest may have in flight */
 #define GRANTS_UNMAP_MS 10
 
@@ -156,62 +155,29 @@ int demu_mapcache_close(void)
 
 /* ---- mapping -------------------------------------------------------------------------------- */
 
-static void *map(struct mapcache *cache, uint64_t addr, uint64_t size, int prot)
-{
-	struct mapcache_client *client = cache ? mapcache_thread_client(cache) : NULL;
-	size_t len = (size_t)size;
-
-	if (!cache)
-		errno = ENODEV;
-	if (!client)
-		return NULL;
-	if (!size || len != size) {
-		errno = EINVAL;
-		return NULL;
-	}
-	return mapcache_pin(client, addr, &len, prot, MAPCACHE_PIN_CONTIGUOUS);
-}
-
 void *demu_mapcache_map(uint64_t addr, uint64_t size, int prot)
 {
-	if (addr & GRANT_BIT)
-		return map(demu.grants[!!(prot & PROT_WRITE)], addr & ~GRANT_BIT, size, prot);
-	return map(demu.cache, addr, size, prot);
+	struct mapcache_client *client;
+	size_t len = (size_t)size;
+
+	if (!demu.cache || !size || len != size) {
+		errno = demu.cache ? EINVAL : ENODEV;
+		return NULL;
+	}
+	client = mapcache_address_client(demu.cache, demu.grants, &addr, prot);
+	return client ? mapcache_pin(client, addr, &len, prot, MAPCACHE_PIN_CONTIGUOUS) : NULL;
 }
 
 /* Nobody says whether it was written: for the log of modified pages, all of it was. */
-static int unmap_memory(void *ptr, uint64_t size)
-{
-	struct mapcache_client *client = demu.cache ? mapcache_thread_client(demu.cache) : NULL;
-
-	return client ? mapcache_client_unpin(client, ptr, (size_t)size) : -ENODEV;
-}
-
-/* The guest waits to have a granted page back, and cannot take it. */
-static int unmap_grant(struct mapcache *cache, void *ptr, uint64_t size)
-{
-	uint64_t addr;
-	int error = cache ? mapcache_gpa(cache, ptr, &addr) : -ENOENT;
-
-	if (!error)
-		error = mapcache_unpin(cache, ptr, 0);
-	if (!error)
-		error = mapcache_unmap(cache, addr, size, GRANTS_UNMAP_MS);
-	return error;
-}
-
 int demu_mapcache_unmap(void *ptr, uint64_t size)
 {
-	uint64_t addr;
-	int error = demu.cache ? mapcache_gpa(demu.cache, ptr, &addr) : -ENODEV;
+	int error = demu.cache ? mapcache_address_unpin(demu.cache, demu.grants, ptr, (size_t)size,
+							(size_t)size, GRANTS_UNMAP_MS)
+			       : -ENODEV;
 
 	if (!error)
-		error = unmap_memory(ptr, size);
-	for (int i = 0; error == -ENOENT && i < 2; i++)
-		error = unmap_grant(demu.grants[i], ptr, size);
-	if (!error)
 		return 0;
-	errno = error == -ENOENT ? EINVAL : -error;
+	errno = -error;
 	return -1;
 }
 
@@ -220,13 +186,14 @@ void *demu_mapcache_host(uint64_t addr, uint64_t size)
 	struct ring *ring = my_ring();
 	void *pointer, **oldest;
 
-	if (!ring) {
-		errno = ENOMEM;
+	/* What is granted goes back at once: it is not for pointers that nobody gives back. */
+	if (!ring || (addr & MAPCACHE_ADDRESS_GRANT)) {
+		errno = ring ? ERANGE : ENOMEM;
 		return NULL;
 	}
-	pointer = map(demu.cache, addr, size, PROT_READ | PROT_WRITE);
+	pointer = demu_mapcache_map(addr, size, PROT_READ | PROT_WRITE);
 	if (!pointer && errno == EACCES)
-		pointer = map(demu.cache, addr, size, PROT_READ);
+		pointer = demu_mapcache_map(addr, size, PROT_READ);
 	if (!pointer)
 		return NULL;
 	oldest = &ring->pin[ring->oldest];

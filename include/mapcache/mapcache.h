@@ -505,6 +505,35 @@ MAPCACHE_CHECKED int mapcache_drain(struct mapcache *cache, uint64_t epoch, int 
 MAPCACHE_CHECKED int mapcache_unmap(struct mapcache *cache, uint64_t gpa, uint64_t len,
 				    int timeout_ms);
 
+/* In an address as a guest names memory in its rings: it is a grant reference << 12 | offset. */
+#define MAPCACHE_ADDRESS_GRANT (UINT64_C(1) << 63)
+
+/*
+ * The calling thread's client (mapcache_thread_client()) of the cache that maps what *address
+ * names: guest, or with MAPCACHE_ADDRESS_GRANT, which is taken out of it, grants[0] for reading
+ * and grants[1] for writing (mapcache_backend_grants_read_only, mapcache_backend_grants). Either
+ * may be NULL, and so may grants. NULL with errno, and *address as it was. Any thread; does not
+ * block.
+ *   EINVAL      guest or address is NULL
+ *   ENODEV      it is a grant's, and there is no cache for it
+ *   others      as mapcache_thread_client()
+ */
+MAPCACHE_CHECKED struct mapcache_client *mapcache_address_client(struct mapcache *guest,
+								 struct mapcache *const grants[2],
+								 uint64_t *address, int prot);
+
+/*
+ * Release a pin of len bytes from ptr on, taken through such a client by any thread; written: as
+ * mapcache_unpin(). Granted pages are unmapped before the return, as their guest takes them back
+ * when it is told that its request is done: waits up to timeout_ms for others who hold them. Any
+ * thread; may sleep.
+ *   -EINVAL     NULL, len is 0 or less than written, or ptr is in none of the caches
+ *   -ETIMEDOUT  it is released, but somebody else still holds a granted page
+ *   others      as mapcache_unpin() and mapcache_unmap()
+ */
+int mapcache_address_unpin(struct mapcache *guest, struct mapcache *const grants[2], void *ptr,
+			   size_t len, size_t written, int timeout_ms);
+
 /*
  * Do the reclaim thread's work now: retire what is stale and unmap up to budget_bytes of it.
  * Returns the bytes that are still stale and mapped (pinned ones included). For embedders

@@ -71,6 +71,110 @@ static uint64_t address_of(uint32_t reference)
 	return mapcache_grant_address(reference, 0);
 }
 
+/* ---- by bit 63, from any thread ------------------------------------------------------------ */
+
+static void an_address_chooses_its_cache_and_its_end_gives_granted_pages_back(void **state)
+{
+	static const int prots[] = { PROT_READ, RW };
+	struct grants grants;
+
+	(void)state;
+	grants_start(&grants);
+	for (int write = 0; write < 2; write++) {
+		struct mapcache *caches[2] = { grants.read_only, grants.cache };
+		struct mapcache *guest = grants.bed.cache;
+		uint32_t reference = grant(&grants, 40, !write);
+		uint64_t granted = address_of(reference) | MAPCACHE_ADDRESS_GRANT;
+		uint64_t address = granted;
+		struct mapcache_client *client;
+		size_t len = 8;
+		void *pin;
+
+		client = mapcache_address_client(guest, caches, &address, prots[write]);
+		assert_ptr_equal(client, mapcache_thread_client(caches[write]));
+		assert_int_equal(address, address_of(reference));
+		pin = mapcache_pin(client, address, &len, prots[write], 0);
+		assert_non_null(pin);
+		assert_int_equal(*(uint64_t *)pin, bed_value(40));
+		assert_int_equal(take_back(&grants, reference), -EBUSY);
+		assert_int_equal(mapcache_address_unpin(guest, caches, pin, len, 0, 100), 0);
+		assert_int_equal(take_back(&grants, reference), 0);
+
+		address = 41 * BED_PAGE;
+		client = mapcache_address_client(guest, caches, &address, prots[write]);
+		assert_ptr_equal(client, mapcache_thread_client(guest));
+		assert_int_equal(address, 41 * BED_PAGE);
+		pin = mapcache_pin(client, address, &len, prots[write], 0);
+		assert_non_null(pin);
+		assert_int_equal(*(uint64_t *)pin, bed_value(41));
+		assert_int_equal(mapcache_address_unpin(guest, caches, pin, len, 0, 100), 0);
+		assert_int_equal(mapcache_address_unpin(guest, caches, pin, len, 0, 0), -EINVAL);
+
+		/* Nothing to map it with; and the address is as it was. */
+		caches[write] = NULL;
+		address = granted;
+		assert_null(mapcache_address_client(guest, caches, &address, prots[write]));
+		assert_int_equal(errno, ENODEV);
+		assert_null(mapcache_address_client(guest, NULL, &address, prots[write]));
+		assert_int_equal(errno, ENODEV);
+		assert_int_equal(address, granted);
+	}
+	grants_stop(&grants);
+}
+
+static void a_granted_page_that_others_pin_is_theirs(void **state)
+{
+	struct mapcache_client *client;
+	struct grants grants;
+	uint32_t reference;
+	uint64_t address;
+	size_t len = 8;
+	void *theirs, *ours;
+
+	(void)state;
+	grants_start(&grants);
+	struct mapcache *caches[2] = { grants.read_only, grants.cache };
+
+	reference = grant(&grants, 40, false);
+	address = address_of(reference);
+	theirs = mapcache_pin(grants.client, address, &len, RW, 0);
+	assert_non_null(theirs);
+	address |= MAPCACHE_ADDRESS_GRANT;
+	client = mapcache_address_client(grants.bed.cache, caches, &address, RW);
+	ours = mapcache_pin(client, address, &len, RW, 0);
+	assert_non_null(ours);
+	assert_int_equal(mapcache_address_unpin(grants.bed.cache, caches, ours, len, 0, 1),
+			 -ETIMEDOUT);
+	assert_int_equal(*(uint64_t *)theirs, bed_value(40));
+	assert_int_equal(mapcache_address_unpin(grants.bed.cache, caches, theirs, len, 0, 100), 0);
+	assert_int_equal(take_back(&grants, reference), 0);
+	grants_stop(&grants);
+}
+
+static void what_is_no_address_and_no_pin_is_refused(void **state)
+{
+	struct grants grants;
+	uint64_t address = 0;
+	int here;
+
+	(void)state;
+	grants_start(&grants);
+	struct mapcache *caches[2] = { grants.read_only, grants.cache };
+	struct mapcache *guest = grants.bed.cache;
+
+	assert_null(mapcache_address_client(NULL, caches, &address, RW));
+	assert_int_equal(errno, EINVAL);
+	assert_null(mapcache_address_client(guest, caches, NULL, RW));
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(mapcache_address_unpin(guest, caches, &here, 8, 0, 0), -EINVAL);
+	assert_int_equal(mapcache_address_unpin(guest, NULL, &here, 8, 0, 0), -EINVAL);
+	assert_int_equal(mapcache_address_unpin(guest, caches, NULL, 8, 0, 0), -EINVAL);
+	assert_int_equal(mapcache_address_unpin(NULL, caches, &here, 8, 0, 0), -EINVAL);
+	assert_int_equal(mapcache_address_unpin(guest, caches, &here, 0, 0, 0), -EINVAL);
+	assert_int_equal(mapcache_address_unpin(guest, caches, &here, 8, 9, 0), -EINVAL);
+	grants_stop(&grants);
+}
+
 /* ---- addresses ---------------------------------------------------------------------------------- */
 
 static void a_grant_reference_stands_where_others_have_a_frame(void **state)
@@ -333,6 +437,9 @@ static void every_thread_gets_its_grants_unmapped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_address_chooses_its_cache_and_its_end_gives_granted_pages_back),
+		cmocka_unit_test(a_granted_page_that_others_pin_is_theirs),
+		cmocka_unit_test(what_is_no_address_and_no_pin_is_refused),
 		cmocka_unit_test(a_grant_reference_stands_where_others_have_a_frame),
 		cmocka_unit_test(neighbouring_references_are_one_piece_or_nothing),
 		cmocka_unit_test(read_only_and_writable_grants_are_mapped_apart),
