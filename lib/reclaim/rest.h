@@ -18,6 +18,7 @@ struct rest {
 struct rest_work {
 	const struct mapcache_shared *shared;
 	const mapcache_atomic_u64 *mapped, *retired;
+	const mapcache_atomic_u64 *pending; /* of these, that wait for sections to end */
 };
 
 /* Whether there is some that the last look has not seen. */
@@ -50,11 +51,15 @@ static inline void rest_get_up(struct rest *rest)
 	mapcache_store_relaxed(&rest->asleep, 0);
 }
 
-/* By who has mapped or retired something: whether to wake the thread. */
+/*
+ * By who has mapped or retired something: whether to wake the thread. Also when it has seen all
+ * there is: the section that it has waited for, ever longer, may be the caller's.
+ */
 static inline bool rest_needed(const struct rest *rest, const struct rest_work *work)
 {
 	mapcache_fence_seq_cst(); /* pairs with the fence in rest_lie_down() */
-	return mapcache_unlikely(mapcache_load_relaxed(&rest->asleep)) && rest_wanted(rest, work);
+	return mapcache_unlikely(mapcache_load_relaxed(&rest->asleep)) &&
+	       (mapcache_load_relaxed(work->pending) || rest_wanted(rest, work));
 }
 
 #endif

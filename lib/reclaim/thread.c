@@ -67,7 +67,7 @@ static bool thread_nothing_mapped(struct mapcache *cache)
 static struct rest_work thread_work(const struct mapcache *cache)
 {
 	return (struct rest_work){ &cache->shared, &cache->accounts.mapped_bytes,
-				   &cache->reclaim.retired.count };
+				   &cache->reclaim.retired.count, &cache->reclaim.retired.pending };
 }
 
 bool reclaim_wanted(struct mapcache *cache)
@@ -94,11 +94,20 @@ uint64_t reclaim_look(struct mapcache *cache)
 	return thread->delay;
 }
 
+/* When a look is due. At whole seconds those of all caches, in all processes, are: the machine is
+ * woken once for all of them. */
+static uint64_t thread_until(uint64_t delay)
+{
+	uint64_t until = clock_ns() + delay;
+
+	return delay < THREAD_IDLE_NS ? until : until - until % THREAD_IDLE_NS;
+}
+
 /* Until the next look is due, or somebody has work. Lock held. */
 static void thread_wait(struct mapcache *cache, uint64_t delay)
 {
 	struct reclaim_thread *thread = &cache->reclaim.thread;
-	uint64_t until = clock_ns() + delay;
+	uint64_t until = thread_until(delay);
 	struct timespec time = { .tv_sec = (time_t)(until / NS_PER_SECOND),
 				 .tv_nsec = (long)(until % NS_PER_SECOND) };
 	struct rest_work work = thread_work(cache);

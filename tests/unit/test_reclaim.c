@@ -251,6 +251,36 @@ static void a_thread_that_looks_seldom_is_told_of_work(void **state)
 	bed_stop(&bed);
 }
 
+/* It looks ever more seldom while a section holds up all that is retired: its end is told. */
+static void who_ends_what_the_thread_waited_for_tells_it(void **state)
+{
+	struct peer_look look = { .gpa = 0 };
+	struct gate gate = GATE;
+	struct peer peer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	bed_read(bed.client, BED_BUCKET);
+	gate_close(&gate, 0, false);
+	peer_open(&peer, bed.cache);
+	peer_start(&peer, peer_read, &look);
+	gate_wait(&gate, 1);
+	mapcache_invalidate(bed.cache);
+	for (unsigned int i = 0; i < 12; i++)
+		reclaim_look(bed.cache);
+	assert_int_equal(reclaim_look(bed.cache), SECOND_NS);
+	assert_int_equal(retired_pending(bed.cache), 1);
+	/* As the thread would: it has seen all there is. */
+	assert_false(reclaim_wanted(bed.cache));
+	mapcache_store_relaxed(&bed.cache->reclaim.thread.rest.asleep, 1);
+	gate_open(&gate);
+	assert_int_equal(peer_wait(&peer), 0);
+	assert_false(thread_sleeps(&bed));
+	peer_close(&peer);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +294,7 @@ int main(void)
 		cmocka_unit_test(
 			a_stale_pin_is_looked_at_ever_more_rarely_and_goes_after_its_unpin),
 		cmocka_unit_test(a_thread_that_looks_seldom_is_told_of_work),
+		cmocka_unit_test(who_ends_what_the_thread_waited_for_tells_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

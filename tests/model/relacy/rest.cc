@@ -10,7 +10,7 @@
 /* Thread 0 looks and lies down; the others have work, and say so. */
 template <typename MODEL, unsigned THREADS> struct resting : world<MODEL, THREADS> {
 	struct rest rest;
-	mapcache_atomic_u64 mapped, retired;
+	mapcache_atomic_u64 mapped, retired, pending;
 	mapcache_atomic_u32 woken;
 	struct rest_work work;
 	bool lies;
@@ -23,10 +23,12 @@ template <typename MODEL, unsigned THREADS> struct resting : world<MODEL, THREAD
 		rest.asleep.store(0, rl::mo_relaxed, RL_INFO);
 		mapped.store(0, rl::mo_relaxed, RL_INFO);
 		retired.store(0, rl::mo_relaxed, RL_INFO);
+		pending.store(0, rl::mo_relaxed, RL_INFO);
 		woken.store(0, rl::mo_relaxed, RL_INFO);
 		work.shared = &this->shared;
 		work.mapped = &mapped;
 		work.retired = &retired;
+		work.pending = &pending;
 		lies = false;
 	}
 
