@@ -34,14 +34,22 @@ static void *place_memory(size_t bytes)
 
 static size_t place_frames_bytes(const struct mapcache *cache)
 {
-	return (size_t)(cache->space.arena.slots * cache->settings.granules * sizeof(uint64_t));
+	return (size_t)(cache->space.arena.slots * cache->settings.bucket_pages * sizeof(uint64_t));
+}
+
+/* Whether a slot can show pages that do not follow one another. Translated addresses are not
+ * frames, and only these are noted. */
+static bool place_lists(const struct mapcache *cache)
+{
+	return cache->embedder.backend->map_frames && space_fixed(cache) &&
+	       !cache->embedder.translate;
 }
 
 static int place_init_frames(struct mapcache *cache)
 {
 	void *frames;
 
-	if (!cache->embedder.translate)
+	if (!cache->embedder.translate && !place_lists(cache))
 		return 0;
 	frames = place_memory(place_frames_bytes(cache));
 	if (frames == MAP_FAILED)
@@ -50,38 +58,18 @@ static int place_init_frames(struct mapcache *cache)
 	return 0;
 }
 
-static size_t place_lists_bytes(const struct mapcache *cache)
+static mapcache_atomic_u64 *place_frames(const struct mapcache *cache,
+					 const struct mapping *mapping, uint64_t offset)
 {
-	return (size_t)(cache->space.arena.slots * cache->settings.bucket_pages * sizeof(uint64_t));
-}
-
-/* Translated addresses are frames of their own: those are noted by the granule only. */
-static int place_init_lists(struct mapcache *cache)
-{
-	const struct mapcache_backend *backend = cache->embedder.backend;
-	void *lists;
-
-	if (!backend->map_frames || !(backend->flags & MAPCACHE_BACKEND_FIXED) ||
-	    cache->embedder.translate)
-		return 0;
-	lists = place_memory(place_lists_bytes(cache));
-	if (lists == MAP_FAILED)
-		return -errno;
-	cache->space.lists = lists;
-	return 0;
-}
-
-static mapcache_atomic_u64 *place_list_of(const struct mapcache *cache,
-					  const struct mapping *mapping)
-{
-	return &cache->space.lists[mapping_slot(cache, mapping) * cache->settings.bucket_pages];
+	return &cache->space.frames[mapping_slot(cache, mapping) * cache->settings.bucket_pages +
+				    (offset >> PAGE_SHIFT)];
 }
 
 mapcache_atomic_u64 *place_list(struct mapcache *cache, const struct mapping *mapping)
 {
-	if (!cache->space.lists || mapcache_load_relaxed(&cache->space.placeholders.count))
+	if (!place_lists(cache) || mapcache_load_relaxed(&cache->space.placeholders.count))
 		return NULL;
-	return place_list_of(cache, mapping);
+	return place_frames(cache, mapping, 0);
 }
 
 uint64_t place_gpa(const struct mapcache *cache, const struct mapping *mapping, uint64_t offset)
@@ -90,8 +78,7 @@ uint64_t place_gpa(const struct mapcache *cache, const struct mapping *mapping, 
 
 	if (mapcache_likely(!(mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED)))
 		return mapping_gpa(cache, mapping) + offset;
-	return (mapcache_load_relaxed(place_list_of(cache, mapping) + (offset >> PAGE_SHIFT))
-		<< PAGE_SHIFT) +
+	return (mapcache_load_relaxed(place_frames(cache, mapping, offset)) << PAGE_SHIFT) +
 	       (offset & (page - 1));
 }
 
@@ -132,8 +119,6 @@ int place_init(struct mapcache *cache)
 	int error = place_init_frames(cache);
 
 	if (!error)
-		error = place_init_lists(cache);
-	if (!error)
 		error = place_init_chosen(cache);
 	if (error)
 		place_unreserve(cache);
@@ -142,8 +127,6 @@ int place_init(struct mapcache *cache)
 
 void place_unreserve(struct mapcache *cache)
 {
-	if (cache->space.lists)
-		munmap(cache->space.lists, place_lists_bytes(cache));
 	if (cache->space.frames)
 		munmap(cache->space.frames, place_frames_bytes(cache));
 	if (!cache->space.places.of)
@@ -239,30 +222,19 @@ static void place_note(struct mapcache *cache, uint64_t slot, uint64_t count, ch
 	pthread_mutex_unlock(&cache->space.places.lock);
 }
 
-static mapcache_atomic_u64 *place_frames(const struct mapcache *cache, uint64_t slot,
-					 uint64_t offset)
-{
-	return &cache->space.frames[slot * cache->settings.granules +
-				    (offset >> cache->settings.granule_shift)];
-}
-
 uint64_t place_frame(struct mapcache *cache, const void *pointer, uint64_t *linear)
 {
-	uint64_t granule = UINT64_C(1) << cache->settings.granule_shift, gpa, offset;
-	uint64_t slot = place_slot(cache, pointer);
-	const struct mapping *mapping = mapping_at(cache, slot);
+	const struct mapping *mapping = mapping_at(cache, place_slot(cache, pointer));
+	uint64_t offset = (uint64_t)((const char *)pointer - mapping_base(cache, mapping));
+	bool listed = mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED;
+	uint64_t page = UINT64_C(1) << PAGE_SHIFT;
 
-	offset = (uint64_t)((const char *)pointer - mapping_base(cache, mapping));
-	gpa = place_gpa(cache, mapping, offset);
+	if (cache->embedder.translate || listed) {
+		*linear = page - (offset & (page - 1));
+		return mapcache_load_relaxed(place_frames(cache, mapping, offset));
+	}
 	*linear = UINT64_MAX;
-	if (mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED)
-		*linear =
-			(UINT64_C(1) << PAGE_SHIFT) - (offset & ((UINT64_C(1) << PAGE_SHIFT) - 1));
-	if (!cache->space.frames)
-		return gpa >> PAGE_SHIFT;
-	*linear = granule - (offset & (granule - 1));
-	return mapcache_load_relaxed(place_frames(cache, slot, offset)) +
-	       ((offset & (granule - 1)) >> PAGE_SHIFT);
+	return place_gpa(cache, mapping, offset) >> PAGE_SHIFT;
 }
 
 /* A map call has failed: what is there now. */
@@ -308,15 +280,14 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (cache->space.frames)
-		source.frames = place_frames(cache, mapping_slot(cache, mapping), offset);
-	source.frames_page = (offset >> PAGE_SHIFT) % cache->settings.granule_pages;
+	if (cache->embedder.translate)
+		source.frames = place_frames(cache, mapping, offset);
 	if (fixed)
 		source.address = mapping_base(cache, mapping) + offset;
 	if (fixed && mapping->mapped & run_mask(cover_run(cache, offset, bytes)))
 		source.found = RESERVE_LEFT;
 	if (mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED)
-		source.list = place_list_of(cache, mapping);
+		source.list = place_frames(cache, mapping, 0);
 	address = source_map(cache, &source);
 	saved = errno;
 	if (address && !fixed) {

@@ -72,14 +72,10 @@ int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_
 }
 
 /* Before it is shown to anybody; whoever asks later holds it mapped. */
-static void source_note(const struct mapcache *cache, const struct source *source, uint64_t guest)
+static void source_note(const struct source *source, uint64_t guest)
 {
-	uint64_t frame = (guest >> PAGE_SHIFT) - source->frames_page;
-	mapcache_atomic_u64 *frames = source->frames;
-
-	for (uint64_t page = 0; page < source->frames_page + source->pages;
-	     page += cache->settings.granule_pages)
-		mapcache_store_relaxed(frames++, frame + page);
+	for (size_t page = 0; page < source->pages; page++)
+		mapcache_store_relaxed(&source->frames[page], (guest >> PAGE_SHIFT) + page);
 }
 
 /* One call. NULL: *failed, and the source knows what is there. */
@@ -137,7 +133,7 @@ static void *source_map_guest(struct mapcache *cache, struct source *source)
 	void *mapped = NULL;
 
 	if (!failed && source->frames)
-		source_note(cache, source, guest);
+		source_note(source, guest);
 	for (unsigned int tries = 1; !failed; tries++) {
 		mapped = source_call(cache, source, guest, &failed);
 		if (tries == SOURCE_TRIES || !source_again(source, mapped, failed))
@@ -201,19 +197,16 @@ static size_t source_map_piece(struct mapcache *cache, struct source *piece)
 }
 
 /* What is left after so many pages of a source. */
-static struct source source_rest(const struct mapcache *cache, const struct source *source,
-				 size_t done)
+static struct source source_rest(const struct source *source, size_t done)
 {
-	uint64_t granule = cache->settings.granule_pages, page = source->frames_page + done;
 	struct source rest = *source;
 
 	rest.gpa += (uint64_t)done << PAGE_SHIFT;
 	rest.address += done << PAGE_SHIFT;
 	rest.pages -= done;
 	rest.error += done;
-	rest.frames_page = page % granule;
 	if (rest.frames)
-		rest.frames += page / granule;
+		rest.frames += done;
 	return rest;
 }
 
@@ -232,7 +225,7 @@ static void *source_map_pieces(struct mapcache *cache, struct source *source)
 	}
 	source->found = RESERVE_OURS;
 	do {
-		struct source piece = source_rest(cache, source, done);
+		struct source piece = source_rest(source, done);
 
 		part = source_map_piece(cache, &piece);
 		source->found = piece.found;

@@ -55,8 +55,7 @@ struct source {
 	size_t pages;
 	int prot, *error;
 	const mapcache_atomic_u64 *list; /* of frames to map instead, one a page; or NULL */
-	mapcache_atomic_u64 *frames; /* to note what is shown: of the slot's granule in which it */
-	uint64_t frames_page;        /* begins, and at which page of that; or NULL */
+	mapcache_atomic_u64 *frames;     /* to note what is shown, one a page; or NULL */
 	/* In: RESERVE_LEFT where something is mapped. Out, of one that fails: what is there. */
 	enum reserve_found found;
 };

@@ -33,11 +33,9 @@ struct space {
 	struct ballast ballast;
 	struct places places;
 	struct placeholders placeholders;
-	/* Where addresses are translated: the guest frame that the first page of each granule of
-	 * each slot shows, or would. NULL: it is the address. */
+	/* The guest frame that each page of each slot shows, where addresses are translated, or of
+	 * slots that are MAPPING_LISTED. NULL: there are none. */
 	mapcache_atomic_u64 *frames;
-	/* The guest frame of each page of each slot that shows any pages; NULL: none can. */
-	mapcache_atomic_u64 *lists;
 	mapcache_atomic_u64 unmap_calls, unmap_errors;
 };
 

@@ -140,7 +140,7 @@ static void step(struct world *w, struct input *input)
 	case 24:
 		relocate(w, input);
 		break;
-	case 25:
+	case 26:
 		pin_list(w, input, c);
 		break;
 	case 25:

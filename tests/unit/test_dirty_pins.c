@@ -301,6 +301,41 @@ static void a_relocated_pin_reports_the_frames_that_it_shows_then(void **state)
 	bed_stop(&bed);
 }
 
+/* Neighbouring buckets of addresses are not neighbours in the guest. */
+static int swap_buckets(void *data, uint64_t address, uint64_t len, uint64_t *gpa)
+{
+	(void)data, (void)len;
+	*gpa = address ^ UINT64_C(1) << 16;
+	return 0;
+}
+
+static void each_page_of_a_relocated_pin_reports_its_own_frame(void **state)
+{
+	struct rig_options options = { .cache = { .bucket_shift = 16,
+						  .translate = swap_buckets,
+						  .flags = MAPCACHE_NO_RECLAIM_THREAD } };
+	uint64_t old = 32 * BED_PAGE, new = 64 * BED_PAGE + 13 * BED_PAGE, pages = 24;
+	volatile uint64_t *piece;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &options);
+	piece = bed_pin_range(bed.client, old, pages * BED_PAGE, PROT_WRITE, MAPCACHE_PIN_OWN);
+	assert_int_equal(mapcache_replace(bed.cache, old, new, pages * BED_PAGE), 1);
+	assert_int_equal(mapcache_dirty_log(bed.cache, true), 0);
+	for (uint64_t page = 0; page < pages; page++) {
+		uint64_t gfn = (new / BED_PAGE + page) ^ 16;
+
+		xensim_dirty_clear(bed.domain);
+		assert_int_equal(*bed_at(piece, page * BED_PAGE), bed_value(gfn));
+		assert_int_equal(modified(bed.client, bed_at(piece, page * BED_PAGE), 8), 0);
+		assert_true(dirty(&bed, gfn));
+		assert_int_equal(xensim_dirty_pages(bed.domain), 1);
+	}
+	unpin(&bed, piece);
+	bed_stop(&bed);
+}
+
 /* ---- reports on their way ------------------------------------------------------------------ */
 
 /* A backend whose report stands still until it is let go. */
@@ -517,6 +552,7 @@ int main(void)
 		cmocka_unit_test(a_section_reports_the_frame_that_it_saw),
 		cmocka_unit_test(each_part_of_a_bucket_reports_what_it_was_mapped_from),
 		cmocka_unit_test(a_relocated_pin_reports_the_frames_that_it_shows_then),
+		cmocka_unit_test(each_page_of_a_relocated_pin_reports_its_own_frame),
 		cmocka_unit_test(drain_and_the_end_of_the_log_wait_for_a_sections_report),
 		cmocka_unit_test(drain_and_the_end_of_the_log_wait_for_a_copys_report),
 		cmocka_unit_test(drain_waits_for_what_is_reported_through_a_pin_that_stays),
