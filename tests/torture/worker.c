@@ -65,10 +65,6 @@ static void unmap(struct worker *worker)
 	int error;
 
 	worker->witness.doing = "unmapping at once";
-	if (!device->anywhere) {
-		must(mapcache_unmap(device->cache, gpa, PAGE, 0) == -EOPNOTSUPP);
-		return;
-	}
 	pin = mapcache_pin(worker->client, gpa, &len, PROT_READ,
 			   one_in(random, 2) ? MAPCACHE_PIN_OWN : 0);
 	if (pin) {

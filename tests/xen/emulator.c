@@ -44,6 +44,12 @@ static int dispatch(void *data, struct mapcache_client *client, struct mapcache_
 	struct emulator *emulator = data;
 	int result;
 
+	/* Nobody's command. */
+	if (request->buffered)
+		return emulator->options.handler
+			       ? emulator->options.handler(emulator->options.handler_data, client,
+							   request)
+			       : -ENXIO;
 	arch_port_request(request);
 	result = command_access(emulator, request);
 	if (result == -ENXIO && emulator->options.handler)
@@ -315,4 +321,13 @@ void emulator_serve(struct emulator *emulator, unsigned int ms)
 
 	while ((now = clock_now()) < end)
 		serve_once(emulator, ~0u, (int)((end - now) / 1000000) + 1);
+}
+
+void emulator_complete(struct emulator *emulator, const struct mapcache_request *request)
+{
+	struct emulator_vcpu *vcpu = &emulator->vcpu[request->vcpu];
+
+	CHECK_EQUAL(mapcache_ioreq_complete(emulator->server, vcpu->client, request, 0), 1);
+	vcpu->requests++;
+	CHECK_EQUAL(xenevtchn_notify(vcpu->events, (evtchn_port_t)vcpu->port), 0);
 }

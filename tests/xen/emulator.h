@@ -81,6 +81,9 @@ uint32_t emulator_wait_alone(struct emulator *emulator, uint32_t vcpu);
 uint32_t emulator_call(struct emulator *emulator, uint32_t vcpu, enum command command,
 		       const uint32_t argument[COMMAND_ARGUMENTS]);
 
+/* Complete a request that the handler has deferred. */
+void emulator_complete(struct emulator *emulator, const struct mapcache_request *request);
+
 /* As emulator_wait(), but false when nothing has come for timeout_ms. */
 bool emulator_try_wait(struct emulator *emulator, uint32_t vcpu, unsigned int timeout_ms);
 

@@ -63,7 +63,9 @@ void test_sleep_ms(unsigned int ms);
 #ifdef __aarch64__
 #define TEST_SUBJECTS_ARCH(X) X(p2m)
 #else
-#define TEST_SUBJECTS_ARCH(X)
+#define TEST_SUBJECTS_ARCH(X)                                                                      \
+	X(modified)                                                                                \
+	X(buffered)
 #endif
 
 /* The tests by subject: SUBJECT_tests[] and SUBJECT_tests_count, each in test_SUBJECT.c. */

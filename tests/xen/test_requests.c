@@ -3,6 +3,7 @@
 #include "tests/xen/emulator.h"
 #include "tests/xen/test.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define GUEST_PAGES 2048
@@ -18,6 +19,13 @@ static const struct mapcache_options small_buckets = { .size = sizeof(small_buck
 
 static struct emulator emulator;
 static struct domain domain;
+
+static int device_refuses(void *data, struct mapcache_client *client,
+			  struct mapcache_request *request)
+{
+	(void)data, (void)client, (void)request;
+	return -ENXIO;
+}
 
 static void start(void)
 {
@@ -168,6 +176,104 @@ static void check_movs(uint32_t edge, uint32_t count, uint32_t size, uint32_t ba
 		    0);
 }
 
+static uint32_t stored(uint32_t offset)
+{
+	uint32_t word;
+
+	memcpy(&word, emulator.device.vcpu[0].window + offset, sizeof(word));
+	return word;
+}
+
+/* To a register: Xen makes one request of it up to the end of the page, and no pointer. */
+static void rep_stos_stores_each_item_in_device_memory(void)
+{
+	const uint32_t value = 0x11223344, count = 24, first = 0x1000 - 16 * 4;
+
+	start();
+	for (uint32_t backwards = 0; backwards < 2; backwards++) {
+		uint32_t to = DEVICE_WINDOW + (backwards ? first + (count - 1) * 4 : first);
+
+		reset_window();
+		CHECK_EQUAL(emulator_call(&emulator, 0, COMMAND_REP_STOS,
+					  ARGUMENTS(to, count, 4, value, backwards)),
+			    0);
+		CHECK_EQUAL(stored(first - 4), 0);
+		for (uint32_t i = 0; i < count; i++)
+			CHECK_EQUAL(stored(first + 4 * i), value);
+		CHECK_EQUAL(stored(first + 4 * count), 0);
+	}
+	for (uint32_t size = 1; size <= 2; size++) {
+		reset_window();
+		CHECK_EQUAL(emulator_call(&emulator, 0, COMMAND_REP_STOS,
+					  ARGUMENTS(DEVICE_WINDOW + 4, 4 / size, size, value)),
+			    0);
+		CHECK_EQUAL(stored(4), size == 1 ? 0x44444444 : 0x33443344);
+		CHECK_EQUAL(stored(8), 0);
+	}
+	emulator_finish(&emulator);
+}
+
+static void xen_says_how_many_vcpus_there_are(void)
+{
+	struct mapcache_ioreq_options options = { .size = sizeof(options),
+						  .handler = device_refuses };
+	struct mapcache_ioreq *server;
+
+	domain_create(&domain, 2, GUEST_PAGES, 0);
+	emulator_open(&emulator, &domain, NULL);
+	options.domid = domain.id;
+	CHECK_EQUAL(mapcache_ioreq_open(emulator.cache, &options, &server), 0);
+	CHECK_EQUAL(mapcache_ioreq_vcpus(server), 2);
+	CHECK_EQUAL(mapcache_ioreq_enable(server, true), 0);
+	CHECK(mapcache_ioreq_vcpu_port(server, 1) > 0);
+	CHECK_EQUAL(mapcache_ioreq_vcpu_port(server, 2), -ENOENT);
+	CHECK(mapcache_ioreq_id(server) != mapcache_ioreq_id(emulator.server));
+	CHECK_EQUAL(mapcache_ioreq_close(server), 0);
+	/* More than one page of slots: not yet. */
+	options.vcpus = 129;
+	CHECK(mapcache_ioreq_open(emulator.cache, &options, &server) < 0);
+	emulator_finish(&emulator);
+}
+
+/* ---- answered later --------------------------------------------------------------------------- */
+
+static struct mapcache_request kept;
+
+/* A read of the scratch register takes until somebody completes it. */
+static int keep(void *data, struct mapcache_client *client, struct mapcache_request *request)
+{
+	(void)data, (void)client;
+	if (request->write || request->type != MAPCACHE_IOREQ_MEMORY ||
+	    request->addr != DEVICE_SCRATCH)
+		return -ENXIO;
+	kept = *request;
+	CHECK_EQUAL(mapcache_ioreq_defer(emulator.server, request), 0);
+	return 0;
+}
+
+static void a_deferred_request_does_not_hold_up_invalidate_of_another_vcpu(void)
+{
+	struct emulator_options options = { .cache = &small_buckets, .handler = keep };
+	uint64_t epoch;
+
+	domain_create(&domain, 2, GUEST_PAGES, 0);
+	emulator_start(&emulator, &domain, &options);
+	emulator_post(&emulator, 0, COMMAND_READ, ARGUMENTS(DEVICE_SCRATCH));
+	while (!kept.id)
+		emulator_serve(&emulator, 5);
+	/* One thread serves both: it is not inside the handler. */
+	epoch = mapcache_epoch(emulator.cache);
+	CHECK_EQUAL(emulator_call(&emulator, 1, COMMAND_DECREASE,
+				  ARGUMENTS(GUEST_DATA / GUEST_PAGE_SIZE + 8, 4)),
+		    4);
+	CHECK(mapcache_epoch(emulator.cache) > epoch);
+	CHECK(!emulator.vcpu[0].finished);
+	kept.data = 0xfeedf00d;
+	emulator_complete(&emulator, &kept);
+	CHECK_EQUAL(emulator_wait(&emulator, 0), 0xfeedf00d);
+	emulator_finish(&emulator);
+}
+
 static void for_all_shapes(void (*check)(uint32_t, uint32_t, uint32_t, uint32_t))
 {
 	static const uint32_t edges[] = { PAGE_EDGE, BUCKET_EDGE };
@@ -240,6 +346,9 @@ const struct test requests_tests[] = {
 	TEST_X86(rep_outs_reads_memory_across_pages_and_buckets, NO_STRINGS),
 	TEST_X86(rep_ins_writes_memory_across_pages_and_buckets, NO_STRINGS),
 	TEST_X86(rep_movs_goes_both_ways_across_pages_and_buckets, NO_STRINGS),
+	TEST_X86(rep_stos_stores_each_item_in_device_memory, NO_STRINGS),
+	TEST(xen_says_how_many_vcpus_there_are),
+	TEST(a_deferred_request_does_not_hold_up_invalidate_of_another_vcpu),
 	TEST(transfers_across_pages_and_buckets_are_whole),
 };
 const size_t requests_tests_count = sizeof(requests_tests) / sizeof(requests_tests[0]);
