@@ -183,6 +183,15 @@ struct mapcache_options {
 	 */
 	void (*report_failed)(void *report_failed_data, uint64_t gfn, uint64_t pages, int error);
 	void *report_failed_data;
+
+	/*
+	 * The domain is gone: Xen has said so in answer to a call, which is the first that this
+	 * library hears of it. Told once. Its memory is not free while it is mapped here: give it
+	 * up by mapcache_unmap() of all of it, or by mapcache_close(). Called as report_failed.
+	 * Default: it is only logged.
+	 */
+	void (*gone)(void *gone_data);
+	void *gone_data;
 };
 
 /*
@@ -492,12 +501,11 @@ MAPCACHE_CHECKED int mapcache_drain(struct mapcache *cache, uint64_t epoch, int 
 /*
  * Unmap the buckets that [gpa, gpa + len) touches, and wait for it: 0 says that since the call
  * there has been a moment when nothing in this process showed them. For memory that somebody
- * waits to have back, as granted pages are before a request is completed; so only for caches
- * whose backend maps where it likes. timeout_ms: 0 = try once, -1 = for ever. Any thread that is
- * not inside a section; sleeps.
+ * waits to have back: granted pages before a request is completed, memory that is unplugged, all
+ * of it (len = guest_limit) when the domain is gone. timeout_ms: 0 = try once, -1 = for ever. Any
+ * thread that is not inside a section; sleeps.
  *   -EINVAL     cache is NULL or len is 0
  *   -ERANGE     gpa + len overflows
- *   -EOPNOTSUPP the backend has MAPCACHE_BACKEND_FIXED
  *   -EDEADLK    the caller is in a section
  *   -ETIMEDOUT  a pin or another thread's section still holds a part of it, or the backend
  *               cannot unmap it; what is found there from now on is mapped afresh

@@ -217,6 +217,8 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	cache->embedder.notify_data = options->notify_data;
 	cache->embedder.report_failed = options->report_failed;
 	cache->embedder.report_failed_data = options->report_failed_data;
+	cache->embedder.gone = options->gone;
+	cache->embedder.gone_data = options->gone_data;
 	cache->embedder.translate = options->translate;
 	cache->embedder.translate_data = options->translate_data;
 	settings->granules = 1u << (options->bucket_shift - options->granule_shift);

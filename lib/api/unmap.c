@@ -13,19 +13,46 @@
 #define UNMAP_PAUSE_FIRST UINT64_C(5000) /* ns */
 #define UNMAP_PAUSE_MAX UINT64_C(1000000)
 
-/*
- * Whether any slot shows, or is about to, a part of the buckets. One that did when the caller
- * began keeps its state and its number until it is unmapped, so it cannot be missed.
- */
-static bool unmap_left(struct mapcache *cache, uint64_t first, uint64_t last)
+/* Buckets, both included. */
+struct unmap_range {
+	uint64_t first, last;
+};
+
+static bool unmap_touches(struct unmap_range a, struct unmap_range b)
 {
-	uint64_t slots = arena_beyond(&cache->space.arena);
+	return a.first <= b.last && b.first <= a.last;
+}
+
+/* What a slot shows, or is about to: of a span it may be the end of one bucket and the beginning of
+ * the next. */
+static struct unmap_range unmap_slot(const struct mapcache *cache, const struct mapping *mapping)
+{
+	uint32_t shift = cache->settings.bucket_shift;
+	uint64_t gpa = mapping_gpa(cache, mapping);
+
+	return (struct unmap_range){ gpa >> shift, (gpa + (UINT64_C(1) << shift) - 1) >> shift };
+}
+
+/*
+ * Whether any slot shows a part of the buckets. One that did when the caller began keeps its state
+ * and its number until it is unmapped, or notes the number until it has been mapped over, so it
+ * cannot be missed.
+ */
+static bool unmap_left(struct mapcache *cache, struct unmap_range range)
+{
+	uint64_t slots = arena_beyond(&cache->space.arena), was;
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		const struct mapping *mapping = mapping_at(cache, slot);
-		uint64_t index = mapping_gpa(cache, mapping) >> cache->settings.bucket_shift;
+		struct unmap_range shown = unmap_slot(cache, mapping);
 
-		if (mapping_state(mapping) != MAPPING_FREE && index >= first && index <= last)
+		/* Acquire: pairs with the release in fill_adopt(). */
+		mapcache_fence_acquire();
+		was = mapcache_load_relaxed(&mapping->was);
+		if (mapping_state(mapping) == MAPPING_FREE)
+			continue;
+		if (unmap_touches(shown, range) ||
+		    (was && unmap_touches((struct unmap_range){ was - 1, was - 1 }, range)))
 			return true;
 	}
 	return false;
@@ -48,17 +75,17 @@ static int unmap_try(struct mapcache *cache, uint64_t gpa, uint64_t len)
 int mapcache_unmap(struct mapcache *cache, uint64_t gpa, uint64_t len, int timeout_ms)
 {
 	uint64_t pause = UNMAP_PAUSE_FIRST, start = clock_ns();
+	struct unmap_range range;
 	int error;
 
 	if (!cache || len == 0)
 		return -EINVAL;
-	if (space_fixed(cache))
-		return -EOPNOTSUPP;
 	if (client_in_section(cache))
 		return -EDEADLK;
+	range = (struct unmap_range){ gpa >> cache->settings.bucket_shift,
+				      (gpa + len - 1) >> cache->settings.bucket_shift };
 	while (!(error = unmap_try(cache, gpa, len))) {
-		if (!unmap_left(cache, gpa >> cache->settings.bucket_shift,
-				(gpa + len - 1) >> cache->settings.bucket_shift))
+		if (!unmap_left(cache, range))
 			return 0;
 		if (timeout_ms >= 0 && clock_ns() - start >= (uint64_t)timeout_ms * NS_PER_MS)
 			return -ETIMEDOUT;

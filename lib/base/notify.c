@@ -17,3 +17,16 @@ void notify_going(struct mapcache *cache, uint64_t gpa, void *address, uint64_t 
 		cache->embedder.notify(cache->embedder.notify_data, MAPCACHE_EVENT_GOING, gpa,
 				       address, len);
 }
+
+void notify_gone(struct mapcache *cache)
+{
+	uint32_t told = 0;
+
+	if (!mapcache_replace_acq_rel(&cache->embedder.gone_told, &told, 1))
+		return;
+	log_message(cache, MAPCACHE_LOG_WARNING,
+		    "domain %u is gone: what it had stays mapped here until it is unmapped",
+		    cache->settings.domid);
+	if (cache->embedder.gone)
+		cache->embedder.gone(cache->embedder.gone_data);
+}

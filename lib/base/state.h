@@ -29,6 +29,9 @@ struct embedder {
 	void *translate_data;
 	void (*report_failed)(void *data, uint64_t gfn, uint64_t pages, int error);
 	void *report_failed_data;
+	void (*gone)(void *data);
+	void *gone_data;
+	mapcache_atomic_u32 gone_told;
 };
 
 #endif

@@ -26,7 +26,11 @@
 /* A mapping, just taken, becomes this bucket's; it is not in the index yet. */
 static void fill_adopt(struct fill *fill, struct mapping *mapping)
 {
-	mapcache_store_relaxed(&mapping->index, fill->request->index);
+	/* Release: pairs with the fence in unmap_left(): who finds the new bucket there finds
+	 * the one, too, that is shown until it has been mapped over. */
+	mapcache_store_relaxed(&mapping->was,
+			       mapping->mapped ? mapcache_load_relaxed(&mapping->index) + 1 : 0);
+	mapcache_store_release(&mapping->index, fill->request->index);
 	/* The epoch is read before the map call begins (A). */
 	mapping_restart(fill->cache, mapping, epoch_now(&fill->cache->shared));
 	mapping_set_state(mapping, MAPPING_LIVE);

@@ -101,6 +101,8 @@ int fill_map(struct fill *fill, struct run run)
 		PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, error);
 		return error;
 	}
+	/* Release: mapped over comes before it is said. */
+	mapcache_store_release(&mapping->was, 0);
 	cost_note(cache, &cache->fill.cost, run.count, clock_ns() - begin);
 	PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, 0);
 	fill_count(fill, pages);

@@ -127,6 +127,14 @@ int mapcache_ioreq_close(struct mapcache_ioreq *server)
 	return 0;
 }
 
+/* What Xen said of a server that is ours: with its domain it goes first. */
+static int heard(struct mapcache_ioreq *server, int error)
+{
+	if (error == -ESRCH)
+		notify_gone(server->cache);
+	return error;
+}
+
 int mapcache_ioreq_id(const struct mapcache_ioreq *server)
 {
 	return server != NULL ? server->link.id : -EINVAL;
@@ -180,7 +188,7 @@ int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable)
 
 	if (server == NULL)
 		return -EINVAL;
-	error = ioreq_xen_set_state(&server->link, enable);
+	error = heard(server, ioreq_xen_set_state(&server->link, enable));
 	if (error || !enable)
 		return error;
 	mapcache_invalidate(server->cache);
@@ -243,7 +251,7 @@ static int change_range(struct mapcache_ioreq *server, enum mapcache_ioreq_type 
 {
 	if (server == NULL || ioreq_check_range(type, start, end))
 		return -EINVAL;
-	return ioreq_xen_range(&server->link, type, start, end, add);
+	return heard(server, ioreq_xen_range(&server->link, type, start, end, add));
 }
 
 int mapcache_ioreq_add_range(struct mapcache_ioreq *server, enum mapcache_ioreq_type type,

@@ -118,6 +118,8 @@ static int report_try(struct mapcache *cache, const struct mapcache_extent *exte
 		error = cache->embedder.backend->modified(cache->embedder.backend_state, extents,
 							  count);
 	}
+	if (mapcache_unlikely(error == -ESRCH))
+		notify_gone(cache);
 	return error > 0 ? -error : error;
 }
 

@@ -75,6 +75,8 @@ struct mapping {
 	mapcache_atomic_u64 index;       /* bucket number, or a span's MAPPING_FRAME; read without
 					    a lock by mapcache_gpa() */
 	mapcache_atomic_u64 epoch;       /* sampled before the map call */
+	mapcache_atomic_u64 was;         /* bucket + 1 that a slot taken to be mapped over shows
+					    still; 0: none */
 	uint64_t mapped;                 /* granules covered by a kernel mapping, stale ones too */
 	uint64_t starts;                 /* of these, the first of each kernel mapping */
 	uint32_t lost_first, lost_pages; /* a part that is not ours any more: never named again */

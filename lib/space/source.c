@@ -141,6 +141,9 @@ static void *source_map_guest(struct mapcache *cache, struct source *source)
 		failed = 0;
 		clock_sleep_ns(SOURCE_PAUSE_NS << tries);
 	}
+	/* Of the call, or of every page. */
+	if (mapcache_unlikely(failed == -ESRCH || (mapped && source->error[0] == -ESRCH)))
+		notify_gone(cache);
 	errno = -failed;
 	return mapped;
 }
