@@ -33,6 +33,20 @@ static struct unmap_range unmap_slot(const struct mapcache *cache, const struct 
 	return (struct unmap_range){ gpa >> shift, (gpa + (UINT64_C(1) << shift) - 1) >> shift };
 }
 
+/* Pages that need not follow one another; past the end of the list what was on an earlier one. */
+static bool unmap_in_list(struct mapcache *cache, const struct mapping *mapping,
+			  struct unmap_range range)
+{
+	for (uint64_t page = 0; page < cache->settings.bucket_pages; page++) {
+		uint64_t bucket = place_gpa(cache, mapping, page << PAGE_SHIFT) >>
+				  cache->settings.bucket_shift;
+
+		if (bucket >= range.first && bucket <= range.last)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Whether any slot shows a part of the buckets. One that did when the caller began keeps its state
  * and its number until it is unmapped, or notes the number until it has been mapped over, so it
@@ -44,6 +58,7 @@ static bool unmap_left(struct mapcache *cache, struct unmap_range range)
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		const struct mapping *mapping = mapping_at(cache, slot);
+		bool listed = mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED;
 		struct unmap_range shown = unmap_slot(cache, mapping);
 
 		/* Acquire: pairs with the release in fill_adopt(). */
@@ -51,7 +66,7 @@ static bool unmap_left(struct mapcache *cache, struct unmap_range range)
 		was = mapcache_load_relaxed(&mapping->was);
 		if (mapping_state(mapping) == MAPPING_FREE)
 			continue;
-		if (unmap_touches(shown, range) ||
+		if ((listed ? unmap_in_list(cache, mapping, range) : unmap_touches(shown, range)) ||
 		    (was && unmap_touches((struct unmap_range){ was - 1, was - 1 }, range)))
 			return true;
 	}

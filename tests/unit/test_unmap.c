@@ -112,6 +112,21 @@ static void unmapping_at_once_waits_for_another_threads_section(void **state)
 
 /* ---- foreign memory: what is unplugged, what is left of a domain ---------------------------- */
 
+/* One map call for pages of several buckets. */
+static void check_list(struct bed *bed)
+{
+	struct mapcache_range ranges[2] = { { BED_PAGE, 8 }, { 2 * BED_BUCKET, 8 } };
+	struct iovec iov[2];
+
+	assert_int_equal(mapcache_pin_sgl(bed->client, ranges, 2, PROT_READ, iov, 2), 2);
+	assert_int_equal(mapcache_unmap(bed->cache, 2 * BED_BUCKET, 1, 3), -ETIMEDOUT);
+	assert_int_equal(mapcache_unmap(bed->cache, BED_BUCKET, 1, 3), 0);
+	unpin(bed, iov[0].iov_base);
+	unpin(bed, iov[1].iov_base);
+	assert_int_equal(mapcache_unmap(bed->cache, 0, UINT64_MAX, 0), 0);
+	assert_int_equal(bed_totals().foreign_mappings, 0);
+}
+
 static void foreign_memory_is_unmapped_when_the_call_returns(void **state)
 {
 	volatile uint64_t *pin, *piece;
@@ -139,6 +154,7 @@ static void foreign_memory_is_unmapped_when_the_call_returns(void **state)
 	unpin(&bed, piece);
 	assert_int_equal(mapcache_unmap(bed.cache, 0, UINT64_MAX, 0), 0);
 	assert_int_equal(bed_totals().foreign_mappings, 0);
+	check_list(&bed);
 	assert_int_equal(bed_read(bed.client, BED_BUCKET), bed_value(256));
 	bed_stop(&bed);
 }
