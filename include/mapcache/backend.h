@@ -90,6 +90,13 @@ struct mapcache_backend {
 	 */
 	void *(*map_frames)(void *state, void *address, const uint64_t *gfns, size_t pages,
 			    int prot, int *error);
+
+	/*
+	 * UINT64_MAX where a mapping costs the system no memory of its own; else how many bytes of
+	 * it are free. The default of max_bytes is no more than half of that. Called once, after
+	 * open(). May be NULL: a mapping costs nothing.
+	 */
+	uint64_t (*room)(void *state);
 };
 
 /* libxenforeignmemory and libxendevicemodel. backend_data is not used. */

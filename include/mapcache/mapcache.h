@@ -127,12 +127,15 @@ struct mapcache_options {
 	uint64_t max_bytes;       /* address space for mappings, stale ones included, counted in
 				     whole buckets, at least 4, and up to 64 more that clients
 				     use when sections or pins hold all of it; default 32 GiB
-				     (32-bit: 512 MiB) */
+				     (32-bit: 512 MiB), but no more than half of the free
+				     memory where a page that is mapped costs the system one of
+				     its own, as on an Arm dom0 without unpopulated-alloc, or
+				     where that cannot be found out; the log then says so */
 	uint64_t max_stale_bytes; /* past this the mapping path helps to unmap before it maps
 				     (one invalidation makes everything stale at once); at
 				     least 4 buckets; default a quarter of max_bytes */
 	uint64_t max_vmas;        /* kernel mappings in use at once, at least 64; default half of
-				     vm.max_map_count */
+				     vm.max_map_count, and never more than seven eighths */
 	uint64_t guest_limit;     /* guest-physical addresses at and past this are refused;
 				     default 2^46 or what 2^28 buckets cover, if that is less */
 	const struct mapcache_backend *backend; /* default &mapcache_backend_xen */

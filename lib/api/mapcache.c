@@ -40,18 +40,19 @@ static int mapcache_take_backend(struct mapcache *cache, const struct mapcache_o
 			     sizeof(cache->embedder.backend_known));
 	if (error)
 		return error;
-	if (backend->size < sizeof(*backend))
-		cache->embedder.backend_known.map_frames = NULL;
 	if (backend->size < offsetof(struct mapcache_backend, map_frames))
 		cache->embedder.backend_known.modified = NULL;
+	if (backend->size < offsetof(struct mapcache_backend, room))
+		cache->embedder.backend_known.map_frames = NULL;
+	if (backend->size < sizeof(*backend))
+		cache->embedder.backend_known.room = NULL;
 	cache->embedder.backend = &cache->embedder.backend_known;
 	return 0;
 }
 
 /* Everything but the struct itself and its log, room by room. */
-static int mapcache_init(struct mapcache *cache, const struct mapcache_options *options)
+static int mapcache_init(struct mapcache *cache)
 {
-	struct embedder *embedder = &cache->embedder;
 	int error;
 
 	cache->api.pid = getpid();
@@ -79,16 +80,10 @@ static int mapcache_init(struct mapcache *cache, const struct mapcache_options *
 	error = pins_init(cache);
 	if (error)
 		goto destroy_fill;
-	error = embedder->backend->open(options->backend_data, options->domid,
-					&embedder->backend_state);
-	if (error)
-		goto destroy_pins;
 	error = reclaim_start(cache);
 	if (error)
-		goto close_backend;
+		goto destroy_pins;
 	return 0;
-close_backend:
-	embedder->backend->close(embedder->backend_state);
 destroy_pins:
 	pins_destroy(cache);
 destroy_fill:
@@ -150,6 +145,26 @@ static int mapcache_map_whole(struct mapcache *cache, const struct mapcache_opti
 	return error;
 }
 
+/* The backend first: the budget may follow from what it finds. */
+static int mapcache_start(struct mapcache *cache, struct mapcache_options *options)
+{
+	struct embedder *embedder = &cache->embedder;
+	struct mapcache_options asked = *options;
+	int error = options_check(cache, options);
+
+	if (error)
+		return error;
+	error = embedder->backend->open(options->backend_data, options->domid,
+					&embedder->backend_state);
+	if (error)
+		return error;
+	options_room(cache, &asked, options);
+	error = mapcache_init(cache);
+	if (error)
+		embedder->backend->close(embedder->backend_state);
+	return error;
+}
+
 int mapcache_open(const struct mapcache_options *given, struct mapcache **result)
 {
 	struct mapcache_options options;
@@ -170,9 +185,7 @@ int mapcache_open(const struct mapcache_options *given, struct mapcache **result
 		goto free_cache;
 	error = mapcache_take_backend(cache, &options);
 	if (!error)
-		error = options_check(cache, &options);
-	if (!error)
-		error = mapcache_init(cache, &options);
+		error = mapcache_start(cache, &options);
 	if (error)
 		goto destroy_log;
 	error = mapcache_map_whole(cache, &options);

@@ -111,6 +111,13 @@ static int options_shifts(struct mapcache *cache, struct mapcache_options *optio
 	return 0;
 }
 
+static uint64_t options_stale(const struct mapcache_options *options)
+{
+	uint64_t least = UINT64_C(4) << options->bucket_shift;
+
+	return options->max_bytes / 4 > least ? options->max_bytes / 4 : least;
+}
+
 static int options_budgets(struct mapcache *cache, struct mapcache_options *options)
 {
 	uint64_t bucket = UINT64_C(1) << options->bucket_shift, vmas;
@@ -126,11 +133,8 @@ static int options_budgets(struct mapcache *cache, struct mapcache_options *opti
 		return options_refuse(cache, "max_bytes must hold at least 4 buckets");
 	if (options->max_bytes >> options->bucket_shift > OPTIONS_SLOTS_MAX)
 		return options_refuse(cache, "max_bytes must not exceed 2^26 buckets");
-	if (!options->max_stale_bytes) {
-		options->max_stale_bytes = options->max_bytes / 4;
-		if (options->max_stale_bytes < 4 * bucket)
-			options->max_stale_bytes = 4 * bucket;
-	}
+	if (!options->max_stale_bytes)
+		options->max_stale_bytes = options_stale(options);
 	if (options->max_stale_bytes < 4 * bucket)
 		return options_refuse(cache, "max_stale_bytes must hold at least 4 buckets");
 	vmas = options_vmas();
@@ -253,4 +257,36 @@ int options_check(struct mapcache *cache, struct mapcache_options *options)
 	if (!error)
 		options_settle(cache, options);
 	return error;
+}
+
+void options_room(struct mapcache *cache, const struct mapcache_options *asked,
+		  struct mapcache_options *options)
+{
+	const struct embedder *embedder = &cache->embedder;
+	uint64_t room = UINT64_MAX, least = UINT64_C(4) << options->bucket_shift;
+
+	if (embedder->backend->room)
+		room = embedder->backend->room(embedder->backend_state);
+	if (room == UINT64_MAX)
+		return;
+	/* Half: the others are still to come, and have seen the same. */
+	room = room / 2 > least ? room / 2 : least;
+	if (asked->max_bytes || asked->whole_count) {
+		if (options->max_bytes > room)
+			log_message(
+				cache, MAPCACHE_LOG_WARNING,
+				"each page that is mapped costs this system one of its own, or may: "
+				"max_bytes is %llu MiB, more than half of what is free",
+				(unsigned long long)options->max_bytes >> 20);
+		return;
+	}
+	options->max_bytes = options->max_bytes < room ? options->max_bytes : room;
+	if (!asked->max_stale_bytes)
+		options->max_stale_bytes = options_stale(options);
+	options_settle(cache, options);
+	log_message(
+		cache, MAPCACHE_LOG_INFO,
+		"each page that is mapped costs this system one of its own, or may: max_bytes is "
+		"%llu MiB, half of what is free at most",
+		(unsigned long long)options->max_bytes >> 20);
 }

@@ -9,6 +9,8 @@
 
 #include <mapcache/backend.h>
 
+#include "lib/xen/dom0.h"
+
 #define BACKEND_STACK_PAGES 512 /* frame numbers kept on the stack: 4 KiB of it */
 #define BACKEND_PAGE_SHIFT 12
 #define BACKEND_EXTENTS 64 /* in one report */
@@ -163,6 +165,13 @@ static int backend_xen_modified(void *state, const struct mapcache_extent *exten
 	return error ? error : backend_xen_report(xen, batch, filled);
 }
 
+static uint64_t backend_xen_room(void *state)
+{
+	struct backend_xen *xen = state;
+
+	return dom0_room(xen->memory, xen->domid);
+}
+
 const struct mapcache_backend mapcache_backend_xen = {
 	.size = sizeof(struct mapcache_backend),
 	.flags = MAPCACHE_BACKEND_FIXED,
@@ -172,4 +181,5 @@ const struct mapcache_backend mapcache_backend_xen = {
 	.unmap = backend_xen_unmap,
 	.modified = backend_xen_modified,
 	.map_frames = backend_xen_map_frames,
+	.room = backend_xen_room,
 };

@@ -56,6 +56,7 @@ struct xensim_options {
 	uint64_t dom0_pages;    /* each page of a mapping costs a page of dom0's own memory, of
 				       which it has so many (no unpopulated-alloc); 0: it costs
 				       nothing */
+	bool no_sysfs;          /* what the kernel says of itself cannot be read */
 	bool no_populate;       /* do not fill page tables at map time (faster tests) */
 	struct xensim_cost cost;
 	uint64_t seed; /* of jitter */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The simulated Xen: $(LIBXENSIM), its linker flags, its own test.
 
-XENSIM_LDFLAGS := -Wl,--wrap=mmap,--wrap=mmap64,--wrap=munmap,--wrap=mremap,--wrap=mprotect
+XENSIM_LDFLAGS := -Wl,--wrap=mmap,--wrap=mmap64,--wrap=munmap,--wrap=mremap,--wrap=mprotect,--wrap=fopen
 
 XENSIM_SOURCES := $(filter-out tests/xensim/test_%.c,$(wildcard tests/xensim/*.c))
 
