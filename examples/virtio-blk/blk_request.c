@@ -14,6 +14,7 @@
 /* Pins held at once for one request. Any slice fits, with buckets as small as a page. */
 #define IOVECS 256
 #define SLICE ((IOVECS - 1) * 4096u)
+#define LIST 64 /* segments pinned by one call */
 
 struct request {
 	struct virtio_blk *blk;
@@ -150,11 +151,36 @@ static int pin(struct transfer *transfer, uint64_t gpa, uint32_t len)
 	return 0;
 }
 
+/* All of a short request at once: what is not mapped of it takes one map call. */
+static int pin_list(struct transfer *transfer, const struct virtqueue_segment *segment,
+		    uint32_t count)
+{
+	int prot = transfer->to_guest ? PROT_READ | PROT_WRITE : PROT_READ, ranges = 0, used;
+	struct mapcache_range range[LIST];
+	uint64_t bytes = total(segment, count);
+
+	if (count > LIST || bytes > SLICE)
+		return -EMSGSIZE;
+	for (uint32_t i = 0; i < count; i++) {
+		if (segment[i].len)
+			range[ranges++] = (struct mapcache_range){ segment[i].gpa, segment[i].len };
+	}
+	used = guest_pin_list(transfer->request->guest, range, ranges, prot, transfer->iov, IOVECS);
+	if (used < 0)
+		return used;
+	transfer->count = used;
+	transfer->bytes = bytes;
+	return 0;
+}
+
 static int move_segments(struct transfer *transfer, const struct virtqueue_segment *segment,
 			 uint32_t count)
 {
 	int error = 0;
 
+	/* Else slice by slice; what is wrong with it is found out there. */
+	if (count > 1 && !pin_list(transfer, segment, count))
+		count = 0;
 	for (; count && !error; count--, segment++) {
 		uint32_t done = 0;
 

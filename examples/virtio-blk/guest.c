@@ -60,6 +60,18 @@ int guest_pin(const struct guest *guest, uint64_t gpa, size_t len, int prot, str
 	return client ? mapcache_pin_iov(client, gpa, len, prot, iov, count) : -errno;
 }
 
+int guest_pin_list(const struct guest *guest, const struct mapcache_range *ranges, int count,
+		   int prot, struct iovec *iov, int iovcnt)
+{
+	for (int i = 0; i < count; i++) {
+		uint64_t gpa = ranges[i].gpa;
+
+		if (guest_client(guest, &gpa, prot) != guest->client)
+			return -EOPNOTSUPP;
+	}
+	return mapcache_pin_sgl(guest->client, ranges, count, prot, iov, iovcnt);
+}
+
 void guest_unpin(const struct guest *guest, const struct iovec *iov, bool written)
 {
 	size_t bytes = written ? iov->iov_len : 0;

@@ -30,6 +30,9 @@ int guest_write(const struct guest *guest, uint64_t gpa, const void *buffer, siz
 /* As mapcache_pin_iov(). Each of the segments is released by itself. */
 int guest_pin(const struct guest *guest, uint64_t gpa, size_t len, int prot, struct iovec *iov,
 	      int count);
+/* As mapcache_pin_sgl(). -EOPNOTSUPP: some of it is named by grants. */
+int guest_pin_list(const struct guest *guest, const struct mapcache_range *ranges, int count,
+		   int prot, struct iovec *iov, int iovcnt);
 void guest_unpin(const struct guest *guest, const struct iovec *iov, bool written);
 
 /* Before the driver is told that it is done: it waits to have granted pages back. Nothing else

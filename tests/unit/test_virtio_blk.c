@@ -346,6 +346,52 @@ static void dma_goes_to_the_new_page_after_an_invalidate(void **state)
 	virtio_rig_stop(&rig);
 }
 
+/* A read into a page of each of so many buckets. Returns the map calls that it took. */
+static uint64_t read_scattered(struct virtio_rig *rig, uint16_t segments)
+{
+	struct vring_desc table[10];
+	struct xensim_totals before, after;
+	uint8_t disk[8 * 512], found[512], status;
+
+	fill(disk, sizeof(disk), segments);
+	image_write(rig, 0, disk, sizeof(disk));
+	put_header(rig, IN, 0);
+	table[0] = (struct vring_desc){ HEADER, 16, NEXT, 1 };
+	for (uint16_t i = 1; i <= segments; i++)
+		table[i] = (struct vring_desc){ DATA + i * 0x20000, 512, NEXT | WRITE,
+						(uint16_t)(i + 1) };
+	table[segments + 1] = (struct vring_desc){ STATUS, 1, WRITE, 0 };
+	ram_write(rig, TABLE, table, sizeof(table));
+	put_descriptor(rig, 0, 0, TABLE, (segments + 2u) * sizeof(*table), INDIRECT, 0);
+	mapcache_invalidate(rig->rig.cache);
+	offer(rig, 0, 0);
+	xensim_totals(&before);
+	assert_int_equal(serve(rig, 0), 1);
+	xensim_totals(&after);
+	ram_read(rig, STATUS, &status, 1);
+	assert_int_equal(status, OK);
+	for (uint16_t i = 0; i < segments; i++) {
+		ram_read(rig, DATA + (i + 1) * 0x20000, found, sizeof(found));
+		assert_memory_equal(found, disk + i * 512, sizeof(found));
+	}
+	return after.map_calls - before.map_calls;
+}
+
+static void scattered_buffers_take_one_map_call_after_an_invalidate(void **state)
+{
+	struct virtio_rig_options options = { .bucket_shift = 16 };
+	struct virtio_rig rig;
+	uint64_t calls;
+
+	(void)state;
+	virtio_rig_start(&rig, &options);
+	read_scattered(&rig, 1);
+	calls = read_scattered(&rig, 1);
+	assert_int_equal(read_scattered(&rig, 8), calls);
+	assert_int_equal(read_scattered(&rig, 8), calls);
+	virtio_rig_stop(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +409,7 @@ int main(void)
 		cmocka_unit_test(unknown_types_are_unsupported),
 		cmocka_unit_test(read_only_disks_are_not_written),
 		cmocka_unit_test(dma_goes_to_the_new_page_after_an_invalidate),
+		cmocka_unit_test(scattered_buffers_take_one_map_call_after_an_invalidate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
