@@ -133,7 +133,7 @@ static int watch(const struct mapcache_published *page, const struct options *op
 		error = page_read(page, &now);
 		if (error || interrupted)
 			break;
-		screen_show(page, &before, &now, terminal);
+		screen_show(page, &before, &now, stdout, terminal);
 		before = now;
 	}
 	return error;

@@ -7,12 +7,14 @@
 #include <time.h>
 
 #define NS_PER_SECOND 1e9
+#define SLOW_US 1000     /* a vCPU that waits so long for a register is noticed */
 #define SILENT_PERIODS 5 /* missed writes before the device model is called silent */
 
 struct view {
 	const struct mapcache_published *page;
 	const struct sample *before, *now;
-	double seconds;  /* between the samples */
+	double seconds; /* between the samples */
+	FILE *file;
 	const char *end; /* of a line */
 };
 
@@ -34,23 +36,24 @@ static double rate(const struct view *view, const char *name)
 
 static void line_rate(const struct view *view, const char *label, const char *name)
 {
-	printf("  %-34s %12.1f /s %16" PRIu64 "%s", label, rate(view, name), now_value(view, name),
-	       view->end);
+	fprintf(view->file, "  %-34s %12.1f /s %16" PRIu64 "%s", label, rate(view, name),
+		now_value(view, name), view->end);
 }
 
 static void line_bytes(const struct view *view, const char *label, const char *name)
 {
-	printf("  %-34s %12.1f MiB%s", label, (double)now_value(view, name) / (1 << 20), view->end);
+	fprintf(view->file, "  %-34s %12.1f MiB%s", label,
+		(double)now_value(view, name) / (1 << 20), view->end);
 }
 
 static void line_count(const struct view *view, const char *label, const char *name)
 {
-	printf("  %-34s %12" PRIu64 "%s", label, now_value(view, name), view->end);
+	fprintf(view->file, "  %-34s %12" PRIu64 "%s", label, now_value(view, name), view->end);
 }
 
 static void title(const struct view *view, const char *text)
 {
-	printf("%s%s%s", view->end, text, view->end);
+	fprintf(view->file, "%s%s%s", view->end, text, view->end);
 }
 
 static void show_rates(const struct view *view)
@@ -61,8 +64,8 @@ static void show_rates(const struct view *view)
 	line_rate(view, "INVALIDATE answered", "epoch");
 	line_rate(view, "range invalidations", "range_invalidates");
 	if (invalidates)
-		printf("  %-34s %12.1f%s", "map calls an INVALIDATE",
-		       (double)change(view, "map_calls") / (double)invalidates, view->end);
+		fprintf(view->file, "  %-34s %12.1f%s", "map calls an INVALIDATE",
+			(double)change(view, "map_calls") / (double)invalidates, view->end);
 	title(view, "Look-ups that were no hit");
 	line_rate(view, "slow look-ups", "slow_lookups");
 	line_rate(view, "misses", "misses");
@@ -71,6 +74,29 @@ static void show_rates(const struct view *view)
 	line_rate(view, "pages mapped", "pages_mapped");
 	line_rate(view, "evictions", "evictions");
 	line_rate(view, "unmap calls", "unmap_calls");
+}
+
+static double per(uint64_t ns, uint64_t count)
+{
+	return count ? (double)ns / (double)count / 1000 : 0;
+}
+
+/* Where there is an ioreq server of the library's. */
+static void show_requests(const struct view *view)
+{
+	if (!now_value(view, "ioreq_requests") && !now_value(view, "ioreq_invalidates"))
+		return;
+	title(view, "Requests");
+	line_rate(view, "requests answered", "ioreq_requests");
+	fprintf(view->file, "  %-34s %12.1f us %13.1f us at most%s", "answering one",
+		per(change(view, "ioreq_request_ns"), change(view, "ioreq_requests")),
+		(double)now_value(view, "ioreq_request_ns_max") / 1000, view->end);
+	fprintf(view->file, "  %-34s %12.1f us %13.1f us at most%s", "inside the handler, a call",
+		per(change(view, "ioreq_handler_ns"), change(view, "ioreq_items")),
+		(double)now_value(view, "ioreq_handler_ns_max") / 1000, view->end);
+	fprintf(view->file, "  %-34s %12.1f us %13.1f us at most%s", "answering INVALIDATE",
+		per(change(view, "ioreq_invalidate_ns"), change(view, "ioreq_invalidates")),
+		(double)now_value(view, "ioreq_invalidate_ns_max") / 1000, view->end);
 }
 
 static void show_memory(const struct view *view)
@@ -95,17 +121,21 @@ static void show_hints(const struct view *view, uint64_t age_ns)
 #define HINT(condition, ...)                                                                       \
 	do {                                                                                       \
 		if (condition) {                                                                   \
-			printf("  - ");                                                            \
-			printf(__VA_ARGS__);                                                       \
-			printf("%s", view->end);                                                   \
+			fprintf(view->file, "  - ");                                               \
+			fprintf(view->file, __VA_ARGS__);                                          \
+			fprintf(view->file, "%s", view->end);                                      \
 			hints++;                                                                   \
 		}                                                                                  \
 	} while (0)
 	HINT(period_ns && age_ns > SILENT_PERIODS * period_ns,
 	     "nothing was published for %.1f s: the process is stopped or gone",
 	     (double)age_ns / NS_PER_SECOND);
-	HINT(change(view, "evictions") && change(view, "rescues"),
-	     "buckets are given up that are still wanted: max_bytes is too small");
+	HINT(per(change(view, "ioreq_handler_ns"), change(view, "ioreq_items")) > SLOW_US,
+	     "the handler is slow, and INVALIDATE waits for it: defer (mapcache_ioreq_defer)");
+	HINT(change(view, "ioreq_refused"), "the guest makes requests that are refused");
+	HINT(change(view, "evictions") && (change(view, "rescues") ||
+					   2 * change(view, "evictions") > change(view, "misses")),
+	     "buckets are given up and mapped again: max_bytes is too small");
 	HINT(change(view, "long_sections"),
 	     "a section does not end: stale memory cannot be unmapped (the log names its thread)");
 	HINT(now_value(view, "pinned_stale_bytes"),
@@ -117,13 +147,14 @@ static void show_hints(const struct view *view, uint64_t age_ns)
 	     "threads wait for each other's map calls: smaller buckets may help");
 #undef HINT
 	if (!hints)
-		printf("  nothing%s", view->end);
+		fprintf(view->file, "  nothing%s", view->end);
 }
 
 void screen_show(const struct mapcache_published *page, const struct sample *before,
-		 const struct sample *now, bool terminal)
+		 const struct sample *now, FILE *file, bool terminal)
 {
 	struct view view = {
+		.file = file,
 		.page = page,
 		.before = before,
 		.now = now,
@@ -137,12 +168,13 @@ void screen_show(const struct mapcache_published *page, const struct sample *bef
 	age_ns = (uint64_t)clock.tv_sec * UINT64_C(1000000000) + (uint64_t)clock.tv_nsec -
 		 now->time_ns;
 	if (terminal)
-		printf("\033[H");
-	printf("mapcache-top: process %u, domain %u, libmapcache %s%s", page->pid, page->domid,
-	       page->version, view.end);
+		fprintf(file, "\033[H");
+	fprintf(file, "mapcache-top: process %u, domain %u, libmapcache %s%s", page->pid,
+		page->domid, page->version, view.end);
 	show_rates(&view);
+	show_requests(&view);
 	show_memory(&view);
 	show_hints(&view, age_ns);
-	printf(terminal ? "\033[J" : "\n");
-	fflush(stdout);
+	fprintf(file, terminal ? "\033[J" : "\n");
+	fflush(file);
 }

@@ -59,9 +59,12 @@ static int mapcache_init(struct mapcache *cache)
 	error = thread_init(cache);
 	if (error)
 		return error;
-	error = account_init(cache);
+	error = publish_init(cache);
 	if (error)
 		goto destroy_threads;
+	error = account_init(cache);
+	if (error)
+		goto destroy_publication;
 	error = protocol_init(cache);
 	if (error)
 		goto destroy_accounts;
@@ -98,6 +101,8 @@ destroy_protocol:
 	protocol_destroy(cache);
 destroy_accounts:
 	account_destroy(cache);
+destroy_publication:
+	publish_destroy(cache);
 destroy_threads:
 	thread_destroy(cache);
 	return error;
@@ -223,6 +228,7 @@ static void mapcache_free(struct mapcache *cache)
 	space_destroy(cache);
 	protocol_destroy(cache);
 	account_destroy(cache);
+	publish_destroy(cache);
 	thread_destroy(cache);
 	log_destroy(&cache->log);
 	free(cache);

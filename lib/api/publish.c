@@ -51,18 +51,78 @@ static void publish_begin(struct mapcache *cache, struct mapcache_published *pag
 #define PUBLISH_NAME(name, text) publish_count(page, #name, 0);
 	MAPCACHE_STATISTICS(PUBLISH_NAME)
 #undef PUBLISH_NAME
+#define PUBLISH_NAME(name, text) publish_count(page, "ioreq_" #name, 0);
+	MAPCACHE_IOREQ_STATISTICS(PUBLISH_NAME)
+#undef PUBLISH_NAME
 	/* Release: who finds the magic finds what it stands for. */
 	mapcache_store_release(&page->magic, MAPCACHE_PUBLISHED_MAGIC);
+}
+
+int publish_init(struct mapcache *cache)
+{
+	return -pthread_mutex_init(&cache->api.servers_lock, NULL);
+}
+
+void publish_destroy(struct mapcache *cache)
+{
+	pthread_mutex_destroy(&cache->api.servers_lock);
+}
+
+void publish_add_server(struct mapcache *cache, struct publish_server *server)
+{
+	pthread_mutex_lock(&cache->api.servers_lock);
+	server->next = cache->api.servers;
+	cache->api.servers = server;
+	pthread_mutex_unlock(&cache->api.servers_lock);
+}
+
+void publish_remove_server(struct mapcache *cache, struct publish_server *server)
+{
+	struct publish_server **link = &cache->api.servers;
+
+	pthread_mutex_lock(&cache->api.servers_lock);
+	while (*link != server)
+		link = &(*link)->next;
+	*link = server->next;
+	pthread_mutex_unlock(&cache->api.servers_lock);
+}
+
+uint64_t publish_combine(const char *name, uint64_t total, uint64_t one)
+{
+	size_t len = strlen(name);
+
+	if (len > 4 && strcmp(name + len - 4, "_max") == 0)
+		return one > total ? one : total;
+	return total + one;
+}
+
+/* Of all servers together; of what is a maximum, the highest. */
+static void publish_sum_servers(struct mapcache *cache, struct mapcache_ioreq_stats *sum)
+{
+	struct mapcache_ioreq_stats one = { .size = sizeof(one) };
+	const struct publish_server *server;
+
+	pthread_mutex_lock(&cache->api.servers_lock);
+	for (server = cache->api.servers; server; server = server->next) {
+		if (server->stats(server->server, &one))
+			continue;
+#define PUBLISH_ADD(name, text) sum->name = publish_combine(#name, sum->name, one.name);
+		MAPCACHE_IOREQ_STATISTICS(PUBLISH_ADD)
+#undef PUBLISH_ADD
+	}
+	pthread_mutex_unlock(&cache->api.servers_lock);
 }
 
 /* Publication's lock held. */
 static void publish_write(struct mapcache *cache, struct mapcache_published *page)
 {
 	struct mapcache_stats stats = { .size = sizeof(stats) };
+	struct mapcache_ioreq_stats servers = { .size = sizeof(servers) };
 	uint64_t sequence = mapcache_load_relaxed(&page->sequence);
 	unsigned int i = 0;
 
 	(void)mapcache_stats(cache, &stats);
+	publish_sum_servers(cache, &servers);
 	mapcache_store_relaxed(&page->sequence, sequence + 1);
 	/* Pairs with the reader's acquire fence before its second look at sequence: who has read
 	 * one of the values below sees sequence odd or changed. */
@@ -70,6 +130,9 @@ static void publish_write(struct mapcache *cache, struct mapcache_published *pag
 	mapcache_store_relaxed(&page->time_ns, clock_ns());
 #define PUBLISH_VALUE(name, text) mapcache_store_relaxed(&page->counter[i++].value, stats.name);
 	MAPCACHE_STATISTICS(PUBLISH_VALUE)
+#undef PUBLISH_VALUE
+#define PUBLISH_VALUE(name, text) mapcache_store_relaxed(&page->counter[i++].value, servers.name);
+	MAPCACHE_IOREQ_STATISTICS(PUBLISH_VALUE)
 #undef PUBLISH_VALUE
 	/* Release: pairs with the reader's acquire load of sequence. */
 	mapcache_store_release(&page->sequence, sequence + 2);

@@ -99,6 +99,9 @@ int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_opti
 		free(opened);
 		return error;
 	}
+	opened->published =
+		(struct publish_server){ .stats = mapcache_ioreq_stats, .server = opened };
+	publish_add_server(cache, &opened->published);
 	*server = opened;
 	return 0;
 }
@@ -114,8 +117,10 @@ int mapcache_ioreq_close(struct mapcache_ioreq *server)
 	child = getpid() != server->pid;
 	if (!child && ioreq_pending(server))
 		return -EBUSY;
-	if (!child)
+	if (!child) {
+		publish_remove_server(server->cache, &server->published);
 		error = ioreq_xen_destroy(&server->link);
+	}
 	closed = ioreq_xen_close(&server->link);
 	error = error ? error : closed;
 	/* Nothing to do about it, and usual for a guest that is gone: not the caller's error. */

@@ -24,6 +24,7 @@
 
 #include <mapcache/ioreq.h>
 
+#include "lib/api/publish.h"
 #include "lib/cache.h"
 #include "lib/xen/ioreq_xen.h"
 
@@ -79,7 +80,8 @@ struct mapcache_ioreq {
 	struct ioreq_xen link;
 	uint32_t slots;          /* vCPUs that the pages have room for */
 	struct ioreq_vcpu *vcpu; /* so many, and one for the ring */
-	pid_t pid;               /* who opened it: a child may only close */
+	struct publish_server published;
+	pid_t pid; /* who opened it: a child may only close */
 	/* The pages mean something: Xen clears them when it enables the server, and until
 	 * then the frames of an older Xen can be written by the guest. */
 	mapcache_atomic_u32 enabled_once;

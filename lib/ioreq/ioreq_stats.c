@@ -4,22 +4,13 @@
 #include <string.h>
 
 #include "lib/api/options.h"
+#include "lib/api/publish.h"
 #include "lib/ioreq/ioreq.h"
-
-/* The names of those of which the highest counts end in it. */
-static uint64_t sum(const char *name, uint64_t total, uint64_t one)
-{
-	size_t len = strlen(name);
-
-	if (len > 4 && strcmp(name + len - 4, "_max") == 0)
-		return one > total ? one : total;
-	return total + one;
-}
 
 static void add(struct mapcache_ioreq_stats *stats, const struct ioreq_vcpu *vcpu)
 {
 #define ADD(name, text)                                                                            \
-	stats->name = sum(#name, stats->name, mapcache_load_relaxed(&vcpu->count.name));
+	stats->name = publish_combine(#name, stats->name, mapcache_load_relaxed(&vcpu->count.name));
 	MAPCACHE_IOREQ_STATISTICS(ADD)
 #undef ADD
 }

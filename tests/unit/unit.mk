@@ -20,6 +20,7 @@ test_virtio_rings_SOURCES := $(VIRTIO_TESTED)
 $(foreach test,guest requests,$(eval test_hostile_$(test)_SOURCES := tests/unit/hostile_scene.c))
 
 test_publish_SOURCES := examples/top/page.c
+test_diagnose_SOURCES := examples/top/page.c examples/top/screen.c
 
 QEMU_LAYER := examples/dropin/ranges.c examples/dropin/transient.c
 test_dropin_qemu7_SOURCES := tests/unit/qemu_stage.c tests/unit/dropin_qemu7.c $(QEMU_LAYER)
