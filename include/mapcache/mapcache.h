@@ -335,10 +335,11 @@ MAPCACHE_CHECKED static inline int mapcache_get_pin(struct mapcache_client *clie
 }
 
 /*
- * Pin [gpa, gpa + len) as segments, each to be unpinned by its iov_base. All or nothing.
- * Neighbouring buckets that are also neighbours in this process are not merged.
- * Returns the number of segments used, or -errno as mapcache_pin(), and
- *   -EMSGSIZE   iovcnt segments are not enough
+ * Pin [gpa, gpa + len) as segments, one in each bucket, each to be unpinned by its iov_base. All
+ * or nothing. Returns the number of segments used, or -errno as mapcache_pin(), and
+ *   -EMSGSIZE   iovcnt segments are not enough: iov[0], if there is one, says in its iov_len how
+ *               many it takes, one for each bucket of the range (1 MiB unless bucket_shift says
+ *               otherwise); its iov_base is NULL
  */
 MAPCACHE_CHECKED int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len,
 				      int prot, struct iovec *iov, int iovcnt);
@@ -364,6 +365,16 @@ int mapcache_pin_sgl(struct mapcache_client *client, const struct mapcache_range
  */
 int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written);
 int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written);
+
+/*
+ * Release segments of mapcache_pin_iov() or mapcache_pin_sgl(); written: how many bytes were
+ * written through them, from the first one's first on, reported in one call. Any thread, or that
+ * of a client, as above. All that can be are released, whatever is returned.
+ *   -EINVAL     NULL, or no pin holds one of them
+ */
+int mapcache_unpin_iov(struct mapcache *cache, const struct iovec *iov, int count, size_t written);
+int mapcache_client_unpin_iov(struct mapcache_client *client, const struct iovec *iov, int count,
+			      size_t written);
 
 /*
  * The guest address behind a pinned pointer, or behind a section's pointer inside it. Any

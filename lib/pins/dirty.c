@@ -207,6 +207,35 @@ void dirty_unpin(struct mapcache *cache, struct mapcache_client *client, const v
 		dirty_written(cache, client, pointer, written);
 }
 
+void dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client,
+		     const struct iovec *iov, int count, uint64_t written)
+{
+	bool inside = client && mapcache_inside_inline(client);
+	struct dirty dirty = { .count = 0 };
+	struct report report;
+
+	if (!inside)
+		report_begin(cache, &report, epoch_now(&cache->shared));
+	for (int i = 0; i < count && written; i++) {
+		uint64_t part = dirty_room(cache, iov[i].iov_base);
+
+		part = part < iov[i].iov_len ? part : iov[i].iov_len;
+		part = part < written ? part : written;
+		if (part && inside)
+			dirty_note(client, iov[i].iov_base, part);
+		else if (part)
+			dirty_add_range(cache, &dirty, iov[i].iov_base, part);
+		written -= iov[i].iov_len < written ? iov[i].iov_len : written;
+	}
+	if (inside && client->dirty.count)
+		dirty_flush(client);
+	if (inside)
+		return;
+	if (dirty.count)
+		report_send(cache, dirty.extent, dirty.count);
+	report_end(cache, &report);
+}
+
 int mapcache_modified(struct mapcache_client *client, const void *ptr, size_t len)
 {
 	uint64_t room;

@@ -177,35 +177,53 @@ static void pin_undo(struct mapcache_client *client, const struct iovec *iov, in
 		mapcache_client_unpin(client, iov[count].iov_base, 0);
 }
 
+uint64_t pin_segments(const struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	uint32_t shift = cache->settings.bucket_shift;
+
+	return ((gpa + len - 1) >> shift) - (gpa >> shift) + 1;
+}
+
+int pin_too_few(struct iovec *iov, int iovcnt, uint64_t segments)
+{
+	if (iovcnt > 0)
+		iov[0] = (struct iovec){ .iov_len = segments < SIZE_MAX ? (size_t)segments
+									: SIZE_MAX };
+	return -EMSGSIZE;
+}
+
 int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
 		     struct iovec *iov, int iovcnt)
 {
 	int count = 0, error;
+	uint64_t limit, mask;
 	CANCEL_DEFERRED;
 
 	if (!client || !iov || iovcnt < 0 || len == 0)
 		return -EINVAL;
-	if (gpa + len < gpa)
+	limit = client->cache->settings.guest_limit;
+	if (gpa >= limit || len > limit - gpa)
 		return -ERANGE;
-	while (len) {
-		size_t part = len;
+	if (pin_segments(client->cache, gpa, len) > (uint64_t)iovcnt)
+		return pin_too_few(iov, iovcnt, pin_segments(client->cache, gpa, len));
+	mask = client->fast.bucket_mask;
+	for (; len; count++) {
+		uint64_t rest = mask - (gpa & mask) + 1;
+		size_t part = rest < len ? (size_t)rest : len;
 
-		error = -EMSGSIZE;
-		if (count == iovcnt)
-			goto undo;
-		iov[count].iov_base = mapcache_pin(client, gpa, &part, prot, 0);
-		error = -errno;
-		if (!iov[count].iov_base)
-			goto undo;
+		/* All of it in the bucket: a hole in the middle is one in the range. */
+		iov[count].iov_base =
+			mapcache_pin(client, gpa, &part, prot, MAPCACHE_PIN_CONTIGUOUS);
+		if (!iov[count].iov_base) {
+			error = -errno;
+			pin_undo(client, iov, count);
+			return error;
+		}
 		iov[count].iov_len = part;
-		count++;
 		gpa += part;
 		len -= part;
 	}
 	return count;
-undo:
-	pin_undo(client, iov, count);
-	return error;
 }
 
 /* Out of line: pages to report, a pin that another client holds, or no slot of the arena. */
@@ -252,6 +270,42 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 	else
 		error = -EINVAL;
 	clients_unlock(cache);
+	return error;
+}
+
+/* Whoever's segments are of another cache, or were given up before, hears of it; the rest goes. */
+int mapcache_unpin_iov(struct mapcache *cache, const struct iovec *iov, int count, size_t written)
+{
+	CANCEL_DEFERRED;
+	int error = 0;
+
+	if (!cache || !iov || count < 0)
+		return -EINVAL;
+	if (written && entry_logging(cache))
+		dirty_unpin_iov(cache, NULL, iov, count, written);
+	for (int i = 0; i < count; i++) {
+		int failed = mapcache_unpin(cache, iov[i].iov_base, 0);
+
+		error = error ? error : failed;
+	}
+	return error;
+}
+
+int mapcache_client_unpin_iov(struct mapcache_client *client, const struct iovec *iov, int count,
+			      size_t written)
+{
+	CANCEL_DEFERRED;
+	int error = 0;
+
+	if (!client || !iov || count < 0)
+		return -EINVAL;
+	if (written && entry_logging(client->cache))
+		dirty_unpin_iov(client->cache, client, iov, count, written);
+	for (int i = 0; i < count; i++) {
+		int failed = mapcache_client_unpin(client, iov[i].iov_base, 0);
+
+		error = error ? error : failed;
+	}
 	return error;
 }
 

@@ -29,6 +29,14 @@ void dirty_flush(struct mapcache_client *client);
 /* What a pin has let be written, before it is given up; client: whose thread this is, or NULL. */
 void dirty_unpin(struct mapcache *cache, struct mapcache_client *client, const void *pointer,
 		 uint64_t written);
+/* The same of the first bytes of segments, in one report. */
+void dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client,
+		     const struct iovec *iov, int count, uint64_t written);
+
+/* pin.c: how many segments a range takes: one in each bucket. */
+uint64_t pin_segments(const struct mapcache *cache, uint64_t gpa, uint64_t len);
+/* -EMSGSIZE, and says in the first segment, if there is one, how many it takes. */
+int pin_too_few(struct iovec *iov, int iovcnt, uint64_t segments);
 
 /* Take a pin of a slot: inside a section, or under the lock that who counts them holds. */
 int pin_take(struct mapcache_client *client, uint64_t slot);

@@ -45,41 +45,48 @@ static uint64_t sgl_part(const struct sgl *sgl, uint64_t gpa)
 	       55;
 }
 
-static int sgl_add(struct sgl *sgl, uint64_t gpa, size_t len)
+static void sgl_add(struct sgl *sgl, uint64_t gpa, size_t len)
 {
 	struct mapcache_client *client = sgl->client;
 	struct iovec *iov = &sgl->iov[sgl->count];
 
-	if (sgl->count == sgl->room)
-		return -EMSGSIZE;
 	iov->iov_base = pin_try(client, gpa, len, sgl->prot);
 	iov->iov_len = len;
 	sgl->count++;
 	if (!iov->iov_base)
 		sgl->missing[sgl->missing_count++] =
 			(struct missing){ iov, gpa, sgl_seen(&client->listed, sgl_part(sgl, gpa)) };
-	return 0;
 }
 
-static int sgl_add_range(struct sgl *sgl, const struct mapcache_range *range)
+/* Whether there is room for all of them; 0 or -errno. */
+static int sgl_check(const struct sgl *sgl, const struct mapcache_range *ranges, int count)
+{
+	uint64_t limit = sgl->client->cache->settings.guest_limit, segments = 0;
+
+	for (int i = 0; i < count; i++) {
+		uint64_t gpa = ranges[i].gpa, len = ranges[i].len;
+
+		if (!len)
+			return -EINVAL;
+		if (gpa >= limit || len > limit - gpa)
+			return -ERANGE;
+		segments += pin_segments(sgl->client->cache, gpa, len);
+	}
+	return segments > (uint64_t)sgl->room ? pin_too_few(sgl->iov, sgl->room, segments) : 0;
+}
+
+static void sgl_add_range(struct sgl *sgl, const struct mapcache_range *range)
 {
 	uint64_t mask = sgl->client->fast.bucket_mask, gpa = range->gpa, left = range->len;
-	uint64_t limit = sgl->client->cache->settings.guest_limit;
-	int error = 0;
 
-	if (!left)
-		return -EINVAL;
-	if (gpa >= limit || left > limit - gpa)
-		return -ERANGE;
-	while (left && !error) {
+	while (left) {
 		uint64_t part = mask - (gpa & mask) + 1;
 
 		part = part < left ? part : left;
-		error = sgl_add(sgl, gpa, (size_t)part);
+		sgl_add(sgl, gpa, (size_t)part);
 		gpa += part;
 		left -= part;
 	}
-	return error;
 }
 
 /* As any pin in a bucket. */
@@ -231,13 +238,15 @@ static void sgl_undo(struct sgl *sgl)
 static int sgl_run(struct sgl *sgl, const struct mapcache_range *ranges, int count)
 {
 	uint64_t epoch = epoch_now(&sgl->client->cache->shared);
-	int error = 0;
+	int error = sgl_check(sgl, ranges, count);
 
+	if (error)
+		return error;
 	if (sgl->client->listed.epoch != epoch)
 		sgl->client->listed = (struct listed){ .epoch = epoch };
-	for (int i = 0; i < count && !error; i++)
-		error = sgl_add_range(sgl, &ranges[i]);
-	if (!error && sgl->missing_count)
+	for (int i = 0; i < count; i++)
+		sgl_add_range(sgl, &ranges[i]);
+	if (sgl->missing_count)
 		error = sgl_map(sgl);
 	if (error) {
 		sgl_undo(sgl);
