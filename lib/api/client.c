@@ -12,10 +12,11 @@
 #include "lib/protocol/section.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/mapping.h"
+#include "lib/space/space.h"
 
 static size_t client_pins_bytes(const struct mapcache *cache)
 {
-	return (size_t)(cache->space.arena.slots * sizeof(mapcache_atomic_u32));
+	return (size_t)(space_slots_max(cache) * sizeof(mapcache_atomic_u32));
 }
 
 int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result)
@@ -39,7 +40,7 @@ int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result
 		error = -errno;
 		goto free_error;
 	}
-	client->spare = arena_take_spare(&cache->space.arena);
+	client->spare = arena_take_spare(cache);
 	client->cache = cache;
 	clients_add(client);
 	*result = client;
@@ -71,7 +72,7 @@ void client_give_spare(struct mapcache_client *client)
 			       mapping_bytes(cache, spare));
 		slot_put(cache, spare);
 	}
-	client->spare = arena_take_spare(&cache->space.arena);
+	client->spare = arena_take_spare(cache);
 }
 
 int mapcache_client_close(struct mapcache_client *client)
@@ -86,7 +87,7 @@ int mapcache_client_close(struct mapcache_client *client)
 		return -EBUSY;
 	thread_client_closed(client);
 	cache = client->cache;
-	slots = arena_beyond(&cache->space.arena);
+	slots = space_slots(cache);
 	clients_lock(cache);
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		if (mapcache_load_relaxed(&client->pins[slot]))

@@ -8,6 +8,7 @@
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
+#include "lib/space/space.h"
 
 #define DRAIN_PAUSE_FIRST UINT64_C(20000) /* ns */
 #define DRAIN_PAUSE_MAX UINT64_C(1000000)
@@ -96,7 +97,7 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 /* Once no section of before is left: plain pins are taken inside one, others are on their way. */
 static bool drain_pinned(struct mapcache *cache, uint64_t epoch)
 {
-	uint64_t slots = arena_beyond(&cache->space.arena);
+	uint64_t slots = space_slots(cache);
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		struct mapping *mapping = mapping_at(cache, slot);

@@ -209,7 +209,7 @@ free_cache:
 
 static bool mapcache_pinned(struct mapcache *cache)
 {
-	uint64_t slots = arena_beyond(&cache->space.arena);
+	uint64_t slots = space_slots(cache);
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		if (client_pins(cache, mapping_at(cache, slot)))

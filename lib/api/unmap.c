@@ -54,7 +54,7 @@ static bool unmap_in_list(struct mapcache *cache, const struct mapping *mapping,
  */
 static bool unmap_left(struct mapcache *cache, struct unmap_range range)
 {
-	uint64_t slots = arena_beyond(&cache->space.arena), was;
+	uint64_t slots = space_slots(cache), was;
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		const struct mapping *mapping = mapping_at(cache, slot);

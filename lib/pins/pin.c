@@ -58,9 +58,9 @@ int pin_take(struct mapcache_client *client, uint64_t slot)
 /* Where the backend chooses, the slot has to be looked for: that is not a hit. */
 static inline bool pin_take_hit(struct mapcache_client *client, const void *pointer)
 {
-	const struct arena *arena = &client->cache->space.arena;
+	const struct mapcache *cache = client->cache;
 
-	return arena_holds(arena, pointer) && pin_try_slot(client, arena_slot(arena, pointer));
+	return arena_holds(cache, pointer) && pin_try_slot(client, arena_slot(cache, pointer));
 }
 
 /* Pin what a section that access_begin() began shows, and end it. */
@@ -243,11 +243,10 @@ int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t writ
 {
 	if (mapcache_unlikely(!client))
 		return -EINVAL;
-	if (mapcache_unlikely(!arena_holds(&client->cache->space.arena, ptr) ||
+	if (mapcache_unlikely(!arena_holds(client->cache, ptr) ||
 			      (written && entry_logging(client->cache))))
 		return pin_give(client, ptr, written);
-	if (mapcache_likely(
-		    pin_count_release(&client->pins[arena_slot(&client->cache->space.arena, ptr)])))
+	if (mapcache_likely(pin_count_release(&client->pins[arena_slot(client->cache, ptr)])))
 		return 0;
 	return pin_give(client, ptr, 0);
 }
@@ -329,9 +328,9 @@ int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa)
 
 	if (!cache || !ptr || !gpa)
 		return -EINVAL;
-	if (mapcache_unlikely(!arena_holds(&cache->space.arena, ptr)))
+	if (mapcache_unlikely(!arena_holds(cache, ptr)))
 		return pin_gpa_placed(cache, ptr, gpa);
-	mapping = mapping_at(cache, arena_slot(&cache->space.arena, ptr));
+	mapping = mapping_at(cache, arena_slot(cache, ptr));
 	if (mapcache_load_relaxed(&mapping->epoch) == 0)
 		return -ENOENT;
 	*gpa = (uintptr_t)ptr & ((UINT64_C(1) << cache->settings.bucket_shift) - 1);

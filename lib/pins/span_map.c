@@ -67,7 +67,7 @@ void span_free(struct mapcache *cache, struct span *span)
 	}
 	clients_unlock(cache);
 	for (uint64_t i = span->slots; i-- > 0;)
-		arena_give(&cache->space.arena, &span->first[i]);
+		arena_give(cache, &span->first[i]);
 	reclaim_count_others(cache, -span->slots);
 	mapcache_add_relaxed(&cache->accounts.memory_bytes, -(uint64_t)sizeof(*span));
 	free(span);

@@ -49,7 +49,7 @@ struct mapping *slot_get_run(struct mapcache *cache, uint64_t count, int *error)
 	if (count + keep > cache->settings.slots)
 		return NULL;
 	for (unsigned int round = 0; !first; round++) {
-		first = arena_take_run(&cache->space.arena, count, keep);
+		first = arena_take_run(cache, count, keep);
 		if (first || cache->reclaim.others(cache, true))
 			continue;
 		/* Whatever a round frees is looked at before the time is. */

@@ -74,7 +74,7 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 			retired_add_ready(cache, batch[i]);
 			continue;
 		}
-		arena_give(&cache->space.arena, batch[i]);
+		arena_give(cache, batch[i]);
 	}
 	if (!error)
 		*released += bytes;

@@ -38,7 +38,7 @@
 
 bool slot_plenty(struct mapcache *cache)
 {
-	return arena_used(&cache->space.arena) + cache->settings.reserve < cache->settings.slots;
+	return arena_used(cache) + cache->settings.reserve < cache->settings.slots;
 }
 
 /* One in eight of a stripe, and at least one, wait on probation. */
@@ -154,7 +154,7 @@ static struct mapping *slot_find(struct mapcache *cache, bool dirty)
 	if (dirty)
 		mapping = slot_recycle(cache, true);
 	if (!mapping)
-		mapping = arena_take(&cache->space.arena);
+		mapping = arena_take(cache);
 	if (!mapping)
 		mapping = slot_recycle(cache, dirty);
 	return mapping;
@@ -220,7 +220,7 @@ struct mapping *slot_spare(struct mapcache_client *client)
 	if (client->fast.nested & MAPCACHE_NESTED_SPARE)
 		return NULL;
 	if (!client->spare)
-		client->spare = arena_take_spare(&cache->space.arena);
+		client->spare = arena_take_spare(cache);
 	if (!client->spare)
 		return NULL;
 	client->fast.nested |= MAPCACHE_NESTED_SPARE;
@@ -241,5 +241,5 @@ void slot_put(struct mapcache *cache, struct mapping *mapping)
 	if (mapping->mapped && slot_empty(cache, mapping))
 		retired_add_ready(cache, mapping);
 	else
-		arena_give(&cache->space.arena, mapping);
+		arena_give(cache, mapping);
 }

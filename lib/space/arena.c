@@ -108,8 +108,9 @@ void arena_destroy(struct arena *arena)
 	arena_forget(arena);
 }
 
-struct mapping *arena_take_run(struct arena *arena, uint64_t count, uint64_t keep)
+struct mapping *arena_take_run(struct mapcache *cache, uint64_t count, uint64_t keep)
 {
+	struct arena *arena = &cache->space.arena;
 	uint64_t all = arena->slots - ARENA_SPARES, first = RUNS_NONE;
 
 	pthread_mutex_lock(&arena->lock);
@@ -126,13 +127,14 @@ struct mapping *arena_take_run(struct arena *arena, uint64_t count, uint64_t kee
 	return first == RUNS_NONE ? NULL : &arena->mappings[first];
 }
 
-struct mapping *arena_take(struct arena *arena)
+struct mapping *arena_take(struct mapcache *cache)
 {
-	return arena_take_run(arena, 1, 0);
+	return arena_take_run(cache, 1, 0);
 }
 
-struct mapping *arena_take_spare(struct arena *arena)
+struct mapping *arena_take_spare(struct mapcache *cache)
 {
+	struct arena *arena = &cache->space.arena;
 	struct mapping *mapping = NULL;
 
 	pthread_mutex_lock(&arena->lock);
@@ -144,8 +146,9 @@ struct mapping *arena_take_spare(struct arena *arena)
 	return mapping;
 }
 
-void arena_give(struct arena *arena, struct mapping *mapping)
+void arena_give(struct mapcache *cache, struct mapping *mapping)
 {
+	struct arena *arena = &cache->space.arena;
 	uint64_t slot = (uint64_t)(mapping - arena->mappings);
 
 	mapcache_store_relaxed(&mapping->epoch, 0); /* mapcache_gpa(): nobody's */
@@ -162,24 +165,15 @@ void arena_give(struct arena *arena, struct mapping *mapping)
 	pthread_mutex_unlock(&arena->lock);
 }
 
-uint64_t arena_used(struct arena *arena)
+uint64_t arena_used(struct mapcache *cache)
 {
+	struct arena *arena = &cache->space.arena;
 	uint64_t used;
 
 	pthread_mutex_lock(&arena->lock);
 	used = arena->used;
 	pthread_mutex_unlock(&arena->lock);
 	return used;
-}
-
-uint64_t arena_beyond(struct arena *arena)
-{
-	uint64_t beyond;
-
-	pthread_mutex_lock(&arena->lock);
-	beyond = arena->beyond;
-	pthread_mutex_unlock(&arena->lock);
-	return beyond;
 }
 
 void arena_count(struct arena *arena, struct mapcache_stats *stats)

@@ -42,26 +42,7 @@ int arena_init(struct arena *arena, uint64_t slots, uint32_t shift, bool reserve
 void arena_destroy(struct arena *arena);
 /* In a child after fork(2), where locks must not be touched: the address space only. */
 void arena_abandon(struct arena *arena);
-/* A FREE mapping, or NULL. */
-struct mapping *arena_take(struct arena *arena);
-/* So many neighbours, the first of them, and at least keep slots are left; or NULL. */
-struct mapping *arena_take_run(struct arena *arena, uint64_t count, uint64_t keep);
-/* One in which nothing is mapped. Of which a part is lost, it is never taken again. */
-void arena_give(struct arena *arena, struct mapping *mapping);
-/* One for a client's own use, or NULL. */
-struct mapping *arena_take_spare(struct arena *arena);
-uint64_t arena_used(struct arena *arena);
-uint64_t arena_beyond(struct arena *arena);
+/* What it counts, into the statistics. */
 void arena_count(struct arena *arena, struct mapcache_stats *stats);
-
-static inline bool arena_holds(const struct arena *arena, const void *pointer)
-{
-	return (uintptr_t)pointer - (uintptr_t)arena->base < arena->bytes;
-}
-
-static inline uint64_t arena_slot(const struct arena *arena, const void *pointer)
-{
-	return ((uintptr_t)pointer - (uintptr_t)arena->base) >> arena->shift;
-}
 
 #endif

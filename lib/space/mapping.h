@@ -126,6 +126,31 @@ static inline uint64_t mapping_gpa(const struct mapcache *cache, const struct ma
 	return index << (index & MAPPING_FRAME ? PAGE_SHIFT : cache->settings.bucket_shift);
 }
 
+/* arena.c: slots of the cache's own address space, and which of them are free. */
+/* A FREE mapping, or NULL. */
+struct mapping *arena_take(struct mapcache *cache);
+/* So many neighbours, the first of them, and at least keep slots are left; or NULL. */
+struct mapping *arena_take_run(struct mapcache *cache, uint64_t count, uint64_t keep);
+/* One in which nothing is mapped. Of which a part is lost, it is never taken again. */
+void arena_give(struct mapcache *cache, struct mapping *mapping);
+/* One for a client's own use, or NULL. */
+struct mapping *arena_take_spare(struct mapcache *cache);
+uint64_t arena_used(struct mapcache *cache);
+
+static inline bool arena_holds(const struct mapcache *cache, const void *pointer)
+{
+	const struct arena *arena = &cache->space.arena;
+
+	return (uintptr_t)pointer - (uintptr_t)arena->base < arena->bytes;
+}
+
+static inline uint64_t arena_slot(const struct mapcache *cache, const void *pointer)
+{
+	const struct arena *arena = &cache->space.arena;
+
+	return ((uintptr_t)pointer - (uintptr_t)arena->base) >> arena->shift;
+}
+
 struct mapping *mapping_at(struct mapcache *cache, uint64_t slot);
 uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mapping);
 char *mapping_base(const struct mapcache *cache, const struct mapping *mapping);

@@ -57,8 +57,8 @@ uint64_t place_find(struct mapcache *cache, const void *pointer);
 /* The slot that a pointer points into, or PLACE_NONE. */
 static inline uint64_t place_slot(struct mapcache *cache, const void *pointer)
 {
-	if (mapcache_likely(arena_holds(&cache->space.arena, pointer)))
-		return arena_slot(&cache->space.arena, pointer);
+	if (mapcache_likely(arena_holds(cache, pointer)))
+		return arena_slot(cache, pointer);
 	return place_find(cache, pointer);
 }
 

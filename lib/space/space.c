@@ -86,7 +86,18 @@ int space_unmap(struct mapcache *cache, char *base, uint64_t bytes, int keep)
 
 uint64_t space_slots(struct mapcache *cache)
 {
-	return arena_beyond(&cache->space.arena);
+	struct arena *arena = &cache->space.arena;
+	uint64_t beyond;
+
+	pthread_mutex_lock(&arena->lock);
+	beyond = arena->beyond;
+	pthread_mutex_unlock(&arena->lock);
+	return beyond;
+}
+
+uint64_t space_slots_max(const struct mapcache *cache)
+{
+	return cache->space.arena.slots;
 }
 
 void space_stats(struct mapcache *cache, struct mapcache_stats *stats)

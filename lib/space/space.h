@@ -27,6 +27,8 @@ void space_destroy(struct mapcache *cache);
 void space_abandon(struct mapcache *cache);
 /* Slots that were ever taken: those past them are FREE. */
 uint64_t space_slots(struct mapcache *cache);
+/* Those that can ever be, the clients' spare ones included. */
+uint64_t space_slots_max(const struct mapcache *cache);
 void space_stats(struct mapcache *cache, struct mapcache_stats *stats);
 
 /* Whether the backend maps where it is told. */

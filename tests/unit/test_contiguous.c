@@ -210,7 +210,7 @@ static int release_peer(struct peer *peer, void *data)
 static bool carries_a_count(struct bed *bed, volatile uint64_t *pointer, uint64_t offset)
 {
 	const void *inside = (char *)(uintptr_t)pointer + offset;
-	uint64_t slot = arena_slot(&bed->cache->space.arena, inside);
+	uint64_t slot = arena_slot(bed->cache, inside);
 
 	return bed->client->pins[slot] > 0 &&
 	       (int64_t)mapping_at(bed->cache, slot)->shared_pins < 0;

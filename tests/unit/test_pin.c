@@ -27,7 +27,7 @@ static bool is_held(struct bed *bed)
 
 static uint64_t slot_of(struct bed *bed, volatile void *pointer)
 {
-	return arena_slot(&bed->cache->space.arena, (const void *)pointer);
+	return arena_slot(bed->cache, (const void *)pointer);
 }
 
 static void len_comes_back_as_what_is_contiguous(void **state)
@@ -130,7 +130,8 @@ static void foreign_pointers_are_refused(void **state)
 					  heap,
 					  &bed,
 					  bed.cache->space.arena.base - 1,
-					  bed.cache->space.arena.base + bed.cache->space.arena.bytes,
+					  bed.cache->space.arena.base +
+						  bed.cache->space.arena.bytes,
 					  (void *)UINTPTR_MAX };
 
 		for (unsigned int j = 0; j < sizeof(foreign) / sizeof(*foreign); j++) {
@@ -141,7 +142,8 @@ static void foreign_pointers_are_refused(void **state)
 					 foreign[j] ? -ENOENT : -EINVAL);
 		}
 		/* Inside, but pinned by nobody. */
-		assert_int_equal(mapcache_unpin(bed.cache, bed.cache->space.arena.base, 0), -EINVAL);
+		assert_int_equal(mapcache_unpin(bed.cache, bed.cache->space.arena.base, 0),
+				 -EINVAL);
 		assert_int_equal(mapcache_unpin(bed.cache, (char *)pin + BED_BUCKET, 0), -EINVAL);
 		assert_int_equal(mapcache_gpa(bed.cache, (char *)pin + BED_BUCKET, &gpa), -ENOENT);
 	}

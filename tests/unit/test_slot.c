@@ -263,8 +263,7 @@ static void a_spare_slot_serves_its_own_client_only(void **state)
 	assert_int_equal(*spare, value_of(40));
 	*spare = 1;
 	assert_int_equal(bed_guest(&bed, 40 << SHIFT), 1);
-	assert_in_range(arena_slot(&bed.cache->space.arena, (const void *)spare), 0,
-			ARENA_SPARES - 1);
+	assert_in_range(arena_slot(bed.cache, (const void *)spare), 0, ARENA_SPARES - 1);
 	/* Once in a section. */
 	assert_null(mapcache_ptr(bed.client, 41 << SHIFT, 8, PROT_READ));
 	assert_int_equal(errno, EAGAIN);
@@ -293,8 +292,7 @@ static void a_spare_slot_serves_what_can_only_be_read(void **state)
 	assert_null(mapcache_ptr(bed.client, 40 << SHIFT, 8, PROT_READ | PROT_WRITE));
 	spare = bed_ptr(bed.client, 40 << SHIFT, PROT_READ);
 	assert_int_equal(*spare, value_of(40));
-	assert_in_range(arena_slot(&bed.cache->space.arena, (const void *)spare), 0,
-			ARENA_SPARES - 1);
+	assert_in_range(arena_slot(bed.cache, (const void *)spare), 0, ARENA_SPARES - 1);
 	assert_int_equal(mapcache_end(bed.client), 0);
 	assert_int_equal(mapcache_end(bed.other), 0);
 	mapcache_invalidate(bed.cache);
@@ -316,8 +314,7 @@ static void a_pin_of_a_spare_slot_is_a_pin_like_any_other(void **state)
 		(void)!mapcache_ptr(bed.other, bucket << SHIFT, 8, PROT_READ);
 	mapcache_begin(bed.client);
 	pin = bed_pin(bed.client, 40 << SHIFT);
-	assert_in_range(arena_slot(&bed.cache->space.arena, (const void *)pin), 0,
-			ARENA_SPARES - 1);
+	assert_in_range(arena_slot(bed.cache, (const void *)pin), 0, ARENA_SPARES - 1);
 	assert_int_equal(mapcache_end(bed.client), 0);
 	assert_int_equal(mapcache_end(bed.other), 0);
 	bed_exchange(&bed, 40 * 16, 7);
