@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pins: pointers that outlive sections, one bucket each or in one piece; copies; relocation; the
- * log of modified pages. It promises to the room above: what a pin shows stays mapped until it
- * is given up (B) and shows its pinners only once it is stale (C); what is written is reported
- * after it was written.
+ * pins: pointers that outlive sections: into one bucket (pin.c), in one piece (span*.c), of the
+ * ranges of a request (sgl.c); copies, relocation, the log of modified pages. It promises to the
+ * room above: what a pin shows stays mapped until it is given up (B), shows what was there in its
+ * epoch or later (A), and its pinners only once it is stale (C); a drain sees all of them, those on
+ * their way, too (F); what is written is reported after it was written.
  *
- * Locks: the spans lock, outside of a stripe's; the reports lock, innermost.
- * Guarantees: B, C, F.
+ * Lock: the spans lock, outside of a stripe's: contiguous mappings are found and pinned under it.
+ * Guarantees: A, B, C, F.
  */
 #ifndef MAPCACHE_PINS_H
 #define MAPCACHE_PINS_H
