@@ -27,8 +27,8 @@ static const char usage[] =
 static const char option_help[] =
 	"\noptions (each scenario has its own defaults)\n"
 	"  --working-set N,...    buckets in use (answer, release, footprint: mapped; reverse: pins)\n"
-	"  --threads N,...        threads (storm, policies: readers)\n"
-	"  --rate HZ,...          INVALIDATE per second (storm, policies)\n"
+	"  --threads N,...        threads (storm, policies: readers; vstorm: processors)\n"
+	"  --rate HZ,...          INVALIDATE per second (storm, vstorm, policies)\n"
 	"  --contestants A,...    who takes part\n"
 	"  --policies A,...       which (policies)\n"
 	"  --distribution D       uniform or zipf, over buckets\n"
