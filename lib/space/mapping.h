@@ -91,9 +91,9 @@ struct mapping {
 	uint8_t ragged_head : 1; /* it begins inside the slot's first granule */
 	uint8_t ragged_tail : 1; /* it ends inside the last */
 	uint8_t split : 1;       /* another begins in the same granule */
-	/* Arena lock held, see cover.c: */
-	uint8_t head : 1, tail : 1; /* kernel mappings reach the slot's first and last byte */
-	int8_t more;                /* kernel mappings, gaps included, more than when empty */
+	/* Arena lock held, see cover.c; bytes of their own, for the slots beside it look at them: */
+	uint8_t head, tail; /* kernel mappings reach the slot's first and last byte */
+	int8_t more;        /* kernel mappings, gaps included, more than when empty */
 	/* Stripe lock held: */
 	uint8_t busy;
 	uint8_t doomed; /* do not show it: invalidated by range while busy, or damaged;

@@ -6,6 +6,8 @@
  */
 #include <sys/mman.h>
 
+#include <tests/support/cancellable.h>
+
 #include "torture.h"
 
 #define VICTIM_US 3000
@@ -56,7 +58,7 @@ static void *victim_run(void *data)
 			break;
 		case 1:
 			(void)!mapcache_read(client, any_page(&victim->random) * PAGE - PAGE / 2,
-					    buffer, sizeof(buffer));
+					     buffer, sizeof(buffer));
 			break;
 		case 2:
 			(void)mapcache_reclaim(cache, PAGE);
@@ -80,6 +82,8 @@ void cancel_somebody(struct worker *worker)
 	pthread_t thread;
 	void *result;
 
+	if (!CANCELLABLE)
+		return;
 	worker->witness.doing = "cancelling a thread";
 	must(!pthread_create(&thread, NULL, victim_run, &victim));
 	pause_us(random_below(&worker->witness.random, VICTIM_US));

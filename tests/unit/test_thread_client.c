@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <tests/support/bed.h>
+#include <tests/support/cancellable.h>
 #include <tests/support/flag.h>
 
 #define GPA (5 * BED_PAGE)
@@ -128,7 +129,7 @@ static void a_section_ends_with_its_thread(void **state)
 	struct bed bed;
 
 	(void)state;
-	for (int cancelled = 0; cancelled < 2; cancelled++) {
+	for (int cancelled = 0; cancelled < 1 + CANCELLABLE; cancelled++) {
 		struct thread thread = { .inside = true, .cancelled = cancelled };
 		uint64_t epoch;
 		pthread_t id;
@@ -267,21 +268,14 @@ static void threads_may_end_while_the_cache_is_closed(void **state)
 	bed_stop(&bed);
 }
 
-static void *end_at_once(void *data)
-{
-	struct bed *bed = data;
-
-	/* Nobody's here: of the parent's cache. */
-	return bed;
-}
-
 /* Closes what it inherited, and what was its thread's there is not found in a cache of its own. */
 static int close_and_open(struct bed *bed, struct mapcache_client *parents)
 {
-	struct mapcache_options options = { .size = sizeof(options), .domid = bed->rig.domid };
+	struct mapcache_options options = { .size = sizeof(options),
+					    .domid = bed->rig.domid,
+					    .flags = MAPCACHE_NO_RECLAIM_THREAD };
 	struct mapcache_client *client;
 	struct mapcache *cache;
-	pthread_t thread;
 
 	if (mapcache_close(bed->cache))
 		return 1;
@@ -290,9 +284,7 @@ static int close_and_open(struct bed *bed, struct mapcache_client *parents)
 	client = mapcache_thread_client(cache);
 	if (!client || client == parents || mapcache_thread_client(cache) != client)
 		return 3;
-	if (pthread_create(&thread, NULL, end_at_once, bed) || pthread_join(thread, NULL))
-		return 4;
-	return mapcache_close(cache) ? 5 : 0;
+	return mapcache_close(cache) ? 4 : 0;
 }
 
 static void a_child_after_fork_has_clients_of_its_own_caches(void **state)
