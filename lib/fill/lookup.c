@@ -80,8 +80,7 @@ static int lookup_found(struct mapcache_client *client, struct stripe *stripe,
 	if (!mapping_published(cache, mapping))
 		client_count(client, COUNTER_RESCUES, 1);
 	if (stripe_touch(cache, stripe, mapping)) {
-		mapping_leave(cache, mapping);
-		retired_push(cache, mapping, mapping_current(cache, mapping));
+		retired_drop(cache, mapping);
 		return -ENOMEM;
 	}
 	mapping_publish(cache, mapping, valid);

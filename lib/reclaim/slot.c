@@ -54,15 +54,33 @@ static void slot_probate(struct mapcache *cache, struct stripe *stripe)
 	}
 }
 
-/* Retire the stripe's least recently used mapping that nobody pins. */
+/*
+ * The stripe's least recently used mapping that nobody pins, or NULL. Those that are pinned are in
+ * use: each becomes the newest, so that it is not passed over again by every search. Lock held.
+ */
+static struct mapping *slot_find_unpinned(struct mapcache *cache, struct stripe *stripe)
+{
+	struct mapping *mapping = stripe_oldest(stripe), *next;
+
+	for (uint64_t left = stripe_count(stripe); mapping && left; left--, mapping = next) {
+		next = stripe_newer(mapping);
+		if (mapping->busy)
+			continue;
+		if (!client_pins(cache, mapping))
+			return mapping;
+		if (stripe_touch(cache, stripe, mapping))
+			retired_drop(cache, mapping);
+	}
+	return NULL;
+}
+
+/* Retire it. */
 static bool slot_evict_from(struct mapcache *cache, struct stripe *stripe)
 {
 	struct mapping *mapping;
 
 	pthread_mutex_lock(&stripe->lock);
-	mapping = stripe_oldest(stripe);
-	while (mapping && (mapping->busy || client_pins(cache, mapping)))
-		mapping = stripe_newer(mapping);
+	mapping = slot_find_unpinned(cache, stripe);
 	if (mapping) {
 		PROBE2(evict, cache, mapping->index << cache->settings.bucket_shift);
 		retired_add(cache, stripe, mapping);

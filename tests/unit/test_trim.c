@@ -265,6 +265,32 @@ static void the_work_under_a_lock_is_linear_in_what_is_unmapped(void **state)
 	assert_in_range(steps_to_trim(1000), 1000, 3 * 1000);
 }
 
+/* Pinned buckets are the oldest, and others come and go. */
+static void eviction_passes_over_a_pinned_bucket_once(void **state)
+{
+	const uint64_t pinned = 300, others = 600;
+	volatile uint64_t *pins[300];
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .ram_pages = 2048,
+					       .cache = { .bucket_shift = 12,
+							  .stripes = 1,
+							  .max_bytes = 400 << 12,
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+	for (uint64_t i = 0; i < pinned; i++)
+		pins[i] = bed_pin(bed.client, i * BED_PAGE);
+	steps = 0;
+	for (uint64_t i = 0; i < others; i++)
+		assert_int_equal(bed_read(bed.other, (1000 + i) * BED_PAGE), bed_value(1000 + i));
+	assert_true(bed_stats(&bed).evictions >= 400);
+	/* One in eight is put on probation at each, and each pin is met when its turn has come. */
+	assert_in_range(steps, 0, others * (400 / 8 + 1) + 8 * (pinned + others));
+	for (uint64_t i = 0; i < pinned; i++)
+		assert_int_equal(mapcache_unpin(bed.cache, (void *)pins[i], 0), 0);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +301,7 @@ int main(void)
 		cmocka_unit_test(what_is_mapped_again_is_young_again),
 		cmocka_unit_test(what_cannot_go_is_counted_and_tried_again),
 		cmocka_unit_test(the_work_under_a_lock_is_linear_in_what_is_unmapped),
+		cmocka_unit_test(eviction_passes_over_a_pinned_bucket_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
