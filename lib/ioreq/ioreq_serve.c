@@ -7,6 +7,7 @@
 
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
+#include "lib/base/probe.h"
 #include "lib/ioreq/ioreq.h"
 
 /* The low bits of struct ioreq_vcpu.word. */
@@ -29,22 +30,26 @@ static void refuse(struct mapcache_ioreq *server, struct ioreq_vcpu *mine, const
 		    raw->type, raw->size, raw->count, (unsigned long long)raw->addr);
 }
 
-static void count_invalidate(struct ioreq_vcpu *mine)
+static void count_invalidate(struct mapcache_ioreq *server, uint32_t vcpu)
 {
+	struct ioreq_vcpu *mine = &server->vcpu[vcpu];
 	uint64_t ns = clock_ns() - mine->since;
 
 	ioreq_count(&mine->count.invalidates, 1);
 	ioreq_count(&mine->count.invalidate_ns, ns);
 	ioreq_highest(&mine->count.invalidate_ns_max, ns);
+	PROBE4(answer, server->cache, vcpu, mine->request.type, ns);
 }
 
-static void count_request(struct ioreq_vcpu *mine)
+static void count_request(struct mapcache_ioreq *server, uint32_t vcpu)
 {
+	struct ioreq_vcpu *mine = &server->vcpu[vcpu];
 	uint64_t ns = clock_ns() - mine->since;
 
 	ioreq_count(&mine->count.requests, 1);
 	ioreq_count(&mine->count.request_ns, ns);
 	ioreq_highest(&mine->count.request_ns_max, ns);
+	PROBE4(answer, server->cache, vcpu, mine->request.type, ns);
 }
 
 static int call_handler(struct mapcache_ioreq *server, struct mapcache_client *client,
@@ -57,6 +62,7 @@ static int call_handler(struct mapcache_ioreq *server, struct mapcache_client *c
 	ioreq_count(&mine->count.items, 1);
 	ioreq_count(&mine->count.handler_ns, ns);
 	ioreq_highest(&mine->count.handler_ns_max, ns);
+	PROBE4(handler, server->cache, request->vcpu, ns, error);
 	return error;
 }
 
@@ -123,7 +129,7 @@ static bool serve_items(struct mapcache_ioreq *server, struct mapcache_client *c
 		if (!hand_on(server, client, mine, request))
 			return false;
 	}
-	count_request(mine);
+	count_request(server, vcpu);
 	return true;
 }
 
@@ -139,14 +145,14 @@ bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, 
 	mine->failed = false;
 	if (mine->request.type == IOREQ_TYPE_INVALIDATE) {
 		ioreq_invalidate(server);
-		count_invalidate(mine);
+		count_invalidate(server, vcpu);
 		return true;
 	}
 	ioreq_empty_ring(server, client);
 	if (!ioreq_check_request(&mine->request, vcpu, server->options.flags, &ignored))
 		return serve_items(server, client, vcpu);
 	refuse(server, mine, "vCPU", vcpu);
-	count_request(mine);
+	count_request(server, vcpu);
 	return true;
 }
 
