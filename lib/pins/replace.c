@@ -28,10 +28,13 @@ struct relocation {
 	int *error; /* room for the pages of a bucket */
 };
 
-/* The pinned ones of a list. Spans lock held. */
-static int replace_gather(struct relocation *relocation, struct span *span)
+/* The pinned ones there, which must be there all of them. Spans lock held. */
+static int replace_gather(struct relocation *relocation)
 {
-	for (; span; span = span->next) {
+	const struct spans *spans = &relocation->cache->pins.spans;
+	struct span *span;
+
+	for (span = span_next(spans, NULL); span; span = span_next(spans, span)) {
 		if (!span_touches(span, relocation->old_gpa, relocation->len) ||
 		    !span_pins(relocation->cache, span))
 			continue;
@@ -52,9 +55,7 @@ static int replace_claim(struct relocation *relocation)
 	relocation->moved = calloc((size_t)spans->count + 1, sizeof(*relocation->moved));
 	if (!relocation->moved)
 		return -ENOMEM;
-	error = replace_gather(relocation, spans->kept);
-	if (!error)
-		error = replace_gather(relocation, spans->loose);
+	error = replace_gather(relocation);
 	for (size_t i = 0; i < relocation->count && !error; i++) {
 		struct span *span = relocation->moved[i].span;
 

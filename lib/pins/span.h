@@ -73,6 +73,8 @@ void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event 
 /* It is on its way: among the loose ones, its thread's to map. Lock not held. */
 void span_begin(struct mapcache *cache, struct span *span);
 /* Spans lock held: */
+/* Of all of them, kept and loose, the one after this one, or after NULL the first. */
+struct span *span_next(const struct spans *spans, const struct span *span);
 /* Among the loose ones. */
 void span_add(struct mapcache *cache, struct span *span);
 void span_take_out(struct mapcache *cache, struct span *span);

@@ -36,6 +36,13 @@ int64_t span_pins(struct mapcache *cache, const struct span *span)
 	return pins;
 }
 
+struct span *span_next(const struct spans *spans, const struct span *span)
+{
+	if (span && (span->next || !span->kept))
+		return span->next;
+	return !span && spans->kept ? spans->kept : spans->loose;
+}
+
 /* ---- the index. Spans lock held ------------------------------------------------------------ */
 
 /* How many begin at or before an address. What is compared decides no branch. */
@@ -315,9 +322,7 @@ bool span_pinned(struct mapcache *cache, uint64_t epoch)
 	struct span *span;
 
 	pthread_mutex_lock(&spans->lock);
-	for (span = spans->kept; span && span->epoch < epoch && !pinned; span = span->next)
-		pinned = span_pins(cache, span);
-	for (span = spans->loose; span && !pinned; span = span->next)
+	for (span = span_next(spans, NULL); span && !pinned; span = span_next(spans, span))
 		pinned = span->epoch < epoch && (span->mapping || span_pins(cache, span));
 	pthread_mutex_unlock(&spans->lock);
 	return pinned;
@@ -330,11 +335,9 @@ void span_each_pinned(struct mapcache *cache,
 	struct span *span;
 
 	pthread_mutex_lock(&spans->lock);
-	for (unsigned int i = 0; i < 2; i++) {
-		for (span = i ? spans->kept : spans->loose; span; span = span->next) {
-			if (span_pins(cache, span))
-				visit(data, span, span_pointer(cache, span, span->gpa));
-		}
+	for (span = span_next(spans, NULL); span; span = span_next(spans, span)) {
+		if (span_pins(cache, span))
+			visit(data, span, span_pointer(cache, span, span->gpa));
 	}
 	pthread_mutex_unlock(&spans->lock);
 }
@@ -358,14 +361,12 @@ uint64_t span_list(struct mapcache *cache, struct span_state *states, uint64_t r
 {
 	struct spans *spans = &cache->pins.spans;
 	uint64_t count = 0;
+	struct span *span;
 
 	pthread_mutex_lock(&spans->lock);
-	for (unsigned int i = 0; i < 2; i++) {
-		for (struct span *span = i ? spans->loose : spans->kept; span; span = span->next) {
-			if (count < room)
-				states[count] = span_describe(cache, span);
-			count++;
-		}
+	for (span = span_next(spans, NULL); span; span = span_next(spans, span), count++) {
+		if (count < room)
+			states[count] = span_describe(cache, span);
 	}
 	pthread_mutex_unlock(&spans->lock);
 	return count;
