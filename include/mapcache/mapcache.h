@@ -135,7 +135,9 @@ struct mapcache_options {
 				     (one invalidation makes everything stale at once); at
 				     least 4 buckets; default a quarter of max_bytes */
 	uint64_t max_vmas;        /* kernel mappings in use at once, at least 64; default half of
-				     vm.max_map_count, and never more than seven eighths */
+				     what vm.max_map_count and the defaults of caches that this
+				     process opened before leave, and never more than seven
+				     eighths of all */
 	uint64_t guest_limit;     /* guest-physical addresses at and past this are refused;
 				     default 2^46 or what 2^28 buckets cover, if that is less */
 	const struct mapcache_backend *backend; /* default &mapcache_backend_xen */

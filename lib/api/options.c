@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/api/options.h"
+#include "lib/space/reserve.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
@@ -69,6 +70,15 @@ static uint64_t options_vmas(void)
 	}
 	limit = limit ? limit : OPTIONS_VMAS_DEFAULT;
 	return limit > 2 * OPTIONS_VMAS_MIN ? limit : 2 * OPTIONS_VMAS_MIN;
+}
+
+/* Half of what the caches that were opened before leave: all of them never have all. */
+static uint64_t options_vmas_share(uint64_t limit)
+{
+	for (unsigned int caches = reserve_census(); caches && limit / 2 > OPTIONS_VMAS_MIN;
+	     caches--)
+		limit /= 2;
+	return limit / 2 > OPTIONS_VMAS_MIN ? limit / 2 : OPTIONS_VMAS_MIN;
 }
 
 static bool options_fixed(const struct mapcache *cache)
@@ -139,7 +149,7 @@ static int options_budgets(struct mapcache *cache, struct mapcache_options *opti
 		return options_refuse(cache, "max_stale_bytes must hold at least 4 buckets");
 	vmas = options_vmas();
 	if (!options->max_vmas)
-		options->max_vmas = vmas / 2;
+		options->max_vmas = options_vmas_share(vmas);
 	if (options->max_vmas < OPTIONS_VMAS_MIN)
 		return options_refuse(cache, "max_vmas must be at least 64");
 	/* The process needs some itself. */

@@ -18,6 +18,7 @@
 #endif
 
 #define RESERVE_NAME "mapcache reservation"
+#define RESERVE_FILE "/memfd:" RESERVE_NAME
 #define RESERVE_LINE 512 /* of /proc/self/maps: what is past it is of a path */
 
 static void *reserve_map(const struct reserve *reserve, char *address, uint64_t bytes, int flags)
@@ -85,6 +86,7 @@ struct area {
 	uintptr_t start, end;
 	uint64_t device, inode;
 	bool shared; /* of a file: memory without a name is the process's own */
+	bool reservation;
 };
 
 static bool area_parse(const char *line, struct area *area)
@@ -97,6 +99,7 @@ static bool area_parse(const char *line, struct area *area)
 		   &area->end, mode, &high, &low, &area->inode, &path) < 6)
 		return false;
 	area->device = (uint64_t)high << 32 | low;
+	area->reservation = !strncmp(line + path, RESERVE_FILE, sizeof(RESERVE_FILE) - 1);
 	area->shared = mode[3] == 's' && area->inode && strncmp(line + path, "/dev/zero", 9) != 0;
 	return true;
 }
@@ -225,4 +228,32 @@ void reserve_abandon(struct reserve *reserve)
 	if (areas >= 0)
 		close(areas);
 	reserve_close(reserve);
+}
+
+struct census {
+	uint64_t inode; /* of the last one */
+	unsigned int caches;
+};
+
+/* What is of one cache is in one range of addresses. */
+static bool census_area(const struct area *area, void *data)
+{
+	struct census *census = data;
+
+	if (area->reservation && area->inode != census->inode) {
+		census->inode = area->inode;
+		census->caches++;
+	}
+	return true;
+}
+
+unsigned int reserve_census(void)
+{
+	struct census census = { 0 };
+	int areas = reserve_open_areas();
+
+	area_walk(areas, census_area, &census);
+	if (areas >= 0)
+		close(areas);
+	return census.caches;
 }

@@ -39,4 +39,7 @@ int reserve_again(const struct reserve *reserve, char *address, uint64_t bytes);
 enum reserve_found reserve_find(const struct reserve *reserve, char *address, uint64_t bytes,
 				bool left);
 
+/* How many reservations, of all caches, this process has. */
+unsigned int reserve_census(void);
+
 #endif

@@ -260,6 +260,28 @@ static void threads_that_map_at_once_do_not_pass_the_budget_together(void **stat
 	stop();
 }
 
+/* The process has mappings of its own to make, however many caches it has. */
+static void the_defaults_of_all_caches_together_leave_some_to_the_process(void **state)
+{
+	struct mapcache_options options = { .size = sizeof(options), .backend = &separate };
+	struct mapcache *caches[4];
+	uint64_t sum = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		uint64_t before = i ? caches[i - 1]->settings.vmas_max : 0;
+
+		assert_int_equal(mapcache_open(&options, &caches[i]), 0);
+		sum += caches[i]->settings.vmas_max;
+		if (i)
+			assert_in_range(caches[i]->settings.vmas_max, before / 2, before / 2);
+	}
+	assert_in_range(sum, 0, 2 * caches[0]->settings.vmas_max - 64);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(mapcache_close(caches[i]), 0);
+	assert_int_equal(reserve_census(), 0);
+}
+
 /* What a look-up takes of the budget and does not use it gives back. */
 static void a_look_up_that_fails_keeps_nothing_of_the_budget(void **state)
 {
@@ -288,6 +310,7 @@ int main(void)
 		cmocka_unit_test(the_budget_holds_on_every_path),
 		cmocka_unit_test(pins_of_their_own_stop_at_the_budget),
 		cmocka_unit_test(threads_that_map_at_once_do_not_pass_the_budget_together),
+		cmocka_unit_test(the_defaults_of_all_caches_together_leave_some_to_the_process),
 		cmocka_unit_test(a_look_up_that_fails_keeps_nothing_of_the_budget),
 	};
 
