@@ -137,7 +137,8 @@ void look_map_nothing(void)
 
 void look_map_far(void)
 {
-	const xen_pfn_t gfns[] = { UINT64_C(1) << 35, UINT64_C(1) << 51, ~(xen_pfn_t)0 };
+	const xen_pfn_t gfns[] = { (xen_pfn_t)(UINT64_C(1) << 35), (xen_pfn_t)(UINT64_C(1) << 51),
+				   ~(xen_pfn_t)0 };
 	int err[3];
 
 	open_rig();

@@ -64,6 +64,9 @@ int handle_restrict(struct handle *handle, uint32_t domid)
 {
 	int ret = handle_check(handle, domid);
 
+	/* To another one: the kernel's word for it. */
+	if (ret == -EPERM)
+		ret = -EINVAL;
 	if (!ret && handle->unrestricted)
 		store_relaxed(&handle->dead, true);
 	else if (!ret)
