@@ -44,6 +44,7 @@ choose() # folder, name
 	figures) programs=("$1/figures") ;;
 	facts*) programs=("$1/facts") ;;
 	random) programs=("$1/random") ;;
+	"") programs=("$1/facts" "$1/tests") ;;
 	*) programs=("$1/tests") ;;
 	esac
 }
