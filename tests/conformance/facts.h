@@ -94,6 +94,7 @@ void look_rep_outs(void);
 void look_rep_ins(void);
 void look_rep_movs(void);
 void look_rep_movs_back(void);
+void look_rep_crossing(void);
 void look_rep_stos(void);
 void look_buffered(void);
 void look_buffered_full(void);
@@ -114,7 +115,6 @@ void look_vcpus(void);
 /* kernel: only where there is one */
 void look_file(void);
 void look_vmsplice(void);
-void look_vmsplice_granted(void);
 void look_process_vm(void);
 void look_io_uring(void);
 

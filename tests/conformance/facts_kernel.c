@@ -12,7 +12,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <xengnttab.h>
 
 #include "tests/conformance/facts.h"
 
@@ -46,34 +45,14 @@ void look_file(void)
 	rig_close(&rig);
 }
 
-static void say_vmsplice(void *page)
+void look_vmsplice(void)
 {
-	struct iovec piece = { .iov_base = page, .iov_len = PAGE };
+	struct iovec piece = { .iov_base = foreign_page(), .iov_len = PAGE };
 	int ends[2];
 
 	if (pipe(ends))
 		rig_fail("pipe");
 	say_length(vmsplice(ends[1], &piece, 1, 0));
-}
-
-void look_vmsplice(void)
-{
-	say_vmsplice(foreign_page());
-	rig_close(&rig);
-}
-
-void look_vmsplice_granted(void)
-{
-	xengnttab_handle *table = xengnttab_open(NULL, 0);
-	void *page;
-
-	rig_open(&rig, &(struct platform_options){ 0 });
-	page = xengnttab_map_grant_ref(table, rig.domid,
-				       platform_grant(&rig.platform, RIG_GFN, false),
-				       PROT_READ | PROT_WRITE);
-	say_vmsplice(page);
-	xengnttab_unmap(table, page, 1);
-	xengnttab_close(table);
 	rig_close(&rig);
 }
 

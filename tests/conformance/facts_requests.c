@@ -157,6 +157,15 @@ void look_rep_movs_back(void)
 	rig_close(&rig);
 }
 
+void look_rep_crossing(void)
+{
+	open_device();
+	rig_call(&rig, 0, COMMAND_REP_OUTS, PORT_SCRATCH, GUEST_DATA + 0xffa, 3, 4, 0);
+	rig_call(&rig, 0, COMMAND_REP_OUTS, PORT_SCRATCH, GUEST_DATA + 0x1002, 3, 4, 1);
+	say_requests();
+	rig_close(&rig);
+}
+
 void look_rep_stos(void)
 {
 	open_device();

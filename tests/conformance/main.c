@@ -131,7 +131,9 @@ static void print_fact(const struct fact *fact)
 	}
 	if (!fact->seen[HOST_XENSIM_X86] && !fact->seen[HOST_XENSIM_ARM])
 		print_cell("as 4.17");
-	else if (!fact->seen[HOST_XENSIM_ARM])
+	else if (!fact->seen[HOST_XENSIM_ARM] ||
+		 (fact->seen[HOST_XENSIM_X86] &&
+		  !strcmp(fact->seen[HOST_XENSIM_X86], fact->seen[HOST_XENSIM_ARM])))
 		print_cell(fact->seen[HOST_XENSIM_X86]);
 	else if (!fact->seen[HOST_XENSIM_X86])
 		printf("| as 4.17; Arm: %s ", fact->seen[HOST_XENSIM_ARM]);

@@ -186,8 +186,8 @@ void platform_destroy(struct platform *platform)
 
 int platform_take_page(struct platform *platform, uint64_t gfn)
 {
-	/* All or nothing, as libxenctrl's ..._exact says it. */
-	return xensim_outside_decrease(domain_of(platform), &gfn, 1) == 1 ? 0 : -EBUSY;
+	/* In the words of libxenctrl's ..._exact. */
+	return xensim_outside_decrease(domain_of(platform), &gfn, 1) == 1 ? 0 : -EINVAL;
 }
 
 int platform_give_page(struct platform *platform, uint64_t gfn)

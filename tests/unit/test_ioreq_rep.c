@@ -160,7 +160,6 @@ static void rep_instructions_move_data_both_ways_and_in_both_directions(void **s
 		move_and_check(&rig, &memory, rep);
 	}
 	assert_true(memory.requests > 28);
-	assert_true(memory.values > 0);
 	rig_device_close(&device);
 	rig_stop(&rig);
 }

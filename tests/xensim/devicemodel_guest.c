@@ -176,6 +176,11 @@ int xendevicemodel_nr_vcpus(xendevicemodel_handle *dmod, domid_t domid, unsigned
 	struct xensim_domain *domain;
 	int ret = devicemodel_begin(dmod, domid, &domain);
 
+	/* Xen still knows one that is dying. */
+	if (ret == -ESRCH && domain_is_dying(domid)) {
+		*vcpus = domain_any(domid)->vcpu_count;
+		return 0;
+	}
 	if (ret)
 		return minus_errno(ret);
 	*vcpus = domain->vcpu_count;

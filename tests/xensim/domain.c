@@ -23,6 +23,13 @@ struct xensim_domain *domain_get(uint32_t domid)
 	return NULL;
 }
 
+bool domain_is_dying(uint32_t domid)
+{
+	struct xensim_domain *domain = domain_any(domid);
+
+	return domain && load_acquire(&domain->state) == DOMAIN_DYING;
+}
+
 bool domain_get_live(struct xensim_domain *domain)
 {
 	uint64_t users = load_relaxed(&domain->users);

@@ -45,6 +45,9 @@ int xenforeignmemory_restrict(xenforeignmemory_handle *fmem, domid_t domid)
 /* A reference on the page behind one frame. 0, or -errno as Xen puts it into err[]. */
 static int get_frame(struct xensim_domain *domain, uint64_t gfn, int prot, uint64_t *mfn)
 {
+	/* What a PV dom0's page-table entry has room for; the rest is cut off. */
+	if (host.options.arch == XENSIM_X86)
+		gfn &= (UINT64_C(1) << 40) - 1;
 	for (;;) {
 		enum xensim_p2m_type type = p2m_get_page(domain, gfn, mfn);
 
@@ -88,11 +91,12 @@ static int get_frames(const struct request *request, struct mapping *mapping)
 	struct xensim_domain *domain = domain_get(request->domid);
 	unsigned int step;
 	int injected, first = 0;
+	int nobody = domain_is_dying(request->domid) ? -EINVAL : -ESRCH;
 	size_t i;
 
 	fault_pages(&step, &injected);
 	for (i = 0; i < request->pages; i++) {
-		int ret = -ESRCH;
+		int ret = nobody;
 
 		mapping->mfn[i] = XENSIM_INVALID_MFN;
 		if (domain && step && i % step == 0)

@@ -320,33 +320,17 @@ int xensim_raw_request(struct xensim_vcpu *vcpu, uint16_t id, const struct ioreq
 
 /* ---- string instructions ----------------------------------------------------------- */
 
-/* How many items from gpa on lie whole in its page: 0 when the first crosses it. */
-static uint32_t items_in_page(uint64_t gpa, uint32_t size, uint32_t count, bool backwards)
+/* How many items Xen puts into one request: those of one page, or one that crosses it. Backwards it
+ * counts from where an item ends, and so takes one that begins a page alone. */
+static uint32_t items_at_once(uint64_t gpa, uint32_t size, uint32_t count, bool backwards)
 {
 	uint32_t offset = gpa & (XENSIM_PAGE - 1);
-	uint32_t fit;
+	uint32_t fit = backwards ? ((offset + size - 1) & (XENSIM_PAGE - 1)) / size
+				 : (XENSIM_PAGE - offset) / size;
 
-	if (offset + size > XENSIM_PAGE)
-		return 0;
-	fit = backwards ? offset / size + 1 : (XENSIM_PAGE - offset) / size;
+	if (!fit)
+		return 1;
 	return fit < count ? fit : count;
-}
-
-/* An item across two pages goes through a register. */
-static int crossing_item(struct xensim_vcpu *vcpu, struct access access, uint64_t ram_gpa)
-{
-	uint64_t data = 0;
-	int ret;
-
-	access.count = 1;
-	access.data_is_ptr = false;
-	if (access.write) {
-		ret = transfer(vcpu, ram_gpa, &data, NULL, access.size);
-		access.data = data;
-		return ret ? ret : request(vcpu, access, &data);
-	}
-	ret = request(vcpu, access, &data);
-	return ret ? ret : transfer(vcpu, ram_gpa, NULL, &data, access.size);
 }
 
 int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_gpa, uint32_t size,
@@ -365,16 +349,14 @@ int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_g
 	    !good_size(size, type == IOREQ_TYPE_PIO ? 4 : 8))
 		return -EINVAL;
 	while (count) {
-		uint32_t items = items_in_page(ram_gpa, size, count, backwards);
 		uint64_t ignored, step;
 		int ret = vcpu_enter(vcpu);
 
 		if (ret)
 			return ret;
-		access.count = items ? items : 1;
+		access.count = items_at_once(ram_gpa, size, count, backwards);
 		access.data = ram_gpa;
-		ret = items ? request(vcpu, access, &ignored)
-			    : crossing_item(vcpu, access, ram_gpa);
+		ret = request(vcpu, access, &ignored);
 		if (ret)
 			return ret;
 		step = (uint64_t)access.count * size;
@@ -407,6 +389,18 @@ static int stos_piece(struct xensim_vcpu *vcpu, struct access access)
 			       NULL, &access.data, access.size);
 	}
 	return ret;
+}
+
+/* How many items from gpa on lie whole in its page: 0 when the first crosses it. */
+static uint32_t items_in_page(uint64_t gpa, uint32_t size, uint32_t count, bool backwards)
+{
+	uint32_t offset = gpa & (XENSIM_PAGE - 1);
+	uint32_t fit;
+
+	if (offset + size > XENSIM_PAGE)
+		return 0;
+	fit = backwards ? offset / size + 1 : (XENSIM_PAGE - offset) / size;
+	return fit < count ? fit : count;
 }
 
 int xensim_rep_stos(struct xensim_vcpu *vcpu, uint64_t addr, uint32_t size, uint32_t count,

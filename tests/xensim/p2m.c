@@ -277,7 +277,7 @@ int p2m_set(struct xensim_domain *domain, uint64_t gfn, unsigned int order, uint
 	if (gfn >> GFN_BITS)
 		return -EINVAL;
 	ret = descend(domain, gfn, level, !remove, &table);
-	if (ret < 0 && host.options.arch == XENSIM_ARM)
+	if (ret < 0 && (host.options.arch == XENSIM_ARM || remove))
 		*freed_ram = true;
 	if (ret)
 		return ret < 0 ? ret : 0;

@@ -9,7 +9,9 @@
  *     add_to_physmap, exchange      yes                 yes
  *   a page comes into a hole        no                  no
  *   a hole goes                     no (an error)       no
- *   a superpage cannot be shattered no                  yes, spuriously
+ *   a superpage cannot be shattered
+ *     for a page that should go     yes, spuriously     yes, spuriously
+ *     for one that should come      no                  yes, spuriously
  */
 #include "private.h"
 

@@ -144,7 +144,8 @@ enum xensim_p2m_type p2m_get_page(struct xensim_domain *domain, uint64_t gfn, ui
 /*
  * Make one entry of 2^order frames (0, 9, 18), or a hole (mfn XENSIM_INVALID_MFN). What was
  * there is given back. *freed_ram: a RAM leaf went or changed its base. -ENOMEM when a
- * superpage could not be shattered; on Arm *freed_ram is then set as well (spuriously).
+ * superpage could not be shattered; *freed_ram is then set as well (spuriously): on Arm, and on x86
+ * when something should go.
  */
 int p2m_set(struct xensim_domain *domain, uint64_t gfn, unsigned int order, uint64_t mfn,
 	    enum xensim_p2m_type type, bool *freed_ram);
@@ -230,6 +231,8 @@ struct xensim_domain {
 /* The domain with this id while it lives: its p2m stays until domain_put. NULL: none. */
 struct xensim_domain *domain_get(uint32_t domid);
 bool domain_get_live(struct xensim_domain *domain);
+/* Destroyed, and not gone yet: somebody has pages of it mapped. */
+bool domain_is_dying(uint32_t domid);
 void domain_put(struct xensim_domain *domain);
 /* A page of this domain became free. */
 void domain_page_freed(struct xensim_domain *domain);

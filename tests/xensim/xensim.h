@@ -133,7 +133,7 @@ enum xensim_p2m_type xensim_p2m(struct xensim_domain *domain, uint64_t gfn, uint
 int xensim_p2m_set_type(struct xensim_domain *domain, uint64_t gfn, uint64_t pages,
 			enum xensim_p2m_type type);
 /* The next count superpages to be shattered in this p2m are not, for want of memory: the call that
- * needed it fails, and on Arm a spurious INVALIDATE follows. */
+ * needed it fails, and a spurious INVALIDATE follows (on x86 not for populate_physmap). */
 void xensim_fail_shatter(struct xensim_domain *domain, uint32_t count);
 
 /* Toolstack side: as if dom0 made the hypercall. Flags every vCPU of the domain. They return

@@ -18,8 +18,7 @@ void arch_whole_pc(bool on)
 void arch_set_options(struct xen_domctl_createdomain *options)
 {
 	options->arch.emulation_flags =
-		whole_pc ? XEN_X86_EMU_ALL & ~(XEN_X86_EMU_VPCI | XEN_X86_EMU_USE_PIRQ)
-			 : XEN_X86_EMU_LAPIC;
+		whole_pc ? XEN_X86_EMU_ALL & ~XEN_X86_EMU_VPCI : XEN_X86_EMU_LAPIC;
 }
 
 void arch_set_width(const struct domain *domain)
