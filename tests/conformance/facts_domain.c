@@ -248,6 +248,10 @@ void look_death_calls(void)
 	say("dying: map %s ", rig_map(&rig, RIG_GFN, 1, &err) ? "pointer" : "NULL");
 	say("err %d, vCPUs ", err);
 	say_result(xendevicemodel_nr_vcpus(rig.model, rig.domid, &vcpus));
+	say(", modified ");
+	say_result(xendevicemodel_modified_memory(rig.model, rig.domid, RIG_GFN, 1));
+	say(", server ");
+	say_result(xendevicemodel_set_ioreq_server_state(rig.model, rig.domid, 0, 1));
 	munmap(page, GUEST_PAGE_SIZE);
 	pages_left(-1);
 	say("; gone: map %s ", rig_map(&rig, RIG_GFN, 1, &err) ? "pointer" : "NULL");

@@ -50,7 +50,10 @@ int devicemodel_begin(xendevicemodel_handle *dmod, uint32_t domid, struct xensim
 	if (ret)
 		return ret;
 	*domain = domain_get(domid);
-	return *domain ? 0 : -ESRCH;
+	if (*domain)
+		return 0;
+	/* Xen still knows one that is dying; its servers are gone. */
+	return domain_is_dying(domid) ? -ENOENT : -ESRCH;
 }
 
 int devicemodel_end(struct xensim_domain *domain, int ret)

@@ -119,6 +119,9 @@ int xendevicemodel_modified_memory_bulk(xendevicemodel_handle *dmod, domid_t dom
 	struct xensim_domain *domain;
 	int ret = devicemodel_begin(dmod, domid, &domain);
 
+	/* Dying: there is no log. */
+	if (ret == -ENOENT)
+		return minus_errno(host.options.arch == XENSIM_ARM ? -EOPNOTSUPP : 0);
 	if (ret)
 		return minus_errno(ret);
 	if (host.options.strict && host.options.arch == XENSIM_ARM)
@@ -176,8 +179,7 @@ int xendevicemodel_nr_vcpus(xendevicemodel_handle *dmod, domid_t domid, unsigned
 	struct xensim_domain *domain;
 	int ret = devicemodel_begin(dmod, domid, &domain);
 
-	/* Xen still knows one that is dying. */
-	if (ret == -ESRCH && domain_is_dying(domid)) {
+	if (ret == -ENOENT) {
 		*vcpus = domain_any(domid)->vcpu_count;
 		return 0;
 	}

@@ -27,7 +27,7 @@ bool domain_is_dying(uint32_t domid)
 {
 	struct xensim_domain *domain = domain_any(domid);
 
-	return domain && load_acquire(&domain->state) == DOMAIN_DYING;
+	return host.options.strict && domain && load_acquire(&domain->state) == DOMAIN_DYING;
 }
 
 bool domain_get_live(struct xensim_domain *domain)

@@ -231,7 +231,7 @@ struct xensim_domain {
 /* The domain with this id while it lives: its p2m stays until domain_put. NULL: none. */
 struct xensim_domain *domain_get(uint32_t domid);
 bool domain_get_live(struct xensim_domain *domain);
-/* Destroyed, and not gone yet: somebody has pages of it mapped. */
+/* Destroyed, and not gone yet: somebody has pages of it mapped. On a strict host. */
 bool domain_is_dying(uint32_t domid);
 void domain_put(struct xensim_domain *domain);
 /* A page of this domain became free. */

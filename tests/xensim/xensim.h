@@ -52,7 +52,9 @@ struct xensim_options {
 				       that was removed from the p2m or replaced by populate_physmap
 				       stays the domain's until that ends (default: it is given
 				       back), xensim_exchange() is -EOPNOTSUPP, and on Arm there is
-				       no log of modified pages */
+				       no log of modified pages. And a domain that is dying, of
+				       which somebody has pages mapped, is still known: its frames
+				       are holes (default: -ESRCH, as if it were gone) */
 	uint64_t dom0_pages;    /* each page of a mapping costs a page of dom0's own memory, of
 				       which it has so many (no unpopulated-alloc); 0: it costs
 				       nothing */
