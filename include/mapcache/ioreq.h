@@ -125,7 +125,8 @@ int mapcache_ioreq_vcpu_port(struct mapcache_ioreq *server, uint32_t vcpu);
  *   -ENOSPC     there are 15
  *   -ENOENT     it is not there
  */
-int mapcache_ioreq_add_cache(struct mapcache_ioreq *server, struct mapcache *cache);
+MAPCACHE_CHECKED int mapcache_ioreq_add_cache(struct mapcache_ioreq *server,
+					      struct mapcache *cache);
 int mapcache_ioreq_remove_cache(struct mapcache_ioreq *server, struct mapcache *cache);
 
 /*
@@ -155,7 +156,8 @@ MAPCACHE_CHECKED int mapcache_ioreq_handle(struct mapcache_ioreq *server,
  * of the request. The vCPU waits on; others are served meanwhile, INVALIDATE above all.
  *   -EINVAL     NULL, or not the request that a handler is being called for; a buffered one
  */
-int mapcache_ioreq_defer(struct mapcache_ioreq *server, const struct mapcache_request *request);
+MAPCACHE_CHECKED int mapcache_ioreq_defer(struct mapcache_ioreq *server,
+					  const struct mapcache_request *request);
 
 /*
  * The answer: the copy with data set if it was a read, error as a handler returns it. Any thread,
@@ -166,8 +168,9 @@ int mapcache_ioreq_defer(struct mapcache_ioreq *server, const struct mapcache_re
  *   -EINVAL     NULL, or inside a section
  *   -ENOENT     it was not deferred, or has been completed
  */
-int mapcache_ioreq_complete(struct mapcache_ioreq *server, struct mapcache_client *client,
-			    const struct mapcache_request *request, int error);
+MAPCACHE_CHECKED int mapcache_ioreq_complete(struct mapcache_ioreq *server,
+					     struct mapcache_client *client,
+					     const struct mapcache_request *request, int error);
 
 /*
  * The ring of buffered requests (MAPCACHE_IOREQ_BUFFERED): writes that Xen lets the guest go on

@@ -161,6 +161,13 @@ static void report_lost(struct sending *sending, const struct mapcache_extent *e
 					      extent->pages, error);
 }
 
+/* What every part of it would get as well. */
+static bool report_is_hopeless(int error)
+{
+	return error == -ESRCH || error == -EOPNOTSUPP || error == -ENOSYS || error == -EPERM ||
+	       error == -EACCES;
+}
+
 /*
  * The upper half first: when a frame alone is refused, it is known whether any above it was
  * taken, and so whether it can be the last. As deep as a number of pages has bits.
@@ -176,7 +183,7 @@ static void report_extent(struct sending *sending, struct mapcache_extent extent
 		return;
 	}
 	sending->failures++;
-	if (extent.pages > 1 && error != -ESRCH && sending->failures < REPORT_FAILURES) {
+	if (extent.pages > 1 && !report_is_hopeless(error) && sending->failures < REPORT_FAILURES) {
 		extent.pages -= upper.pages;
 		upper.gfn = extent.gfn + extent.pages;
 		report_extent(sending, upper);
