@@ -246,7 +246,7 @@ void relocate(struct world *w, struct input *input)
 	must((unsigned int)done >= moved);
 }
 
-void pin_segments(struct world *w, struct input *input, unsigned int c)
+void pin_in_segments(struct world *w, struct input *input, unsigned int c)
 {
 	struct iovec iov[6];
 	uint64_t gpa = take_gpa(input) % (MODEL_PAGES * MODEL_PAGE), at = gpa;

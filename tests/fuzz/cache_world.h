@@ -83,7 +83,7 @@ void log_modified(struct world *w, bool on);
 void report(struct world *w, struct input *input, unsigned int c);
 void pin(struct world *w, struct input *input, unsigned int c);
 void pin_contiguous(struct world *w, struct input *input, unsigned int c);
-void pin_segments(struct world *w, struct input *input, unsigned int c);
+void pin_in_segments(struct world *w, struct input *input, unsigned int c);
 void pin_list(struct world *w, struct input *input, unsigned int c);
 void relocate(struct world *w, struct input *input);
 

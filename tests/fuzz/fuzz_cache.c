@@ -110,7 +110,7 @@ static void step(struct world *w, struct input *input)
 		pin(w, input, c);
 		break;
 	case 12:
-		pin_segments(w, input, c);
+		pin_in_segments(w, input, c);
 		break;
 	case 13 ... 14:
 		read_bytes(w, input, c);
