@@ -17,8 +17,8 @@
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/space.h"
 
-/* Stale granules that may stay beside those replaced in a slot: each is a kernel mapping, and is
- * mostly asked for next. More are released together first. */
+/* Stale kernel mappings that may stay in a slot beside those replaced: each is mostly asked for
+ * next. More are released together first. */
 #define FILL_SMALL 4
 /* Granules that are released on the way to a pointer, at most: a fresh slot costs less than more. */
 #define FILL_EMPTY 16
@@ -275,7 +275,7 @@ static bool fill_extends(const struct fill *fill, const struct mapping *mapping)
 	/* A hole may have been filled since, but its kernel mapping holds pages in use. */
 	if (!missing || (fill->request->write && (missing & mapping_denied(mapping))))
 		return false;
-	if (mapping->lost_pages || (mapping_multiple(mapping) && (mapping->mapped & missing)))
+	if (mapping->lost_pages)
 		return false;
 	rest.granules &= current;
 	return !rest.granules || mapping_serves(fill->cache, mapping, &rest);
@@ -293,14 +293,13 @@ static bool fill_take_over(struct fill *fill, struct mapping *mapping, uint64_t 
 
 static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t epoch, struct run run)
 {
-	unsigned int left = (unsigned int)__builtin_popcountll(mapping->mapped & ~run_mask(run));
+	unsigned int left = (unsigned int)__builtin_popcountll(mapping->starts & ~run_mask(run));
 	int error;
 
-	/* What stays must not stand in the way of a later call in this epoch; and what cannot be
-	 * mapped over must not stay at all. */
+	/* Of a kernel mapping nothing stays, and what cannot be mapped over must not stay at all. */
 	if (mapping->mapped &&
-	    (!space_fixed(fill->cache) ||
-	     (left && (mapping_multiple(mapping) || left > FILL_SMALL))) &&
+	    (!space_fixed(fill->cache) || mapping_grow(mapping, run).count > run.count ||
+	     left > FILL_SMALL) &&
 	    slot_empty(fill->cache, mapping))
 		return fill_move(fill, mapping, run);
 	error = fill_take(fill);

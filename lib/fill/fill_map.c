@@ -130,8 +130,9 @@ int fill_missing(struct fill *fill, uint64_t current)
 			run.count++;
 			i++;
 		}
+		/* What is stale around it was in one kernel mapping with it, and none of it is in use. */
 		if (run.count)
-			error = fill_map(fill, run);
+			error = fill_map(fill, mapping_grow(fill->mapping, run));
 	}
 	return error;
 }

@@ -305,9 +305,18 @@ uint64_t mapping_used(const struct mapcache *cache, uint64_t index)
 	return mapcache_load_relaxed(&entry_of(cache, index)->valid);
 }
 
-bool mapping_multiple(const struct mapping *mapping)
+struct run mapping_grow(const struct mapping *mapping, struct run run)
 {
-	return mapping->mapped & ~mapping->starts;
+	unsigned int first = run.first, end = run.first + run.count;
+	uint64_t begins = mapping->starts & (UINT64_MAX >> (63 - first)), inner;
+
+	if (mapping->mapped >> first & 1 && begins)
+		first = 63 - (unsigned int)__builtin_clzll(begins);
+	/* Granules of the last kernel mapping that are past the end. */
+	inner = end < 64 ? (mapping->mapped & ~mapping->starts) >> end : 0;
+	if (mapping->mapped >> (end - 1) & 1 && inner & 1)
+		end += ~inner ? (unsigned int)__builtin_ctzll(~inner) : 64;
+	return (struct run){ first, end - first };
 }
 
 bool mapping_published(const struct mapcache *cache, const struct mapping *mapping)

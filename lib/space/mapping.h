@@ -218,9 +218,8 @@ void notify_going_mask(struct mapcache *cache, struct mapping *mapping, uint64_t
 void mapping_doom(struct mapping *mapping);
 bool mapping_doomed(const struct mapping *mapping);
 
-/* Whether a kernel mapping in it covers more than a granule, so that granules cannot be replaced
- * one by one. */
-bool mapping_multiple(const struct mapping *mapping);
+/* The run with what belongs to the same kernel mappings, which can be replaced whole only. */
+struct run mapping_grow(const struct mapping *mapping, struct run run);
 
 /* Show it in the table, in its own epoch / hide it. Stripe lock held. */
 void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t valid);
