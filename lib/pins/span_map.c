@@ -159,18 +159,21 @@ static void span_count(struct mapcache_client *client, int failed, size_t pages)
 		     failed ? 1 : pages);
 }
 
-/* Where the backend chooses only one call gives one piece. */
-static int span_map_once(struct mapcache *cache, struct span *span, struct mapcache_client *client)
+/* Where the backend chooses only one call gives one piece; a list is one call, too. */
+static int span_map_once(struct mapcache *cache, struct span *span, struct mapcache_client *client,
+			 int *error)
 {
 	struct span_part all = span_part(cache, span, 0);
-	int *error, failed = -ENOMEM;
+	int failed = -ENOMEM, *room = error;
 
 	all.pages = (size_t)(span->len >> PAGE_SHIFT);
-	error = calloc(all.pages, sizeof(*error));
-	if (error)
-		failed = span_map_part(cache, span, &all, span->slots, error);
+	if (span->slots > 1) /* error has room for one slot's */
+		room = calloc(all.pages + 1, sizeof(*room));
+	if (room)
+		failed = span_map_part(cache, span, &all, span->slots, room);
 	span_count(client, failed, all.pages);
-	free(error);
+	if (room != error)
+		free(room);
 	return failed;
 }
 
@@ -179,7 +182,7 @@ int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *
 	int failed = 0;
 
 	if (!space_fixed(cache) || span->listed)
-		return span_map_once(cache, span, client);
+		return span_map_once(cache, span, client, error);
 	SPAN_FOREACH (cache, span, part) {
 		failed = span_map_part(cache, span, &part, 1, error);
 		span_count(client, failed, part.pages);

@@ -216,10 +216,11 @@ static struct span *span_collect(struct mapcache *cache)
 {
 	uint64_t epoch = epoch_now(&cache->shared), pinned = 0;
 	struct spans *spans = &cache->pins.spans;
-	struct span *span, *next, *gone = NULL;
+	struct span *next, *gone = NULL;
 
 	span_sweep(cache, epoch);
-	DL_FOREACH_SAFE (spans->loose, span, next) {
+	for (struct span *span = spans->loose; span; span = next) {
+		next = span->next;
 		if (span->mapping || span->moving)
 			continue;
 		if (span_pins(cache, span)) {
@@ -254,10 +255,12 @@ static struct span *span_pick(struct mapcache *cache)
 static uint64_t span_discard_all(struct mapcache *cache, struct span *gone)
 {
 	uint64_t released = 0;
-	struct span *span, *next;
+	struct span *next;
 
-	LL_FOREACH_SAFE (gone, span, next)
-		released += span_discard(cache, span);
+	for (; gone; gone = next) {
+		next = gone->next;
+		released += span_discard(cache, gone);
+	}
 	return released;
 }
 
@@ -297,7 +300,6 @@ void span_reclaim_all(struct mapcache *cache)
 void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
 	struct spans *spans = &cache->pins.spans;
-	struct span *span;
 	uint64_t at;
 
 	pthread_mutex_lock(&spans->lock);
@@ -308,7 +310,7 @@ void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len)
 		span_doom_at(cache, i);
 	span_close_gaps(spans);
 	/* Those on their way, too: they are not kept. */
-	DL_FOREACH (spans->loose, span) {
+	for (struct span *span = spans->loose; span; span = span->next) {
 		if (!span->moving && span_touches(span, gpa, len))
 			span_doom(cache, span);
 	}
