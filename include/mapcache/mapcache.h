@@ -97,6 +97,9 @@ enum mapcache_log_level {
 /* mapcache_options.flags */
 #define MAPCACHE_NO_RECLAIM_THREAD 0x1u /* the embedder calls mapcache_reclaim() itself */
 #define MAPCACHE_NO_MEMBARRIER 0x2u     /* full fences in begin instead of membarrier(2) */
+/* Look for misuse, and log it with its caller: pointers asked for outside of sections or by another
+ * thread, no prot, pins given back twice. Every look-up takes locks then. */
+#define MAPCACHE_DEBUG 0x4u
 
 /* What mapcache_options.notify is told of a part of this process' address space. */
 enum mapcache_event {

@@ -13,6 +13,7 @@
 #include "lib/index/index.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
+#include "lib/pins/ledger.h"
 #include "lib/protocol/watch.h"
 #include "lib/space/space.h"
 
@@ -42,6 +43,7 @@ struct dump {
 	void (*bucket)(struct dump *dump, const struct dump_bucket *bucket);
 	void (*pinned)(struct dump *dump, const struct dump_pinned *pinned);
 	void (*client)(struct dump *dump, const struct client_view *client);
+	void (*held)(struct dump *dump, const struct ledger_entry *entry);
 	void (*span)(struct dump *dump, const struct span_state *span);
 };
 
@@ -158,6 +160,30 @@ static int dump_clients(struct dump *dump)
 	return 0;
 }
 
+/* With MAPCACHE_DEBUG: each pin that is held, and who pinned it. */
+static int dump_held(struct dump *dump)
+{
+	uint64_t room = ledger_list(dump->cache, NULL, 0) + 16, count;
+	struct ledger_entry *entries = calloc((size_t)room, sizeof(*entries));
+
+	if (!entries)
+		return -ENOMEM;
+	count = ledger_list(dump->cache, entries, room);
+	dump->written = 0;
+	for (uint64_t i = 0; i < count && i < room; i++) {
+		dump->held(dump, &entries[i]);
+		dump->written++;
+	}
+	free(entries);
+	return 0;
+}
+
+static void dump_text_held(struct dump *dump, const struct ledger_entry *entry)
+{
+	fprintf(dump->file, "held %p, %zu bytes, pinned at %p by thread %d\n",
+		(const void *)entry->pointer, entry->len, entry->caller, entry->thread);
+}
+
 static void dump_text_pinned(struct dump *dump, const struct dump_pinned *pinned)
 {
 	fprintf(dump->file,
@@ -230,7 +256,8 @@ int mapcache_dump(struct mapcache *cache, FILE *file)
 			     .bucket = dump_text_bucket,
 			     .span = dump_text_span,
 			     .pinned = dump_text_pinned,
-			     .client = dump_text_client };
+			     .client = dump_text_client,
+			     .held = dump_text_held };
 	CANCEL_DEFERRED;
 	int error;
 
@@ -249,6 +276,8 @@ int mapcache_dump(struct mapcache *cache, FILE *file)
 		return error;
 	dump_pinned(&dump);
 	error = dump_clients(&dump);
+	if (!error)
+		error = dump_held(&dump);
 	if (error)
 		return error;
 	return ferror(file) ? -EIO : 0;
@@ -285,6 +314,15 @@ static void dump_json_pinned(struct dump *dump, const struct dump_pinned *pinned
 		(uintptr_t)pinned->address, pinned->pins);
 }
 
+static void dump_json_held(struct dump *dump, const struct ledger_entry *entry)
+{
+	fprintf(dump->file,
+		"%s\n    {\"address\": \"%#" PRIxPTR "\", \"len\": %zu, \"caller\": \"%#" PRIxPTR
+		"\", \"thread\": %d}",
+		dump->written ? "," : "", (uintptr_t)entry->pointer, entry->len,
+		(uintptr_t)entry->caller, entry->thread);
+}
+
 static void dump_json_client(struct dump *dump, const struct client_view *client)
 {
 	fprintf(dump->file,
@@ -316,6 +354,9 @@ static int dump_json_rest(struct dump *dump)
 	fprintf(dump->file, "%s],\n  \"clients\": [", dump->written ? "\n  " : "");
 	if (!error)
 		error = dump_clients(dump);
+	fprintf(dump->file, "%s],\n  \"held\": [", dump->written ? "\n  " : "");
+	if (!error)
+		error = dump_held(dump);
 	fprintf(dump->file, "%s]\n}\n", dump->written ? "\n  " : "");
 	return error;
 }
@@ -328,7 +369,8 @@ int mapcache_dump_json(struct mapcache *cache, FILE *file)
 			     .bucket = dump_json_bucket,
 			     .span = dump_json_span,
 			     .pinned = dump_json_pinned,
-			     .client = dump_json_client };
+			     .client = dump_json_client,
+			     .held = dump_json_held };
 	const char *comma = "";
 	CANCEL_DEFERRED;
 	int error;

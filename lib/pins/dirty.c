@@ -17,6 +17,7 @@
 #include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
 #include "lib/index/index.h"
+#include "lib/pins/ledger.h"
 #include "lib/pins/pins.h"
 #include "lib/pins/span.h"
 #include "lib/protocol/protocol.h"
@@ -142,8 +143,11 @@ void dirty_note(struct mapcache_client *client, const void *pointer, uint64_t le
 
 void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
 {
-	void *pointer = lookup_pointer(client, gpa, len, prot);
+	void *pointer;
 
+	if (client && client->cache->pins.ledger)
+		ledger_look_up(client, gpa, prot, __builtin_return_address(0));
+	pointer = lookup_pointer(client, gpa, len, prot);
 	if (pointer && (prot & PROT_WRITE) && entry_logging(client->cache)) {
 		dirty_note(client, pointer, len);
 		dirty_flush(client);

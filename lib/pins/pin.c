@@ -9,6 +9,7 @@
 #include "lib/base/cancel.h"
 #include "lib/base/probe.h"
 #include "lib/fill/fill.h"
+#include "lib/pins/ledger.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/pin_count.h"
 #include "lib/protocol/protocol.h"
@@ -49,6 +50,12 @@ int pin_take(struct mapcache_client *client, uint64_t slot)
 {
 	int error;
 
+	if (mapcache_unlikely(client->cache->pins.ledger)) {
+		/* The client has none of its own: every release takes the slow path. Relaxed: in
+		 * a section, as pin_count_take(). */
+		mapcache_add_relaxed(&mapping_at(client->cache, slot)->shared_pins, 1);
+		return 0;
+	}
 	if (pin_try_slot(client, slot))
 		return 0;
 	error = pin_prepare(client, slot);
@@ -96,6 +103,15 @@ pin_missed(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot, 
 	return pin_begun(client, pointer, gpa, *len);
 }
 
+/* For the ledger: who pins what. */
+static inline void *pin_noted(struct mapcache_client *client, void *pointer, size_t len,
+			      const void *caller)
+{
+	if (mapcache_unlikely(client->cache->pins.ledger && pointer))
+		ledger_pin(client, pointer, len, caller);
+	return pointer;
+}
+
 static __attribute__((noinline)) void *pin_ended(struct mapcache_client *client, void *pointer)
 {
 	mapcache_end_slow(client);
@@ -104,7 +120,8 @@ static __attribute__((noinline)) void *pin_ended(struct mapcache_client *client,
 
 /* In a section that is open, or of a client whose sections begin with a fence. */
 static __attribute__((noinline)) void *pin_inside(struct mapcache_client *client, uint64_t gpa,
-						  size_t *len, int prot, unsigned int flags)
+						  size_t *len, int prot, unsigned int flags,
+						  const void *caller)
 {
 	uint64_t part = client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1;
 	void *pointer;
@@ -114,20 +131,25 @@ static __attribute__((noinline)) void *pin_inside(struct mapcache_client *client
 	mapcache_begin_slow(client);
 	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) ||
 			      !pin_take_hit(client, pointer)))
-		return pin_missed(client, gpa, len, prot, flags);
+		goto missed;
 	*len = (size_t)part;
 	mapcache_end_inline(client);
 	return pointer;
+missed:
+	pointer = pin_missed(client, gpa, len, prot, flags);
+	return pin_noted(client, pointer, *len, caller);
 }
 
 static __attribute__((noinline)) void *pin_unusual(struct mapcache_client *client, uint64_t gpa,
-						   const size_t *len, int prot, unsigned int flags)
+						   const size_t *len, int prot, unsigned int flags,
+						   const void *caller)
 {
 	if (!client || !len || (flags & ~(MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN))) {
 		errno = EINVAL;
 		return NULL;
 	}
-	return span_pin(client, gpa, *len, prot, true);
+	return pin_noted(client, span_pin(client, gpa, *len, prot, flags & MAPCACHE_PIN_OWN), *len,
+			 caller);
 }
 
 /* A contiguous pin that lies in one bucket is as any other. */
@@ -139,15 +161,16 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 	void *pointer;
 
 	if (mapcache_unlikely(!client || !len || flags & ~MAPCACHE_PIN_CONTIGUOUS))
-		return pin_unusual(client, gpa, len, prot, flags);
+		return pin_unusual(client, gpa, len, prot, flags, __builtin_return_address(0));
 	fast = &client->fast;
 	part = fast->bucket_mask - (gpa & fast->bucket_mask) + 1;
 	if (mapcache_likely(part >= *len))
 		part = *len;
 	else if (flags)
-		return span_pin(client, gpa, *len, prot, false);
+		return pin_noted(client, span_pin(client, gpa, *len, prot, false), *len,
+				 __builtin_return_address(0));
 	if (mapcache_unlikely(mapcache_load_own(&fast->section) != 0))
-		return pin_inside(client, gpa, len, prot, flags);
+		return pin_inside(client, gpa, len, prot, flags, __builtin_return_address(0));
 	mapcache_begin_inline(client);
 	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) ||
 			      !pin_take_hit(client, pointer)))
@@ -226,34 +249,10 @@ int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, i
 	return count;
 }
 
-/* Out of line: pages to report, a pin that another client holds, or no slot of the arena. */
-static __attribute__((noinline)) int pin_give(struct mapcache_client *client, void *ptr,
-					      size_t written)
+/* By anybody: from the count that all share. */
+static int pin_release(struct mapcache *cache, void *ptr, size_t written)
 {
-	uint64_t slot = place_slot(client->cache, ptr);
-
-	if (slot == PLACE_NONE)
-		return -EINVAL;
-	if (written && entry_logging(client->cache))
-		dirty_unpin(client->cache, client, ptr, written);
-	return pin_count_release(&client->pins[slot]) ? 0 : mapcache_unpin(client->cache, ptr, 0);
-}
-
-int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written)
-{
-	if (mapcache_unlikely(!client))
-		return -EINVAL;
-	if (mapcache_unlikely(!arena_holds(client->cache, ptr) ||
-			      (written && entry_logging(client->cache))))
-		return pin_give(client, ptr, written);
-	if (mapcache_likely(pin_count_release(&client->pins[arena_slot(client->cache, ptr)])))
-		return 0;
-	return pin_give(client, ptr, 0);
-}
-
-int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
-{
-	uint64_t slot = cache ? place_slot(cache, ptr) : PLACE_NONE;
+	uint64_t slot = place_slot(cache, ptr);
 	struct mapping *mapping;
 	int error = 0;
 
@@ -270,6 +269,40 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 		error = -EINVAL;
 	clients_unlock(cache);
 	return error;
+}
+
+/* Out of line: pages to report, a pin that another client holds, or no slot of the arena. */
+static __attribute__((noinline)) int pin_give(struct mapcache_client *client, void *ptr,
+					      size_t written, const void *caller)
+{
+	struct mapcache *cache = client->cache;
+	uint64_t slot = place_slot(cache, ptr);
+
+	if (slot == PLACE_NONE || (cache->pins.ledger && !ledger_unpin(cache, ptr, caller)))
+		return -EINVAL;
+	if (written && entry_logging(cache))
+		dirty_unpin(cache, client, ptr, written);
+	return pin_count_release(&client->pins[slot]) ? 0 : pin_release(cache, ptr, 0);
+}
+
+int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written)
+{
+	if (mapcache_unlikely(!client))
+		return -EINVAL;
+	if (mapcache_unlikely(!arena_holds(client->cache, ptr) ||
+			      (written && entry_logging(client->cache))))
+		return pin_give(client, ptr, written, __builtin_return_address(0));
+	if (mapcache_likely(pin_count_release(&client->pins[arena_slot(client->cache, ptr)])))
+		return 0;
+	return pin_give(client, ptr, 0, __builtin_return_address(0));
+}
+
+int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
+{
+	if (!cache ||
+	    (cache->pins.ledger && !ledger_unpin(cache, ptr, __builtin_return_address(0))))
+		return -EINVAL;
+	return pin_release(cache, ptr, written);
 }
 
 /* Whoever's segments are of another cache, or were given up before, hears of it; the rest goes. */

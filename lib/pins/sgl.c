@@ -205,7 +205,8 @@ static int sgl_map(struct sgl *sgl)
 			count++;
 		count = sgl_fit(sgl, missing, count, &pages);
 		/* What cannot be mapped so, says why when it is mapped by itself. */
-		if (count > 1 && !sgl_gather(sgl, missing, count, pages)) {
+		if (count > 1 && !sgl->client->cache->pins.ledger &&
+		    !sgl_gather(sgl, missing, count, pages)) {
 			missing += count;
 			continue;
 		}

@@ -8,6 +8,7 @@
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
+#include "lib/pins/ledger.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/epoch.h"
 #include "lib/reclaim/reclaim.h"
@@ -16,10 +17,16 @@
 
 int pins_init(struct mapcache *cache)
 {
-	int error = report_init(cache);
+	int error;
 
+	if (cache->settings.flags & MAPCACHE_DEBUG) {
+		cache->pins.ledger = ledger_new();
+		if (!cache->pins.ledger)
+			return -ENOMEM;
+	}
+	error = report_init(cache);
 	if (error)
-		return error;
+		goto free_ledger;
 	error = -pthread_mutex_init(&cache->pins.spans.lock, NULL);
 	if (error)
 		goto destroy_reports;
@@ -32,6 +39,8 @@ destroy_lock:
 	pthread_mutex_destroy(&cache->pins.spans.lock);
 destroy_reports:
 	report_destroy(cache);
+free_ledger:
+	ledger_free(cache->pins.ledger);
 	return error;
 }
 
@@ -50,6 +59,7 @@ void pins_destroy(struct mapcache *cache)
 	pthread_cond_destroy(&spans->moved);
 	pthread_mutex_destroy(&spans->lock);
 	report_destroy(cache);
+	ledger_free(cache->pins.ledger);
 }
 
 void pins_stats(struct mapcache *cache, struct mapcache_stats *stats)

@@ -10,6 +10,7 @@
 
 #include "lib/pins/report.h"
 
+struct ledger;
 struct span;
 
 /* Modified pages on their way to a report; what does not fit is covered by a larger extent. */
@@ -44,6 +45,7 @@ struct spans {
 };
 
 struct pins {
+	struct ledger *ledger; /* with MAPCACHE_DEBUG; or NULL */
 	struct spans spans;
 	struct reports reports;
 };

@@ -24,7 +24,8 @@ void clients_add(struct mapcache_client *client)
 	client->fast.entry_shift = cache->settings.bucket_shift - MAPCACHE_ENTRY_SHIFT;
 	client->fast.granule_shift = cache->settings.granule_shift;
 	client->fast.nested = MAPCACHE_NESTED_UNOWNED;
-	if (clients->grace.fenced)
+	/* Begin and end by the slow path. */
+	if (clients->grace.fenced || cache->settings.flags & MAPCACHE_DEBUG)
 		client->fast.nested |= MAPCACHE_NESTED_FENCED;
 	client->fast.section = section_idle(&client->fast);
 	pthread_mutex_lock(&clients->lock);

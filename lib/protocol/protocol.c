@@ -30,7 +30,9 @@ int protocol_init(struct mapcache *cache)
 	int error;
 
 	cache->shared.stamp = 1;
-	cache->shared.limit = settings->guest_limit;
+	/* Closed for good, so that every look-up takes the slow path (MAPCACHE_DEBUG). */
+	if (!(settings->flags & MAPCACHE_DEBUG))
+		cache->shared.limit = settings->guest_limit;
 	protocol->clients.grace.fenced = protocol_fenced(cache);
 	error = -pthread_mutex_init(&protocol->clients.lock, NULL);
 	if (error)
@@ -66,7 +68,8 @@ bool protocol_sweep_begin(struct mapcache *cache, uint64_t *epoch)
 {
 	pthread_mutex_lock(&cache->protocol.sweep_lock);
 	*epoch = epoch_now(&cache->shared);
-	if (!mapcache_load_relaxed(&cache->shared.limit))
+	if (!mapcache_load_relaxed(&cache->shared.limit) &&
+	    !(cache->settings.flags & MAPCACHE_DEBUG))
 		return true;
 	pthread_mutex_unlock(&cache->protocol.sweep_lock);
 	return false;

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/pins/ledger.h"
+
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/cache.h"
+
+struct ledger {
+	pthread_mutex_t lock; /* protects what follows */
+	struct ledger_entry *first;
+	uint64_t count;
+	bool incomplete; /* memory was missing for an entry: what is not here may be held */
+};
+
+struct ledger *ledger_new(void)
+{
+	struct ledger *ledger = calloc(1, sizeof(*ledger));
+
+	if (ledger && pthread_mutex_init(&ledger->lock, NULL)) {
+		free(ledger);
+		return NULL;
+	}
+	return ledger;
+}
+
+void ledger_free(struct ledger *ledger)
+{
+	if (!ledger)
+		return;
+	while (ledger->first) {
+		struct ledger_entry *entry = ledger->first;
+
+		ledger->first = entry->next;
+		free(entry);
+	}
+	pthread_mutex_destroy(&ledger->lock);
+	free(ledger);
+}
+
+void ledger_pin(struct mapcache_client *client, const void *pointer, size_t len, const void *caller)
+{
+	struct ledger *ledger = client->cache->pins.ledger;
+	struct ledger_entry *entry = malloc(sizeof(*entry));
+
+	pthread_mutex_lock(&ledger->lock);
+	if (entry) {
+		*entry = (struct ledger_entry){ .next = ledger->first,
+						.pointer = pointer,
+						.len = len,
+						.caller = caller,
+						.thread = client->thread };
+		ledger->first = entry;
+		ledger->count++;
+	} else {
+		ledger->incomplete = true;
+	}
+	pthread_mutex_unlock(&ledger->lock);
+}
+
+bool ledger_unpin(struct mapcache *cache, const void *pointer, const void *caller)
+{
+	struct ledger *ledger = cache->pins.ledger;
+	struct ledger_entry **link, *entry;
+	bool known;
+
+	pthread_mutex_lock(&ledger->lock);
+	for (link = &ledger->first; (entry = *link); link = &entry->next) {
+		if ((uintptr_t)pointer - (uintptr_t)entry->pointer < entry->len)
+			break;
+	}
+	if (entry) {
+		*link = entry->next;
+		ledger->count--;
+	}
+	known = entry || ledger->incomplete;
+	pthread_mutex_unlock(&ledger->lock);
+	free(entry);
+	if (!known)
+		log_message(
+			cache, MAPCACHE_LOG_ERROR,
+			"misuse at %p: no pin that is held covers %p, given back once more than "
+			"it was pinned?",
+			caller, pointer);
+	return known;
+}
+
+void ledger_look_up(struct mapcache_client *client, uint64_t gpa, int prot, const void *caller)
+{
+	struct mapcache *cache = client->cache;
+	int thread = (int)syscall(SYS_gettid);
+
+	if (!mapcache_inside_inline(client))
+		log_message(cache, MAPCACHE_LOG_ERROR,
+			    "misuse at %p: a pointer to 0x%llx is asked for outside of a section",
+			    caller, (unsigned long long)gpa);
+	else if (client->thread && client->thread != thread)
+		log_message(cache, MAPCACHE_LOG_ERROR,
+			    "misuse at %p: thread %d uses a client whose section is thread %d's",
+			    caller, thread, client->thread);
+	if (prot == 0 || (prot & ~(PROT_READ | PROT_WRITE)))
+		log_message(cache, MAPCACHE_LOG_ERROR,
+			    "misuse at %p: prot 0x%x for 0x%llx is neither reading nor writing",
+			    caller, (unsigned int)prot, (unsigned long long)gpa);
+}
+
+uint64_t ledger_list(struct mapcache *cache, struct ledger_entry *entries, uint64_t room)
+{
+	struct ledger *ledger = cache->pins.ledger;
+	const struct ledger_entry *entry;
+	uint64_t i = 0, count;
+
+	if (!ledger)
+		return 0;
+	pthread_mutex_lock(&ledger->lock);
+	for (entry = ledger->first; entry && i < room; entry = entry->next)
+		entries[i++] = *entry;
+	count = ledger->count;
+	pthread_mutex_unlock(&ledger->lock);
+	return count;
+}
