@@ -141,15 +141,13 @@ missed:
 }
 
 static __attribute__((noinline)) void *pin_unusual(struct mapcache_client *client, uint64_t gpa,
-						   const size_t *len, int prot, unsigned int flags,
-						   const void *caller)
+						   const size_t *len, int prot, unsigned int flags)
 {
 	if (!client || !len || (flags & ~(MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN))) {
 		errno = EINVAL;
 		return NULL;
 	}
-	return pin_noted(client, span_pin(client, gpa, *len, prot, flags & MAPCACHE_PIN_OWN), *len,
-			 caller);
+	return span_pin(client, gpa, *len, prot, flags & MAPCACHE_PIN_OWN);
 }
 
 /* A contiguous pin that lies in one bucket is as any other. */
@@ -161,14 +159,13 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 	void *pointer;
 
 	if (mapcache_unlikely(!client || !len || flags & ~MAPCACHE_PIN_CONTIGUOUS))
-		return pin_unusual(client, gpa, len, prot, flags, __builtin_return_address(0));
+		return pin_unusual(client, gpa, len, prot, flags);
 	fast = &client->fast;
 	part = fast->bucket_mask - (gpa & fast->bucket_mask) + 1;
 	if (mapcache_likely(part >= *len))
 		part = *len;
 	else if (flags)
-		return pin_noted(client, span_pin(client, gpa, *len, prot, false), *len,
-				 __builtin_return_address(0));
+		return span_pin(client, gpa, *len, prot, false);
 	if (mapcache_unlikely(mapcache_load_own(&fast->section) != 0))
 		return pin_inside(client, gpa, len, prot, flags, __builtin_return_address(0));
 	mapcache_begin_inline(client);
@@ -250,7 +247,7 @@ int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, i
 }
 
 /* By anybody: from the count that all share. */
-static int pin_release(struct mapcache *cache, void *ptr, size_t written)
+static inline int pin_release(struct mapcache *cache, void *ptr, size_t written)
 {
 	uint64_t slot = place_slot(cache, ptr);
 	struct mapping *mapping;

@@ -185,5 +185,7 @@ void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int p
 		pointer = span_make(client, gpa, len, write, own, &error);
 	if (!pointer)
 		errno = -error;
+	else if (mapcache_unlikely(client->cache->pins.ledger != NULL))
+		ledger_pin(client, pointer, (size_t)len, __builtin_return_address(0));
 	return pointer;
 }
