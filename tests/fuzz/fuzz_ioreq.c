@@ -32,6 +32,8 @@ struct world {
 	struct mapcache_ioreq server;
 	struct ioreq slots[3]; /* the one in the middle is the vCPU's */
 	struct ioreq_vcpu vcpus[4];
+	struct buffered_iopage ring;
+	uint64_t from_ring;
 	uint64_t handed_on;
 	struct mapcache_request last; /* what the handler was called with */
 	enum { AT_ONCE, AFTERWARDS, FROM_INSIDE } when;
@@ -134,6 +136,12 @@ static int handle(void *data, struct mapcache_client *client, struct mapcache_re
 
 	must(client == world->client);
 	check_request(request);
+	if (request->buffered) {
+		must(request->write && request->vcpu == MAPCACHE_IOREQ_NO_VCPU && !request->id);
+		must(!request->data_is_ptr && request->count == 1);
+		world->from_ring++;
+		return -1;
+	}
 	check_item(world, request);
 	world->handed_on++;
 	if (!request->data_is_ptr)
@@ -184,6 +192,37 @@ static void serve(struct world *world, unsigned int when)
 		answered = mapcache_ioreq_complete(&world->server, world->client, &stranger, 0);
 	}
 	must(answered == 1 && !world->holding);
+}
+
+/* Slots with anything in them, or pointers that do not fit each other. */
+static void fill_ring(struct world *world, struct input *input)
+{
+	uint32_t slots = (uint32_t)take(input, 1);
+	uint64_t word;
+
+	for (uint32_t i = 0; i < slots % 16; i++) {
+		word = take(input, 8);
+		memcpy(&world->ring.buf_ioreq[world->ring.write_pointer++ % IOREQ_BUFFER_SLOT_NUM],
+		       &word, sizeof(word));
+	}
+	if (slots & 0x80)
+		world->ring.write_pointer += (uint32_t)take(input, 4);
+}
+
+/* In bounded work, and all of it. */
+static void empty_ring(struct world *world, int max)
+{
+	uint32_t filled = world->ring.write_pointer - world->ring.read_pointer;
+	int served, total = 0;
+
+	world->from_ring = 0;
+	do {
+		served = mapcache_ioreq_handle_buffered(&world->server, world->client, max);
+		must(served >= 0 && served <= max);
+		total += served;
+	} while (world->ring.read_pointer != world->ring.write_pointer);
+	must((uint32_t)total <= filled && total <= IOREQ_BUFFER_SLOT_NUM);
+	must(world->from_ring <= (uint64_t)total);
 }
 
 static void send_request(struct world *world, struct input *input)
@@ -248,7 +287,7 @@ static void start(struct world *world)
 	world->server = (struct mapcache_ioreq){
 		.cache = world->cache,
 		.options = { .vcpus = 3, .handler = handle, .handler_data = world },
-		.link.slots = world->slots,
+		.link = { .slots = world->slots, .ring = &world->ring },
 		.slots = 3,
 		.vcpu = world->vcpus,
 		.enabled_once = 1,
@@ -283,9 +322,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 			change_frame(&world, op % PAGES);
 		else if (op < 0x48)
 			mapcache_reclaim(world.cache, UINT64_MAX);
+		else if (op < 0x58)
+			fill_ring(&world, &input);
+		else if (op < 0x60)
+			empty_ring(&world, 1 + op % 8);
 		else
 			send_request(&world, &input);
 	}
+	empty_ring(&world, 100);
 	for (uint64_t gfn = 0; gfn < PAGES; gfn++)
 		if (world.hole[gfn])
 			change_frame(&world, gfn);
