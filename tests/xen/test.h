@@ -79,6 +79,7 @@ void test_sleep_ms(unsigned int ms);
 	X(holes)                                                                                   \
 	X(death)                                                                                   \
 	X(restrict)                                                                                \
+	X(dom0_memory)                                                                             \
 	X(mmio)                                                                                    \
 	X(virtio)                                                                                  \
 	X(bench)                                                                                   \
