@@ -55,7 +55,7 @@ static uint64_t fill_current(const struct fill *fill)
 /* The mapping is of no use, or must not be: hand it to reclaim. Stripe lock held. */
 static void fill_retire(struct fill *fill, bool listed)
 {
-	mapping_leave(fill->cache, fill->mapping);
+	mapping_unpublish(fill->cache, fill->mapping);
 	if (listed)
 		stripe_remove(fill->cache, fill->stripe, fill->mapping);
 	retired_push(fill->cache, fill->mapping, fill_current(fill));
@@ -187,7 +187,7 @@ static int fill_spare(struct fill *fill, int error)
 /* The bucket is in no slot. A placeholder goes into the index before the map call. */
 static int fill_cold(struct fill *fill)
 {
-	struct run run = fill->read_only ? fill_asked(fill) : plan_bucket(fill, NULL);
+	struct run run = fill->read_only ? fill_asked(fill) : plan_bucket(fill);
 	bool whole = run.count == fill->cache->settings.granules;
 	struct mapping *mapping;
 	int error;
@@ -197,7 +197,6 @@ static int fill_cold(struct fill *fill)
 		return fill_spare(fill, error);
 	fill->room = true;
 	fill_adopt(fill, mapping);
-	mapping->guessed = whole && fill->guessed;
 	error = entry_populate(fill->cache, fill->request->index);
 	if (error) {
 		slot_put(fill->cache, mapping);
@@ -251,7 +250,6 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run)
 		return fill_release(fill, old, fill_spare(fill, error));
 	fill->room = true;
 	fill_adopt(fill, mapping);
-	mapping->guessed = whole && fill->guessed;
 	fill_keep_denied(fill, old);
 	error = fill_map(fill, run);
 	/* One that fails has nothing to offer that an old one of this epoch has not. */
@@ -306,7 +304,6 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	if (error)
 		return fill_release(fill, mapping, fill_spare(fill, error));
 	mapping_renew(fill->cache, mapping, epoch);
-	mapping->guessed = run.count == fill->cache->settings.granules && fill->guessed;
 	fill->mapping = mapping;
 	fill->valid = 0;
 	client_count(fill->client, COUNTER_REFRESHED_IN_PLACE, 1);
@@ -317,7 +314,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 /* Mapped before the last invalidation. */
 static int fill_refresh(struct fill *fill, struct mapping *mapping, uint64_t epoch)
 {
-	struct run run = plan_bucket(fill, mapping);
+	struct run run = plan_bucket(fill);
 	bool little = __builtin_popcountll(mapping->mapped) <= FILL_EMPTY;
 
 	if (run.count == fill->cache->settings.granules)

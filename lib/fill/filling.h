@@ -17,7 +17,6 @@ struct fill {
 	uint64_t valid;          /* its granules that are whole, until they are published */
 	bool read_only;          /* a page of the request has refused to be mapped for writing */
 	bool calm;               /* plan_calm() */
-	bool guessed;            /* the plan is a whole bucket, by no evidence */
 	bool room;               /* space_take() was called for the next map call */
 };
 
@@ -34,8 +33,8 @@ struct run fill_all(const struct fill *fill);
 struct run fill_asked(const struct fill *fill);
 
 /* plan.c: how much to map */
-/* Of a bucket in which nothing is current; mapping: its stale one, or NULL. */
-struct run plan_bucket(struct fill *fill, const struct mapping *mapping);
+/* Of a bucket in which nothing is current. */
+struct run plan_bucket(const struct fill *fill);
 /* Whether there was no INVALIDATE for a while. */
 bool plan_calm(struct mapcache *cache);
 /* Whether the calls of this epoch have cost as much as one for the whole bucket would. */

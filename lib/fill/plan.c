@@ -12,7 +12,7 @@
  *   - the whole bucket, as soon as the calls of one epoch have cost as much as that would: no
  *     epoch costs more than twice what it could. From then on its last epoch used all of it;
  *   - a bucket of which nothing is known: whole where there was no INVALIDATE for a second. That
- *     is a guess, which pays by lasting; it is not taken for use.
+ *     is a guess, which pays by lasting; a bucket's first epoch after it shows what it is used for.
  */
 #include <errno.h>
 
@@ -81,6 +81,15 @@ static bool plan_probes(const struct fill *fill, uint64_t used)
 	return probe;
 }
 
+static void plan_probe_not(const struct fill *fill)
+{
+	uint8_t *habit = &fill->cache->fill.habits[fill->request->index];
+	uint8_t before = __atomic_load_n(habit, __ATOMIC_RELAXED);
+
+	if (before & HABIT_PROBE)
+		__atomic_store_n(habit, before & HABIT_LEVEL, __ATOMIC_RELAXED);
+}
+
 /* The run with what is used on either side of it. */
 static struct run plan_grow(struct run run, uint64_t used)
 {
@@ -105,19 +114,17 @@ bool plan_calm(struct mapcache *cache)
 	return epoch == 1;
 }
 
-struct run plan_bucket(struct fill *fill, const struct mapping *mapping)
+struct run plan_bucket(const struct fill *fill)
 {
-	const struct settings *settings = &fill->cache->settings;
 	uint64_t used = mapping_used(fill->cache, fill->request->index);
 	struct run run = fill_asked(fill);
 
-	if (mapping && mapping->guessed)
-		used = 0;
-	/* A bucket in one piece needs the fewest kernel mappings. */
-	fill->guessed = (!used && (fill->calm || run.count == settings->granules)) ||
-			space_tight(fill->cache);
-	if (fill->guessed)
+	/* A bucket in one piece needs the fewest kernel mappings. What it is used for is not what it
+	 * was mapped for then: that is no probe. */
+	if ((!used && fill->calm) || space_tight(fill->cache)) {
+		plan_probe_not(fill);
 		return fill_all(fill);
+	}
 	if (fill->calm || !plan_probes(fill, used))
 		run = plan_grow(run, used);
 	return run;

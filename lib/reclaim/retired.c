@@ -31,7 +31,7 @@ void retired_drop(struct mapcache *cache, struct mapping *mapping)
 {
 	uint64_t current = mapping_current(cache, mapping);
 
-	mapping_leave(cache, mapping);
+	mapping_unpublish(cache, mapping);
 	retired_push(cache, mapping, current);
 }
 

@@ -232,7 +232,6 @@ void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t e
 	mapcache_store_relaxed(&mapping->epoch, epoch);
 	mapping->calls = 0;
 	mapping->read_only = 0;
-	mapping->guessed = 0;
 }
 
 void mapping_renew(struct mapcache *cache, struct mapping *mapping, uint64_t epoch)
@@ -290,14 +289,6 @@ void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t v
 	    EPOCH_SWEEP_SHIFT)
 		word = 0;
 	table_publish(mapping_entry(cache, mapping), word, valid);
-}
-
-void mapping_leave(struct mapcache *cache, struct mapping *mapping)
-{
-	mapping_unpublish(cache, mapping);
-	/* After the word: who has seen that before finds no granule, or looks at it once more. */
-	if (mapping->guessed)
-		mapcache_store_release(&mapping_entry(cache, mapping)->valid, 0);
 }
 
 uint64_t mapping_used(const struct mapcache *cache, uint64_t index)

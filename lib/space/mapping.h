@@ -86,7 +86,6 @@ struct mapping {
 	uint8_t calls;                   /* map calls for this bucket in its epoch, at most 255 */
 	/* Stripe lock held and not busy, or the owner of a busy mapping: */
 	uint8_t read_only : 1; /* the backend maps for reading only */
-	uint8_t guessed : 1;   /* mapped whole though nothing says that it is used so */
 	/* Its owner's; of what one map call made: */
 	uint8_t ragged_head : 1; /* it begins inside the slot's first granule */
 	uint8_t ragged_tail : 1; /* it ends inside the last */
@@ -224,8 +223,6 @@ struct run mapping_grow(const struct mapping *mapping, struct run run);
 /* Show it in the table, in its own epoch / hide it. Stripe lock held. */
 void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t valid);
 void mapping_unpublish(struct mapcache *cache, struct mapping *mapping);
-/* The same for good. What the bucket was used for stays in its entry, if that is known. */
-void mapping_leave(struct mapcache *cache, struct mapping *mapping);
 /* The granules of a bucket that were used in the last epoch in which any was, as far as that is
  * known, whether it has a mapping still or not; 0: it never was. */
 uint64_t mapping_used(const struct mapcache *cache, uint64_t index);
