@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* a reservation may be larger than 2 GiB */
 #include "lib/space/reserve.h"
 
 #include <errno.h>
