@@ -98,6 +98,41 @@ static void invalidating_and_reclaiming_lets_a_dead_domain_go_before_the_close(v
 	CHECK(domain_wait_gone(&domain, 5000));
 }
 
+static void note_gone(void *data)
+{
+	++*(unsigned int *)data;
+}
+
+/* Held by this cache alone in the end, whose owner lives on. */
+static void what_is_left_of_a_domain_is_given_up_by_one_call_and_its_end_is_told_once(void)
+{
+	unsigned int told = 0;
+	struct mapcache_options options = { .size = sizeof(options),
+					    .gone = note_gone,
+					    .gone_data = &told };
+	struct mapcache_client *other_client;
+	struct mapcache *other;
+
+	start();
+	unpin_all();
+	options.domid = domain.id;
+	CHECK_EQUAL(mapcache_open(&options, &other), 0);
+	CHECK_EQUAL(mapcache_client_open(other, &other_client), 0);
+	CHECK_EQUAL(access_word(other_client, GUEST_DATA), 1);
+	domain_destroy(&domain);
+	emulator_close(&emulator);
+	CHECK(!domain_wait_gone(&domain, 300));
+	CHECK_EQUAL(mapcache_unmap(other, 0, UINT64_MAX, 5000), 0);
+	CHECK(domain_wait_gone(&domain, 5000));
+	for (uint32_t i = 0; i < 3; i++) {
+		CHECK_EQUAL(access_word(other_client, GUEST_DATA + i * 0x200000), ~0u);
+		CHECK_EQUAL(errno, ESRCH);
+	}
+	CHECK_EQUAL(told, 1);
+	CHECK_EQUAL(mapcache_client_close(other_client), 0);
+	CHECK_EQUAL(mapcache_close(other), 0);
+}
+
 static void a_guest_that_shuts_down_is_closed_and_destroyed(void)
 {
 	start();
@@ -128,6 +163,7 @@ const struct test death_tests[] = {
 	TEST(pins_outlive_the_domain_and_closing_lets_it_go),
 	TEST(operations_on_a_dead_domain_are_errors),
 	TEST(invalidating_and_reclaiming_lets_a_dead_domain_go_before_the_close),
+	TEST(what_is_left_of_a_domain_is_given_up_by_one_call_and_its_end_is_told_once),
 	TEST(a_guest_that_shuts_down_is_closed_and_destroyed),
 	TEST(a_guest_destroyed_in_the_middle_of_ballooning_leaves_nothing),
 };
