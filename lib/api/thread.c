@@ -16,8 +16,8 @@
 #define THREAD_PAUSE_NS UINT64_C(50000)
 
 static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
-static pthread_key_t thread_key;  /* the first of the thread's seats */
-static int thread_error = EAGAIN; /* until there is a key: 0 is somebody else's */
+static pthread_key_t thread_key; /* the first of the thread's seats */
+static int thread_error;         /* why there is none */
 
 int thread_init(struct mapcache *cache)
 {
@@ -89,11 +89,16 @@ static void thread_make_key(void)
 	thread_error = pthread_key_create(&thread_key, thread_end);
 }
 
+static bool thread_has_key(void)
+{
+	pthread_once(&thread_once, thread_make_key);
+	return !thread_error;
+}
+
 /* Where the library is part of one that is unloaded, threads that end later must not find it. */
 static __attribute__((destructor)) void thread_drop_key(void)
 {
-	pthread_once(&thread_once, thread_make_key);
-	if (!thread_error)
+	if (thread_has_key())
 		pthread_key_delete(thread_key);
 	thread_error = EAGAIN;
 }
@@ -110,7 +115,7 @@ static void thread_clear(const struct mapcache *cache)
 {
 	struct thread_seat *first, *seat, **link = &first;
 
-	if (thread_error)
+	if (!thread_has_key())
 		return;
 	first = pthread_getspecific(thread_key);
 	while ((seat = *link)) {
@@ -152,8 +157,7 @@ static struct thread_seat *thread_seat(struct mapcache *cache)
 {
 	struct thread_seat *seat;
 
-	pthread_once(&thread_once, thread_make_key);
-	if (thread_error)
+	if (!thread_has_key())
 		return NULL;
 	seat = pthread_getspecific(thread_key);
 	while (seat && !thread_is_of(seat, cache))
