@@ -19,6 +19,7 @@
 #include "lib/base/base.h"
 #include "lib/fill/fill.h"
 #include "lib/fill/filling.h"
+#include "lib/reclaim/reclaim.h"
 #include "lib/space/space.h"
 
 /* Bounds for the number of calls that make a bucket dense, as it is measured. */
@@ -134,7 +135,7 @@ struct run plan_bucket(const struct fill *fill)
  * the unmaps that follow, which may have the same processor. */
 static unsigned int plan_calls(const struct fill *fill)
 {
-	const struct cost *map = &fill->cache->fill.cost, *unmap = &fill->cache->reclaim.unmap;
+	const struct cost *map = &fill->cache->fill.cost, *unmap = release_cost(fill->cache);
 	uint64_t little = mapcache_load_relaxed(&map->little);
 	uint64_t whole = mapcache_load_relaxed(&map->whole);
 	uint64_t little_unmap = mapcache_load_relaxed(&unmap->little);

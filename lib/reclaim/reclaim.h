@@ -16,6 +16,7 @@
 
 #include <mapcache/mapcache.h>
 
+struct cost;
 struct mapping;
 struct stripe;
 
@@ -64,6 +65,8 @@ uint64_t retired_pending(struct mapcache *cache);
 /* Unmap up to so many bytes of what is ready; returns the bytes unmapped. Paced: others who
  * want the kernel's mmap_lock get it in between (pace.h). */
 uint64_t release(struct mapcache *cache, uint64_t budget, bool paced);
+/* What that takes for one slot. */
+const struct cost *release_cost(const struct mapcache *cache);
 
 /* trim.c: stale granules beside current ones. Unmaps up to budget bytes and what is next to them,
  * or what was marked and has not been mapped since; returns the bytes. trim_mark: whether there

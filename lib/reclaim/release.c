@@ -81,6 +81,11 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 	return error;
 }
 
+const struct cost *release_cost(const struct mapcache *cache)
+{
+	return &cache->reclaim.unmap;
+}
+
 uint64_t release(struct mapcache *cache, uint64_t budget, bool paced)
 {
 	struct mapping *batch[RELEASE_BATCH];
