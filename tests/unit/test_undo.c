@@ -98,6 +98,7 @@ static void what_cannot_be_undone_is_counted_and_tried_again(void **state)
 	bed_start(&bed, &(struct rig_options){ .ram_pages = 16 * 256,
 					       .cache = { .backend = &spy_backend,
 							  .backend_data = &spy,
+							  .bucket_shift = RIG_BUCKET_SHIFT,
 							  .max_bytes = 12 * BED_BUCKET,
 							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
 	for (uint64_t i = 0; i < 8; i++)
