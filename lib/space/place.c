@@ -45,29 +45,35 @@ static bool place_lists(const struct mapcache *cache)
 	       !cache->embedder.translate;
 }
 
+/* Where they are noted only once somebody wants a list, so that who never does is not charged for
+ * it where the kernel overcommits nothing. Two at a time: one of theirs goes. */
 static int place_init_frames(struct mapcache *cache)
 {
-	void *frames;
+	mapcache_atomic_u64 *missing = NULL, *frames = place_memory(place_frames_bytes(cache));
 
-	if (!cache->embedder.translate && !place_lists(cache))
-		return 0;
-	frames = place_memory(place_frames_bytes(cache));
 	if (frames == MAP_FAILED)
 		return -errno;
-	cache->space.frames = frames;
+	/* Acquire and release: who names the table in a slot's index has seen it. */
+	if (!__atomic_compare_exchange_n(&cache->space.frames, &missing, frames, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		munmap(frames, place_frames_bytes(cache));
 	return 0;
 }
 
 static mapcache_atomic_u64 *place_frames(const struct mapcache *cache,
 					 const struct mapping *mapping, uint64_t offset)
 {
-	return &cache->space.frames[mapping_slot(cache, mapping) * cache->settings.bucket_pages +
-				    (offset >> PAGE_SHIFT)];
+	uint64_t slot = mapping_slot(cache, mapping);
+
+	return __atomic_load_n(&cache->space.frames, __ATOMIC_ACQUIRE) +
+	       slot * cache->settings.bucket_pages + (offset >> PAGE_SHIFT);
 }
 
 mapcache_atomic_u64 *place_list(struct mapcache *cache, const struct mapping *mapping)
 {
 	if (!place_lists(cache) || mapcache_load_relaxed(&cache->space.placeholders.count))
+		return NULL;
+	if (!__atomic_load_n(&cache->space.frames, __ATOMIC_ACQUIRE) && place_init_frames(cache))
 		return NULL;
 	return place_frames(cache, mapping, 0);
 }
@@ -116,7 +122,7 @@ unmap_places:
 
 int place_init(struct mapcache *cache)
 {
-	int error = place_init_frames(cache);
+	int error = cache->embedder.translate ? place_init_frames(cache) : 0;
 
 	if (!error)
 		error = place_init_chosen(cache);
