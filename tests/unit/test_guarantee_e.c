@@ -222,9 +222,8 @@ static void stale_bytes_stay_within_the_budget_in_an_endless_storm(void **state)
 	bed_start(&bed, LOOP);
 	for (uint64_t i = 0; i < 300; i++) {
 		mapcache_invalidate(bed.cache);
-		assert_int_equal(bed_error(bed.client, i % BUCKETS * BED_BUCKET, BED_BUCKET,
-					   PROT_READ),
-				 0);
+		assert_int_equal(
+			bed_error(bed.client, i % BUCKETS * BED_BUCKET, BED_BUCKET, PROT_READ), 0);
 		/* What one step maps may be stale before the next can help. */
 		assert_in_range(bed_stats(&bed).stale_bytes, 0, 7 * BED_BUCKET);
 	}
