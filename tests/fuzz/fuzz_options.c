@@ -210,8 +210,9 @@ static void use_server(struct mapcache *cache, struct mapcache_client *client, s
 	vcpus = (uint32_t)mapcache_ioreq_vcpus(server);
 	must(vcpus == options.vcpus || (options.vcpus == 0 && vcpus > 0));
 	use_ranges(server, input);
-	must(mapcache_ioreq_vcpu_port(server, vcpu) == (vcpu < vcpus ? -EAGAIN : -EINVAL));
-	must(mapcache_ioreq_handle(server, client, vcpu) == (vcpu < vcpus ? 0 : -EINVAL));
+	/* One that was plugged in later has its slot in the page as well. */
+	must(mapcache_ioreq_vcpu_port(server, vcpu) == (vcpu < 128 ? -EAGAIN : -EINVAL));
+	must(mapcache_ioreq_handle(server, client, vcpu) == (vcpu < 128 ? 0 : -EINVAL));
 	must(!mapcache_ioreq_close(server));
 }
 
