@@ -261,11 +261,11 @@ static uint8_t *look_up_grants(hwaddr address, hwaddr size, ram_addr_t block_off
 }
 
 /* What QEMU asks for, by either interface. */
-static uint8_t *look_up_any(bool grants, hwaddr address, hwaddr size, ram_addr_t block_offset,
+static uint8_t *look_up_any(bool granted, hwaddr address, hwaddr size, ram_addr_t block_offset,
 			    bool lock, bool dma, bool write)
 {
-	return grants ? look_up_grants(address, size, block_offset, lock, write)
-		      : look_up(address, size, block_offset, lock, dma, write);
+	return granted ? look_up_grants(address, size, block_offset, lock, write)
+		       : look_up(address, size, block_offset, lock, dma, write);
 }
 
 #if HAS_GRANTS
