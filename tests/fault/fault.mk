@@ -3,7 +3,7 @@
 # The library with every call that can fail renamed, so that a test stands between it and the
 # system (calls.c); nothing else in the program is touched.
 
-FAULT_CALLS := malloc calloc realloc strdup posix_memalign free mmap munmap mprotect madvise syscall \
+FAULT_CALLS := malloc calloc realloc strdup posix_memalign free mmap mmap64 munmap mprotect madvise syscall \
 	pthread_create pthread_mutex_init pthread_mutex_destroy pthread_cond_init \
 	pthread_cond_destroy pthread_condattr_init fopen clock_gettime memfd_create \
 	xenforeignmemory_open xenforeignmemory_map xenforeignmemory_map2 \
