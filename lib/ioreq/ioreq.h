@@ -7,6 +7,7 @@
  *
  *   ioreq.c           its life: open, close, enable, ranges, other caches
  *   ioreq_slot.c      the protocol of one vCPU's slot in the shared page
+ *   handoff.h         who serves a request that was deferred
  *   ioreq_serve.c     what becomes of a request: INVALIDATE, the handler, item by item, later
  *   ioreq_buffered.c  the ring of requests that nobody waits for
  *   ioreq_check.c     what a request must look like before anybody computes with it
@@ -26,6 +27,7 @@
 
 #include "lib/api/publish.h"
 #include "lib/cache.h"
+#include "lib/ioreq/handoff.h"
 #include "lib/xen/ioreq_xen.h"
 
 /* Several pages of slots are being discussed for Xen; today's refuses more than one. */
@@ -42,20 +44,7 @@
  * turns by word, or by Xen, who sends the next request when this one has been answered.
  */
 struct ioreq_vcpu {
-	/*
-	 * (id << 3) | state. The id counts the items handed out, so that an answer is for the
-	 * one that was asked.
-	 *
-	 *   IDLE      -> HANDED     the handler is called for item id
-	 *   HANDED    -> IDLE       it has answered
-	 *   HANDED    -> DEFERRED   mapcache_ioreq_defer(), in the handler
-	 *   DEFERRED  -> WAITING    the handler has returned: nobody serves the vCPU
-	 *   DEFERRED  -> ANSWERED   mapcache_ioreq_complete() was faster: who called the
-	 *                           handler goes on
-	 *   WAITING   -> IDLE       mapcache_ioreq_complete() goes on
-	 *   ANSWERED  -> IDLE       who called the handler goes on
-	 */
-	mapcache_atomic_u64 word;
+	mapcache_atomic_u64 word;         /* handoff.h */
 	mapcache_atomic_u64 answer;       /* of a deferred item, until who goes on takes it */
 	mapcache_atomic_u32 answer_error; /* positive */
 

@@ -10,14 +10,6 @@
 #include "lib/base/probe.h"
 #include "lib/ioreq/ioreq.h"
 
-/* The low bits of struct ioreq_vcpu.word. */
-enum { IDLE, HANDED, DEFERRED, WAITING, ANSWERED, STATE_BITS = 3 };
-
-static uint64_t word_of(uint64_t id, unsigned int state)
-{
-	return id << STATE_BITS | state;
-}
-
 static void refuse(struct mapcache_ioreq *server, struct ioreq_vcpu *mine, const char *who,
 		   uint32_t vcpu)
 {
@@ -86,26 +78,20 @@ static void take_answer(struct ioreq_vcpu *mine)
 static bool hand_on(struct mapcache_ioreq *server, struct mapcache_client *client,
 		    struct ioreq_vcpu *mine, struct mapcache_request request)
 {
-	uint64_t word;
+	uint64_t id = handoff_hand_out(&mine->word);
 	int error;
 
-	request.id = (mapcache_load_relaxed(&mine->word) >> STATE_BITS) + 1;
-	mapcache_store_relaxed(&mine->word, word_of(request.id, HANDED));
+	request.id = id;
 	error = call_handler(server, client, mine, &request);
-	/* Acquire: pairs with mapcache_ioreq_complete(), where the answer comes before ANSWERED. */
-	word = mapcache_load_acquire(&mine->word);
-	if (word == word_of(request.id, HANDED)) {
+	if (handoff_handed(&mine->word, id)) {
 		take_result(mine, request.data, error);
 	} else {
 		ioreq_count(&mine->count.deferred, 1);
-		/* Release: what we did to mine comes before whoever goes on with it; pairs with
-		 * its acquire. From here on it may be anybody's. */
-		if (word == word_of(request.id, DEFERRED) &&
-		    mapcache_replace_acq_rel(&mine->word, &word, word_of(request.id, WAITING)))
+		if (handoff_return(&mine->word, id) == HANDOFF_WAITING)
 			return false;
 		take_answer(mine);
 	}
-	mapcache_store_relaxed(&mine->word, word_of(request.id, IDLE));
+	handoff_over(&mine->word, id);
 	return true;
 }
 
@@ -180,38 +166,27 @@ void ioreq_serve_buffered(struct mapcache_ioreq *server, struct mapcache_client 
 
 int mapcache_ioreq_defer(struct mapcache_ioreq *server, const struct mapcache_request *request)
 {
-	uint64_t word;
-
 	/* What came by the ring has no id, and no vCPU. */
 	if (server == NULL || request == NULL || request->vcpu >= server->slots || !request->id)
 		return -EINVAL;
-	word = word_of(request->id, HANDED);
-	return mapcache_replace_acq_rel(&server->vcpu[request->vcpu].word, &word,
-					word_of(request->id, DEFERRED))
-		       ? 0
-		       : -EINVAL;
+	return handoff_defer(&server->vcpu[request->vcpu].word, request->id) ? 0 : -EINVAL;
 }
 
-/* 1: the answer to item id was put down and the request is ours; 0: who called the handler has
- * not come back from it and will go on. */
+/* 1: the answer was put down and the request is ours; 0: who called the handler will go on. */
 static int claim(struct ioreq_vcpu *mine, const struct mapcache_request *request, int error)
 {
-	/* Acquire: pairs with the release of WAITING, after which mine is ours. */
-	uint64_t word = mapcache_load_acquire(&mine->word);
-
-	if (word != word_of(request->id, DEFERRED) && word != word_of(request->id, WAITING))
+	if (!request->id || !handoff_wants(&mine->word, request->id))
 		return -ENOENT;
 	mapcache_store_relaxed(&mine->answer, request->data);
 	mapcache_store_relaxed(&mine->answer_error, error < 0 ? (uint32_t)-error : 0);
-	/* Release: the answer comes before ANSWERED. */
-	if (word == word_of(request->id, DEFERRED) &&
-	    mapcache_replace_acq_rel(&mine->word, &word, word_of(request->id, ANSWERED)))
+	switch (handoff_claim(&mine->word, request->id)) {
+	case HANDOFF_WAITING:
+		return 1;
+	case HANDOFF_DEFERRED:
 		return 0;
-	return word == word_of(request->id, WAITING) &&
-			       mapcache_replace_acq_rel(&mine->word, &word,
-							word_of(request->id, IDLE))
-		       ? 1
-		       : -ENOENT;
+	default:
+		return -ENOENT;
+	}
 }
 
 int mapcache_ioreq_complete(struct mapcache_ioreq *server, struct mapcache_client *client,
@@ -226,7 +201,7 @@ int mapcache_ioreq_complete(struct mapcache_ioreq *server, struct mapcache_clien
 	    mapcache_inside_inline(client))
 		return -EINVAL;
 	mine = &server->vcpu[request->vcpu];
-	claimed = request->id ? claim(mine, request, error) : -ENOENT;
+	claimed = claim(mine, request, error);
 	if (claimed <= 0)
 		return claimed;
 	take_answer(mine);
@@ -239,7 +214,7 @@ int mapcache_ioreq_complete(struct mapcache_ioreq *server, struct mapcache_clien
 bool ioreq_pending(struct mapcache_ioreq *server)
 {
 	for (uint32_t vcpu = 0; vcpu < server->slots; vcpu++)
-		if (mapcache_load_relaxed(&server->vcpu[vcpu].word) & (word_of(1, 0) - 1))
+		if (!handoff_idle(&server->vcpu[vcpu].word))
 			return true;
 	return false;
 }

@@ -31,6 +31,9 @@ typedef rl::atomic<uint32_t> mapcache_atomic_u32;
 #define mapcache_add_relaxed(p, v) ((p)->fetch_add((v), rl::mo_relaxed, RL_INFO))
 #define mapcache_add_release(p, v) ((p)->fetch_add((v), rl::mo_release, RL_INFO))
 #define mapcache_add_seq_cst(p, v) ((p)->fetch_add((v), rl::mo_seq_cst, RL_INFO))
+#define mapcache_replace_acq_rel(p, old, wanted)                                                   \
+	((p)->compare_exchange_strong(*(old), (wanted), rl::mo_acq_rel, RL_INFO, rl::mo_acquire,   \
+				      RL_INFO))
 #define mapcache_fence_acquire() rl::atomic_thread_fence(rl::mo_acquire, RL_INFO)
 #define mapcache_fence_release() rl::atomic_thread_fence(rl::mo_release, RL_INFO)
 #define mapcache_fence_seq_cst() rl::atomic_thread_fence(rl::mo_seq_cst, RL_INFO)
