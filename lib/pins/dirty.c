@@ -148,7 +148,7 @@ void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len
 	if (client && client->cache->pins.ledger)
 		ledger_look_up(client, gpa, prot, __builtin_return_address(0));
 	pointer = lookup_pointer(client, gpa, len, prot);
-	if (pointer && (prot & PROT_WRITE) && entry_logging(client->cache)) {
+	if (client && pointer && (prot & PROT_WRITE) && entry_logging(client->cache)) {
 		dirty_note(client, pointer, len);
 		dirty_flush(client);
 	}
@@ -274,7 +274,7 @@ static void gather(struct gathered *all, uint64_t gfn, uint64_t pages)
 		last->pages += pages;
 		return;
 	}
-	if (all->count == all->room) {
+	if (!all->extent || all->count == all->room) {
 		all->room = all->room ? 2 * all->room : 64;
 		grown = realloc(all->extent, all->room * sizeof(*grown));
 		if (!grown) {
