@@ -70,5 +70,7 @@ boot_and_judge() # folder of the programs, console, name of tests, boot script, 
 	tests/xen/judge "$log" "${programs[@]##*/}"
 	status=$?
 	sed -n 's/^FIGURE //p' "$log" >"$folder/figures.txt"
+	# For tests/conformance/table; a boot without them leaves those of the last one.
+	! grep -q '^STATUS facts ' "$log" || grep '^FACT ' "$log" >"$folder/facts.txt"
 	exit "$status"
 }
