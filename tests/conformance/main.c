@@ -20,6 +20,7 @@
 
 #define SECONDS 60
 #define TEXT 2000
+#define UNKNOWN "(not looked at yet)"
 
 static const char *const host_names[HOSTS] = {
 	"xensim, x86", "xensim, Arm", "Xen 4.17, x86", "Xen 4.20, x86", "Xen 4.17, arm64",
@@ -77,12 +78,18 @@ static bool check(const struct fact *fact, enum host host)
 	const char *expected = fact_expected(fact, host);
 	bool good;
 
-	if (expected[0] == '(' && strcmp(expected, "(not looked at yet)")) {
+	if (expected[0] == '(' && strcmp(expected, UNKNOWN)) {
 		printf("FACT %d %s: %s\n", host, fact->name, expected);
 		return true;
 	}
 	printf("[ RUN      ] %s\n", fact->name);
 	look(fact, host);
+	if (!strcmp(expected, UNKNOWN)) {
+		printf("FACT %d %s: %s\n", host, fact->name, seen);
+		printf("[  SKIPPED ] %s: nobody had looked on %s yet\n", fact->name,
+		       host_names[host]);
+		return true;
+	}
 	good = as_expected(expected);
 	printf("FACT %d %s: %s\n", host, fact->name, seen);
 	if (!good)
