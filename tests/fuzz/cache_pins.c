@@ -153,8 +153,7 @@ void pin_list(struct world *w, struct input *input, unsigned int c)
 	if (count > 0) {
 		must(!empty);
 		check_list(w, range, iov, count, write);
-		for (int i = 0; i < count; i++)
-			must(!mapcache_unpin(w->cache, iov[i].iov_base, 0));
+		must(!mapcache_unpin_iov(w->cache, iov, count, 0));
 	} else if (error == EFAULT || error == EACCES) {
 		must(excused);
 	} else if (error == ENOMEM || error == EAGAIN) {
@@ -265,9 +264,10 @@ void pin_in_segments(struct world *w, struct input *input, unsigned int c)
 			at += iov[i].iov_len;
 		}
 		must(at == gpa + len);
-		for (int i = 0; i < count; i++)
-			must(!mapcache_unpin(w->cache, iov[i].iov_base, 0));
-	} else if (count != -EMSGSIZE) {
+		must(!mapcache_client_unpin_iov(w->client[c], iov, count, 0));
+	} else if (count == -EMSGSIZE) {
+		must(!room || (!iov[0].iov_base && iov[0].iov_len > (size_t)room));
+	} else {
 		check_refused(w, gpa, len, false, -count, 1);
 	}
 	looked(w);
