@@ -2,12 +2,30 @@
 #include "lib/fill/fill.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "lib/base/base.h"
 
 /* How long a caller outside of sections waits for others to end theirs. */
 #define ACCESS_TRIES 10
 #define ACCESS_PAUSE_NS UINT64_C(200000)
+
+static void access_end(void *client)
+{
+	mapcache_end_inline(client);
+}
+
+/* The section is ours: a thread that is cancelled while it waits for another one's mapping must not
+ * leave it open, for its caller does not know of it. */
+static void *access_look_up(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+{
+	void *pointer;
+
+	pthread_cleanup_push(access_end, client);
+	pointer = lookup_pointer(client, gpa, len, prot);
+	pthread_cleanup_pop(0);
+	return pointer;
+}
 
 void *access_begin_whole(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
 {
@@ -18,7 +36,7 @@ void *access_begin_whole(struct mapcache_client *client, uint64_t gpa, size_t le
 		mapcache_begin_inline(client);
 		if (mapcache_ptr_fast(client, gpa, len, prot, &pointer))
 			return pointer;
-		pointer = lookup_pointer(client, gpa, len, prot);
+		pointer = access_look_up(client, gpa, len, prot);
 		if (pointer)
 			return pointer;
 		error = errno;

@@ -285,6 +285,30 @@ static void *open_and_look(void *data)
 		pthread_testcancel();
 }
 
+static void *open_and_copy(void *data)
+{
+	struct waiter *waiter = data;
+	char buffer[8];
+
+	if (mapcache_client_open(waiter->cache, &waiter->client))
+		return NULL;
+	(void)!mapcache_read(waiter->client, GPA, buffer, sizeof(buffer));
+	for (;;)
+		pthread_testcancel();
+}
+
+static void *open_and_pin(void *data)
+{
+	struct waiter *waiter = data;
+	size_t len = 8;
+
+	if (mapcache_client_open(waiter->cache, &waiter->client))
+		return NULL;
+	(void)!mapcache_pin(waiter->client, GPA, &len, PROT_READ, 0);
+	for (;;)
+		pthread_testcancel();
+}
+
 static bool somebody_waits(void *bed)
 {
 	return bed_stats(bed).waits != 0;
@@ -299,7 +323,7 @@ static void cancel_and_join(pthread_t thread)
 	assert_ptr_equal(result, PTHREAD_CANCELED);
 }
 
-static void a_cancelled_wait_for_anothers_mapping_holds_nothing(void **state)
+static void check_cancelled_wait(void *(*wait)(void *), bool own_section)
 {
 	struct waiter waiter;
 	struct gate gate = GATE;
@@ -308,14 +332,13 @@ static void a_cancelled_wait_for_anothers_mapping_holds_nothing(void **state)
 	pthread_t thread;
 	struct bed bed;
 
-	(void)state;
 	bed_start(&bed, BED_QUIET);
 	waiter = (struct waiter){ bed.cache, NULL };
 	peer_open(&mapper, bed.cache);
 	gate_close(&gate, GPA / BED_PAGE, false);
 	peer_start(&mapper, peer_read, &look);
 	gate_wait(&gate, 1);
-	assert_int_equal(pthread_create(&thread, NULL, open_and_look, &waiter), 0);
+	assert_int_equal(pthread_create(&thread, NULL, wait, &waiter), 0);
 	assert_true(eventually(somebody_waits, &bed));
 	/* While the map call hangs. */
 	cancel_and_join(thread);
@@ -323,12 +346,27 @@ static void a_cancelled_wait_for_anothers_mapping_holds_nothing(void **state)
 	gate_open(&gate);
 	assert_int_equal(peer_wait(&mapper), 0);
 	assert_int_equal(look.value, bed_value(5));
-	/* Its section is its new owner's to end. */
-	assert_int_equal(mapcache_client_close(waiter.client), -EBUSY);
-	assert_int_equal(mapcache_end(waiter.client), 0);
+	/* Its section is its new owner's to end, if it began one itself. */
+	if (own_section) {
+		assert_int_equal(mapcache_client_close(waiter.client), -EBUSY);
+		assert_int_equal(mapcache_end(waiter.client), 0);
+	}
 	assert_int_equal(mapcache_client_close(waiter.client), 0);
 	peer_close(&mapper);
 	bed_stop(&bed);
+}
+
+static void a_cancelled_wait_for_anothers_mapping_holds_nothing(void **state)
+{
+	(void)state;
+	check_cancelled_wait(open_and_look, true);
+}
+
+static void a_cancelled_copy_or_pin_leaves_no_section_open(void **state)
+{
+	(void)state;
+	check_cancelled_wait(open_and_copy, false);
+	check_cancelled_wait(open_and_pin, false);
 }
 
 static void a_cancelled_map_call_is_finished_for_those_who_wait_for_it(void **state)
@@ -445,6 +483,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_call_that_has_begun_comes_to_its_end),
 		cmocka_unit_test(a_cancelled_wait_for_anothers_mapping_holds_nothing),
+		cmocka_unit_test(a_cancelled_copy_or_pin_leaves_no_section_open),
 		cmocka_unit_test(a_cancelled_map_call_is_finished_for_those_who_wait_for_it),
 		cmocka_unit_test(a_cancelled_wait_for_sections_holds_nothing),
 		cmocka_unit_test(a_request_that_was_taken_is_answered_by_a_cancelled_thread),
