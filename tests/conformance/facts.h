@@ -111,6 +111,7 @@ void look_restrict_model(void);
 void look_restrict_all(void);
 void look_death(void);
 void look_death_calls(void);
+void look_death_model(void);
 void look_vcpus(void);
 /* kernel: only where there is one */
 void look_file(void);

@@ -248,15 +248,24 @@ void look_death_calls(void)
 	say("dying: map %s ", rig_map(&rig, RIG_GFN, 1, &err) ? "pointer" : "NULL");
 	say("err %d, vCPUs ", err);
 	say_result(xendevicemodel_nr_vcpus(rig.model, rig.domid, &vcpus));
-	say(", modified ");
-	say_result(xendevicemodel_modified_memory(rig.model, rig.domid, RIG_GFN, 1));
-	say(", server ");
-	say_result(xendevicemodel_set_ioreq_server_state(rig.model, rig.domid, 0, 1));
 	munmap(page, GUEST_PAGE_SIZE);
 	pages_left(-1);
 	say("; gone: map %s ", rig_map(&rig, RIG_GFN, 1, &err) ? "pointer" : "NULL");
 	say("err %d, vCPUs ", err);
 	say_result(xendevicemodel_nr_vcpus(rig.model, rig.domid, &vcpus));
+}
+
+void look_death_model(void)
+{
+	open_rig();
+	rig_map(&rig, RIG_GFN, 1, NULL);
+	rig_close_servers(&rig);
+	platform_destroy(&rig.platform);
+	pages_left(1);
+	say("modified_memory ");
+	say_result(xendevicemodel_modified_memory(rig.model, rig.domid, RIG_GFN, 1));
+	say(", a server's state ");
+	say_result(xendevicemodel_set_ioreq_server_state(rig.model, rig.domid, 0, 1));
 }
 
 void look_vcpus(void)
