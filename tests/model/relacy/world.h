@@ -75,10 +75,13 @@ extern "C" inline void client_give_spare(struct mapcache_client *)
 	RL_ASSERT(false);
 }
 
-/* Nor is anything logged as modified. */
-extern "C" inline void section_report(struct mapcache_client *)
+/* Nor is anything logged as modified, but in the model that says how. */
+static void (*world_report)(struct mapcache_client *);
+
+extern "C" inline void section_report(struct mapcache_client *client)
 {
-	RL_ASSERT(false);
+	RL_ASSERT(world_report);
+	world_report(client);
 }
 
 /* Which flavour of the asymmetric fence is explored. */
