@@ -4,7 +4,7 @@
  *
  * A cache maps the memory of one guest, bucket by bucket, on demand, and keeps the
  * mappings. INVALIDATE costs one atomic increment; what it made stale is refreshed on its
- * next use or unmapped later. A hit takes no lock and writes nothing that others read.
+ * next use or unmapped later. A hit takes no lock and writes only its client's own cache line.
  *
  * Conventions
  *   - int functions return 0 (or a count) or -errno; pointer functions return NULL with
@@ -14,25 +14,25 @@
  *   - Option and statistics structs start with their size, so that a caller built against
  *     another version of this header is understood or refused, never misread.
  *
- * Guarantees (the letters are cited in sources and tests; docs/design.md argues each)
+ * Guarantees (cited by letter in sources and tests; README.md has the same table)
  *   A  A look-up that starts after mapcache_invalidate() has returned never yields a mapping
- *      made before it.
+ *      whose map call began before it.
  *   B  A pointer from mapcache_ptr() stays mapped until its section ends, a pinned one until
- *      it is unpinned, whatever else happens.
- *   C  A stale mapping that is still pinned serves its pinners only.
- *   D  mapcache_invalidate() is wait-free and async-signal-safe (lock-free where the processor
- *      has no atomic addition: 32 bits, and arm64 before LSE).
- *   E  What is stale and unused is retired within reclaim_ms and unmapped as fast as the kernel
- *      does it; within a second more in a cache that nobody uses; or by mapcache_reclaim().
- *   F  mapcache_drain() returns 0 only when no section that began before its epoch is running and
- *      no report of modified pages from before is on its way; if asked for pins, too, when no
- *      pin older than the epoch is left, nor on its way.
- *   G  No lock is held across a backend call. A map call that hangs hangs its caller, those who
- *      want the same bucket, drain and close. Its caller is in a section: what others give up
- *      meanwhile stays mapped, past max_stale_bytes; once that fills max_bytes, look-ups of what
- *      is not mapped take milliseconds, or fail with EAGAIN. Hits and invalidations go on.
- *   H  Nothing a guest, Xen or the kernel does aborts the process or makes memory grow.
- *   I  Every handle is opened in mapcache_open(); guest numbers are checked before use.
+ *      it is unpinned, whatever is invalidated or evicted.
+ *   C  A stale mapping that is still pinned serves its pinners only; other look-ups map
+ *      afresh.
+ *   D  mapcache_invalidate() is wait-free and async-signal-safe, however much is mapped
+ *      (lock-free without atomic addition: 32 bits, arm64 before LSE).
+ *   E  What is stale and unused is retired within reclaim_ms, or a second more in an idle
+ *      cache, then unmapped as fast as the kernel does it, or by mapcache_reclaim().
+ *   F  mapcache_drain() returns 0 only when no section or report of modified pages from
+ *      before its epoch is left; with MAPCACHE_DRAIN_PINS no older pin either.
+ *   G  No lock is held across a backend call: one that hangs holds up its caller, whoever
+ *      wants its bucket, drain and unmapping; hits and invalidations go on.
+ *   H  Nothing a guest, Xen or the kernel does aborts the process or makes its memory grow
+ *      past the bounds set by the options.
+ *   I  Every handle to Xen is opened by mapcache_open() or mapcache_ioreq_open(); numbers
+ *      from a guest are checked before use.
  *   J  Nothing called inside a section waits for the section of another client to end.
  *
  * Threads
