@@ -50,6 +50,16 @@ cmocka_output 3 1 2 | check cases_failing
 cmocka_output 3 2 0 | check cases_lost
 { cmocka_output 3 3 0; echo 'exit 1'; } | check cases_and_a_leak
 
+# A case that was skipped, as Debian 12's cmocka tells it and as Debian 13's does.
+cmocka_skipped() # what comes before the count
+{
+	cmocka_output 3 2 0
+	printf "echo '[  SKIPPED ] %s1 test(s), listed below:'\n" "$1"
+	echo "echo '[  SKIPPED ] it_needs_what_is_not_here'"
+}
+cmocka_skipped '' | check cases_skipped
+cmocka_skipped 'tests: ' | check cases_skipped_13
+
 # Two that wait for each other, and one that only a signal ends.
 meet() # own, other
 {
@@ -73,6 +83,9 @@ expect '3 passed, 0 failed' 0 cases
 expect '1 passed, 2 failed' 1 cases_failing
 expect '2 passed, 1 failed' 1 cases_lost
 expect '3 passed, 1 failed' 1 cases_and_a_leak
+expect '2 passed, 0 failed, 1 skipped' 0 cases_skipped
+expect '2 passed, 0 failed, 1 skipped' 0 cases_skipped_13
+grep -c SKIPPED "$work/output" | grep -qx 1 || fail "a skipped case is not told once, by its name"
 expect '2 passed, 0 failed' 0 meets meets_aside
 expect '1 passed, 1 failed' 1 good bad_aside
 expect '0 passed, 1 failed' 1 no_such_file
