@@ -60,7 +60,7 @@ boot_and_judge() # folder of the programs, console, name of tests, boot script, 
 	all | figures | facts | random) name= ;;
 	facts/*) name=${name#facts/} ;;
 	esac
-	"$@" ${name:+XEN_TESTS=$name} ${XEN_SEQUENCES:+XEN_SEQUENCES=$XEN_SEQUENCES} \
+	"$@" ${name:+XEN_TESTS=${name//,/+}} ${XEN_SEQUENCES:+XEN_SEQUENCES=$XEN_SEQUENCES} \
 		${XEN_FIRST_SEED:+XEN_FIRST_SEED=$XEN_FIRST_SEED} \
 		${XEN_FIGURES_ROUNDS:+XEN_FIGURES_ROUNDS=$XEN_FIGURES_ROUNDS} >"$log" &
 	boot=$!

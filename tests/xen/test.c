@@ -154,15 +154,15 @@ static bool run_one(const struct test *test)
 	return passed;
 }
 
-/* Whether the name contains one of the parts, which commas separate. */
+/* Whether the name contains one of the parts. A comma would end the kernel's command line. */
 static bool chosen(const char *name, const char *parts)
 {
 	while (*parts) {
-		size_t len = strcspn(parts, ",");
+		size_t len = strcspn(parts, "+");
 
 		if (memmem(name, strlen(name), parts, len))
 			return true;
-		parts += len + (parts[len] == ',');
+		parts += len + (parts[len] == '+');
 	}
 	return false;
 }

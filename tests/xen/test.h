@@ -33,7 +33,7 @@ struct test {
 #define TEST_X86(function, why) TEST(function)
 #endif
 
-/* Run those whose name contains one of the environment's XEN_TESTS, separated by commas. Returns the failures. */
+/* Run those whose name contains one of the environment's XEN_TESTS, separated by "+". Returns the failures. */
 int test_run_all(const struct test *tests, size_t count);
 
 /* End the running test as failed. */
