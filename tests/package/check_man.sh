@@ -117,6 +117,8 @@ sed -nE 's/^\.It Fl (h , )?-([a-z-]+).*/--\2/p; s/^\.It Cm ([a-z]+)$/\1/p' man/m
 
 for page in man/*.[1-9]; do
 	! have mandoc || mandoc -Tlint -W warning "$page" || fail "$page: mandoc warns"
-	! have man || [ -z "$(man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)" ] ||
-		fail "$page: man warns: $(man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)"
+	# The groff of Debian 13 says of prototypes that it cannot fill lines with them.
+	! have man || man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null |
+		grep -v 'cannot adjust line$' >"$work/warnings" || true
+	[ ! -s "$work/warnings" ] || fail "$page: man warns: $(cat "$work/warnings")"
 done
