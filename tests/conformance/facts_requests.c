@@ -160,6 +160,8 @@ void look_rep_movs_back(void)
 void look_rep_crossing(void)
 {
 	open_device();
+	for (uint32_t at = 0xff8; at <= 0x1004; at += 4)
+		rig_call(&rig, 0, COMMAND_WRITE, GUEST_DATA + at, 0x11000000 + at);
 	rig_call(&rig, 0, COMMAND_REP_OUTS, PORT_SCRATCH, GUEST_DATA + 0xffa, 3, 4, 0);
 	rig_call(&rig, 0, COMMAND_REP_OUTS, PORT_SCRATCH, GUEST_DATA + 0x1002, 3, 4, 1);
 	say_requests();

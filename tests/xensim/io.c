@@ -333,6 +333,24 @@ static uint32_t items_at_once(uint64_t gpa, uint32_t size, uint32_t count, bool 
 	return fit < count ? fit : count;
 }
 
+/* A single item, also the last one of many, goes through a register. */
+static int single_item(struct xensim_vcpu *vcpu, struct access access, uint64_t ram_gpa)
+{
+	uint64_t data = 0;
+	int ret;
+
+	access.count = 1;
+	access.data_is_ptr = false;
+	access.backwards = false;
+	if (access.write) {
+		ret = transfer(vcpu, ram_gpa, &data, NULL, access.size);
+		access.data = data;
+		return ret ? ret : request(vcpu, access, &data);
+	}
+	ret = request(vcpu, access, &data);
+	return ret ? ret : transfer(vcpu, ram_gpa, NULL, &data, access.size);
+}
+
 int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_gpa, uint32_t size,
 	       uint32_t count, bool write, bool backwards)
 {
@@ -356,7 +374,8 @@ int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_g
 			return ret;
 		access.count = items_at_once(ram_gpa, size, count, backwards);
 		access.data = ram_gpa;
-		ret = request(vcpu, access, &ignored);
+		ret = count == 1 ? single_item(vcpu, access, ram_gpa)
+				 : request(vcpu, access, &ignored);
 		if (ret)
 			return ret;
 		step = (uint64_t)access.count * size;

@@ -181,7 +181,7 @@ int physmap_exchange(struct xensim_domain *domain, struct xensim_vcpu *vcpu, uin
 	int ret = -EINVAL;
 
 	if (host.options.strict)
-		return -EOPNOTSUPP;
+		return p2m_has_page(p2m_lookup(domain, gfn, &old, &level)) ? -EOPNOTSUPP : -EINVAL;
 	oracle_will_change(domain, vcpu, gfn, true);
 	pthread_mutex_lock(&domain->p2m_lock);
 	if (p2m_lookup(domain, gfn, &old, &level) != XENSIM_RAM)

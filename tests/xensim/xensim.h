@@ -201,7 +201,7 @@ int xensim_mmio_write(struct xensim_vcpu *vcpu, uint64_t gpa, uint32_t size, uin
 int xensim_port_read(struct xensim_vcpu *vcpu, uint16_t port, uint32_t size, uint64_t *value);
 int xensim_port_write(struct xensim_vcpu *vcpu, uint16_t port, uint32_t size, uint64_t value);
 /* rep ins/outs (type 0) and rep movs (type 1): split at page boundaries of the RAM side, each
- * piece one data_is_ptr request. */
+ * piece one data_is_ptr request; the last item, when it is alone, through a register. */
 int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_gpa, uint32_t size,
 	       uint32_t count, bool write, bool backwards);
 /* rep stos of one value to a device: count > 1 without data_is_ptr, split at the end of the device's
