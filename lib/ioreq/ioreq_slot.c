@@ -123,9 +123,11 @@ int mapcache_ioreq_vcpu_port(struct mapcache_ioreq *server, uint32_t vcpu)
 		return -EINVAL;
 	if (!mapcache_load_acquire(&server->enabled_once))
 		return -EAGAIN;
+	if (!server->link.slots[vcpu].vp_eport)
+		return -ENOENT;
 	if (vcpu >= server->options.vcpus)
 		told_past(server, vcpu, "is asked for");
-	return server->link.slots[vcpu].vp_eport ? (int)server->link.slots[vcpu].vp_eport : -ENOENT;
+	return (int)server->link.slots[vcpu].vp_eport;
 }
 
 static bool in_section(const struct mapcache_client *client)
