@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 
+/* clang-format off */
 #define HEADING(text) { .statement = text }
 #define FACT(name, text, ...) { #name, text, look_##name, { __VA_ARGS__ } }
 
-/* clang-format off */
 const struct fact facts[] = {
 	HEADING("Mapping"),
 	FACT(map_mixed, "A map call with err[] for pages and holes in turn",
@@ -213,10 +213,8 @@ const size_t facts_count = sizeof(facts) / sizeof(facts[0]);
 const char *fact_expected(const struct fact *fact, enum host host)
 {
 	static const enum host before[HOSTS] = {
-		[HOST_XENSIM_X86] = HOST_X86_417,
-		[HOST_XENSIM_ARM] = HOST_ARM64_417,
-		[HOST_X86_417] = HOSTS,
-		[HOST_X86_420] = HOST_X86_417,
+		[HOST_XENSIM_X86] = HOST_X86_417, [HOST_XENSIM_ARM] = HOST_ARM64_417,
+		[HOST_X86_417] = HOSTS,           [HOST_X86_420] = HOST_X86_417,
 		[HOST_ARM64_417] = HOST_X86_417,
 	};
 

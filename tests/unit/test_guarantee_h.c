@@ -19,9 +19,7 @@
 #define GPA (GFN * BED_PAGE)
 
 /* Not EINTR and EAGAIN: those calls are made again (test_retry). */
-static const int xen_errors[] = {
-	ENOMEM, EPERM, EACCES, EINVAL, EFAULT, ESRCH, ENOSYS, EIO
-};
+static const int xen_errors[] = { ENOMEM, EPERM, EACCES, EINVAL, EFAULT, ESRCH, ENOSYS, EIO };
 
 #define XEN_ERRORS (sizeof(xen_errors) / sizeof(*xen_errors))
 
