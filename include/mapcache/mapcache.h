@@ -176,7 +176,7 @@ struct mapcache_options {
 	void *translate_data;
 
 	/*
-	 * The off switch: mapcache_open() maps these ranges at once, whole buckets, whose default
+	 * Pre-mapping the guest: mapcache_open() maps these ranges at once, whole buckets, whose default
 	 * size is then 16 MiB, and max_bytes and guest_limit are raised to hold them. What has no
 	 * memory behind it stays a hole. Only an invalidation makes anything be mapped again. The
 	 * list is read by mapcache_open() only. Default none: everything on demand.
