@@ -49,7 +49,7 @@ static void copy_from_guest(struct witness *witness, struct mapcache_client *cli
 			    struct mapcache_request *request, uint64_t *copied)
 {
 	uint64_t page = request->data / PAGE, floor = page_floor(witness->domain, page), value = 0;
-	int64_t moved = mapcache_ioreq_copy(client, request, 0, request->count, &value);
+	int64_t moved = mapcache_ioreq_copy(client, request, 0, 1, &value);
 
 	if (moved != 1) {
 		judge_error(witness, page, floor, moved < 0 ? (int)-moved : EFAULT, false);
@@ -64,7 +64,7 @@ static void copy_to_guest(struct witness *witness, struct mapcache_client *clien
 {
 	uint64_t page = request->data / PAGE, floor = page_floor(witness->domain, page);
 	uint64_t value = ~request->data, log = log_begin(witness->device);
-	int64_t moved = mapcache_ioreq_copy(client, request, 0, request->count, &value);
+	int64_t moved = mapcache_ioreq_copy(client, request, 0, 1, &value);
 
 	if (moved != 1) {
 		judge_error(witness, page, floor, moved < 0 ? (int)-moved : EFAULT, true);
@@ -80,7 +80,8 @@ static int handle(void *data, struct mapcache_client *client, struct mapcache_re
 	struct device *device = data;
 	struct witness *witness = &device->handler[request->vcpu];
 
-	must(request->data_is_ptr && request->count == 1 && request->size == 8);
+	/* Of the two items the first is what it is about: one alone goes through a register. */
+	must(request->data_is_ptr && request->count == 2 && request->size == 8);
 	if (request->write)
 		copy_from_guest(witness, client, request, &device->copied[request->vcpu]);
 	else

@@ -125,13 +125,13 @@ static void ask_device(struct xensim_vcpu *vcpu, struct domain *domain, uint64_t
 
 	register_gpa = DEVICE_MMIO(device->number) + 8 * id;
 	if (page_use(page) != PAGE_MAILBOX) {
-		(void)xensim_rep(vcpu, 1, register_gpa, stamp_gpa(page), 8, 1, true, false);
+		(void)xensim_rep(vcpu, 1, register_gpa, stamp_gpa(page), 8, 2, true, false);
 		return;
 	}
-	gpa = page * PAGE + PAGE - 8 * (id + 1);
+	gpa = page * PAGE + PAGE - 16 * (id + 1); /* two items */
 	(void)xensim_store(vcpu, gpa, &word, sizeof(word));
 	before = __atomic_load_n(&device->copied[id], __ATOMIC_ACQUIRE);
-	if (xensim_rep(vcpu, 1, register_gpa, gpa, 8, 1, false, one_in(random, 2)) ||
+	if (xensim_rep(vcpu, 1, register_gpa, gpa, 8, 2, false, one_in(random, 2)) ||
 	    before == __atomic_load_n(&device->copied[id], __ATOMIC_ACQUIRE))
 		return;
 	must(!xensim_load(vcpu, gpa, &word, sizeof(word)));
