@@ -40,7 +40,7 @@ for copy in header manual; do
 done
 
 # What stands in backquotes and looks like a test, a case of one, or a mutant.
-grep -oh '`[a-z0-9_-]*`' docs/peers.md docs/invariants.md docs/hostile-guest.md docs/adopting.md |
+grep -oh '`[a-z0-9][a-z0-9_-]*`' docs/peers.md docs/invariants.md docs/hostile-guest.md docs/adopting.md |
 	tr -d '`' | sort -u >"$work/names"
 while read -r name; do
 	case $name in
