@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # README and docs/ are short enough to be read, no line of a table is too long for it, header and
-# manual quote the guarantees as README.md has them, and the tests and mutants that the documents
-# name are there.
+# manual quote the guarantees as README.md has them, and the tests that the documents name
+# are there.
 
 . "$(dirname "$0")/common.sh"
 
@@ -39,13 +39,12 @@ for copy in header manual; do
 		fail "guarantees in README.md (-) and in the $copy (+):" "$(cat "$work/differences")"
 done
 
-# What stands in backquotes and looks like a test, a case of one, or a mutant.
+# What stands in backquotes and looks like a test or a case of one.
 grep -oh '`[a-z0-9][a-z0-9_-]*`' docs/peers.md docs/invariants.md docs/hostile-guest.md docs/adopting.md |
 	tr -d '`' | sort -u >"$work/names"
 while read -r name; do
 	case $name in
 	test_*) compgen -G "tests/*/$name.c" >/dev/null || fail "no test $name" ;;
 	*_*_*_*) grep -rqw --include='*.[ch]' "$name" tests || fail "no case $name" ;;
-	*-*-*) [ -e "tests/mutants/$name.mutant" ] || fail "no mutant $name" ;;
 	esac
 done <"$work/names"
