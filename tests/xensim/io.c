@@ -333,6 +333,17 @@ static uint32_t items_at_once(uint64_t gpa, uint32_t size, uint32_t count, bool 
 	return fit < count ? fit : count;
 }
 
+/* And on the device's side: it might be another's on the next page. */
+static uint32_t items_in_page(uint64_t gpa, uint32_t size, uint32_t count, bool backwards)
+{
+	uint32_t offset = gpa & (XENSIM_PAGE - 1);
+	uint32_t fit = backwards ? (offset + size) / size : (XENSIM_PAGE - offset) / size;
+
+	if (!fit)
+		return 1;
+	return fit < count ? fit : count;
+}
+
 /* A single item, also the last one of many, goes through a register. */
 static int single_item(struct xensim_vcpu *vcpu, struct access access, uint64_t ram_gpa)
 {
@@ -373,6 +384,9 @@ int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_g
 		if (ret)
 			return ret;
 		access.count = items_at_once(ram_gpa, size, count, backwards);
+		if (type == IOREQ_TYPE_COPY)
+			access.count = items_in_page(addr, size, access.count, backwards);
+		access.addr = addr;
 		access.data = ram_gpa;
 		ret = count == 1 ? single_item(vcpu, access, ram_gpa)
 				 : request(vcpu, access, &ignored);
@@ -381,7 +395,7 @@ int xensim_rep(struct xensim_vcpu *vcpu, int type, uint64_t addr, uint64_t ram_g
 		step = (uint64_t)access.count * size;
 		ram_gpa = backwards ? ram_gpa - step : ram_gpa + step;
 		if (type == IOREQ_TYPE_COPY)
-			access.addr = backwards ? access.addr - step : access.addr + step;
+			addr = backwards ? addr - step : addr + step;
 		count -= access.count;
 	}
 	return 0;
@@ -410,18 +424,6 @@ static int stos_piece(struct xensim_vcpu *vcpu, struct access access)
 	return ret;
 }
 
-/* How many items from gpa on lie whole in its page: 0 when the first crosses it. */
-static uint32_t items_in_page(uint64_t gpa, uint32_t size, uint32_t count, bool backwards)
-{
-	uint32_t offset = gpa & (XENSIM_PAGE - 1);
-	uint32_t fit;
-
-	if (offset + size > XENSIM_PAGE)
-		return 0;
-	fit = backwards ? offset / size + 1 : (XENSIM_PAGE - offset) / size;
-	return fit < count ? fit : count;
-}
-
 int xensim_rep_stos(struct xensim_vcpu *vcpu, uint64_t addr, uint32_t size, uint32_t count,
 		    uint64_t value, bool backwards)
 {
@@ -437,11 +439,10 @@ int xensim_rep_stos(struct xensim_vcpu *vcpu, uint64_t addr, uint32_t size, uint
 	if (!good_size(size, 8))
 		return -EINVAL;
 	while (count) {
-		uint32_t items = items_in_page(access.addr, size, count, backwards);
 		uint64_t step;
 		int ret = vcpu_enter(vcpu);
 
-		access.count = items ? items : 1;
+		access.count = items_in_page(access.addr, size, count, backwards);
 		if (!ret)
 			ret = stos_piece(vcpu, access);
 		if (ret)
