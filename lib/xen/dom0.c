@@ -9,6 +9,7 @@
 
 #include <xen/features.h>
 
+#define DOM0_TRIES 4
 #define DOM0_LINE 256
 /* Where nobody says how much is free. */
 #define DOM0_ROOM_UNKNOWN (UINT64_C(64) << 20)
@@ -50,8 +51,11 @@ static bool dom0_has_unpopulated(xenforeignmemory_handle *memory, uint32_t domid
 	int error;
 
 	page = xenforeignmemory_map(memory, domid, PROT_READ, 1, &frame, &error);
-	if (page)
-		xenforeignmemory_unmap(memory, page, 1);
+	/* A kernel mapping that goes whole needs no room for others: refused is refused for a moment. */
+	for (int i = 0; page && i < DOM0_TRIES; i++) {
+		if (!xenforeignmemory_unmap(memory, page, 1))
+			break;
+	}
 	return dom0_find("/proc/iomem", "Xen scratch", line);
 }
 

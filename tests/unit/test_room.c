@@ -3,6 +3,7 @@
  * Where each mapped page costs dom0 one of its own, the default budget follows from how much it has:
  * a guest with more memory than dom0 does not end it.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -127,6 +128,27 @@ static void a_guest_with_more_memory_than_dom0_leaves_it_its_half(void **state)
 	bed_stop(&bed);
 }
 
+/* The page that is mapped to find out is not forgotten when it cannot be unmapped at once. */
+static void finding_out_leaves_nothing_mapped(void **state)
+{
+	struct rig_options options = { .host = { .arch = XENSIM_ARM, .dom0_pages = DOM0_PAGES } };
+	struct mapcache_options again = { .size = sizeof(again) };
+	struct xensim_totals before, after;
+	struct mapcache *cache;
+	struct rig rig;
+
+	(void)state;
+	rig_start(&rig, &options);
+	again.domid = rig.domid;
+	xensim_totals(&before);
+	xensim_fail(XENSIM_CALL_UNMAP, 1, ENOMEM);
+	assert_int_equal(mapcache_open(&again, &cache), 0);
+	assert_int_equal(mapcache_close(cache), 0);
+	xensim_totals(&after);
+	assert_int_equal(after.foreign_mappings, before.foreign_mappings);
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +157,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_found_out_is_taken_for_costly),
 		cmocka_unit_test(what_is_asked_for_is_given_with_a_warning),
 		cmocka_unit_test(a_guest_with_more_memory_than_dom0_leaves_it_its_half),
+		cmocka_unit_test(finding_out_leaves_nothing_mapped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
