@@ -40,7 +40,7 @@ build() # arguments of make
 choose() # folder, name
 {
 	case ${2:-} in
-	all) programs=("$1/facts" "$1/tests" "$1/figures") ;;
+	all) programs=("$1/facts" "$1/random" "$1/tests" "$1/figures") ;;
 	figures) programs=("$1/figures") ;;
 	facts*) programs=("$1/facts") ;;
 	random) programs=("$1/random") ;;
