@@ -123,7 +123,7 @@ static void ask_device(struct xensim_vcpu *vcpu, struct domain *domain, uint64_t
 	uint32_t id = xensim_vcpu_id(vcpu);
 	uint64_t page = own_page(vcpu, random), gpa, word = 0, before, register_gpa;
 
-	register_gpa = DEVICE_MMIO(device->number) + 8 * id;
+	register_gpa = DEVICE_MMIO(device->number) + 8 * (id + 1); /* with one on either side */
 	if (page_use(page) != PAGE_MAILBOX) {
 		(void)xensim_rep(vcpu, 1, register_gpa, stamp_gpa(page), 8, 2, true, false);
 		return;
