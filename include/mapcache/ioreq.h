@@ -97,6 +97,7 @@ int mapcache_ioreq_close(struct mapcache_ioreq *server);
 /*
  * Enabling invalidates the server's caches: a server that is not enabled is not told (A). A
  * server that was enabled before is not harmed. May block as a hypercall does.
+ *   -ENOENT     the domain is dying, and Xen has destroyed its servers (gone is told)
  */
 MAPCACHE_CHECKED int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable);
 

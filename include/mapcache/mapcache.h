@@ -194,7 +194,9 @@ struct mapcache_options {
 
 	/*
 	 * The domain is gone: Xen has said so in answer to a call, which is the first that this
-	 * library hears of it. Told once. Its memory is not free while it is mapped here: give it
+	 * library hears of it. While memory of it is mapped anywhere, only
+	 * mapcache_ioreq_enable() can hear it: a map call says -EINVAL then, as for a hole, so
+	 * listen to the toolstack, too. Told once. Its memory is not free while it is mapped here: give it
 	 * up by mapcache_unmap() of all of it, or by mapcache_close(). Called as report_failed.
 	 * Default: it is only logged.
 	 */

@@ -194,6 +194,9 @@ int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable)
 	if (server == NULL)
 		return -EINVAL;
 	error = heard(server, ioreq_xen_set_state(&server->link, enable));
+	/* Of a domain that is dying Xen destroys the servers first, and keeps what is mapped. */
+	if (error == -ENOENT)
+		notify_gone(server->cache);
 	if (error || !enable)
 		return error;
 	mapcache_invalidate(server->cache);

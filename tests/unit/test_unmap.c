@@ -260,6 +260,34 @@ static void the_end_of_a_domain_is_heard_of_by_every_way_to_xen(void **state)
 	}
 }
 
+/* Mapped here, it is dying and not gone: what it had is what the embedder has to give up. */
+static void a_server_that_is_destroyed_under_its_owner_tells_the_end(void **state)
+{
+	unsigned int told = 0;
+	struct rig_options options = { .host = { .strict = true },
+				       .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+						  .gone = note_gone,
+						  .gone_data = &told } };
+	struct mapcache_ioreq *server;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &options);
+	server = rig_server_open(&bed.rig);
+	assert_int_equal(bed_read(bed.client, 0), bed_value(0));
+	assert_int_equal(xensim_domain_destroy(bed.domain), 0);
+	bed.rig.domain = NULL;
+	assert_int_equal(bed_error(bed.client, BED_BUCKET, 8, PROT_READ), EFAULT);
+	assert_int_equal(told, 0);
+	assert_int_equal(mapcache_ioreq_enable(server, false), -ENOENT);
+	assert_int_equal(told, 1);
+	assert_int_equal(mapcache_ioreq_close(server), 0);
+	assert_int_equal(mapcache_unmap(bed.cache, 0, UINT64_MAX, 0), 0);
+	assert_int_equal(bed_error(bed.client, 0, 8, PROT_READ), ESRCH);
+	assert_int_equal(told, 1);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +298,7 @@ int main(void)
 		cmocka_unit_test(what_is_about_to_be_mapped_over_counts_as_shown),
 		cmocka_unit_test(a_domain_that_is_gone_is_told_once_and_given_up_by_one_call),
 		cmocka_unit_test(the_end_of_a_domain_is_heard_of_by_every_way_to_xen),
+		cmocka_unit_test(a_server_that_is_destroyed_under_its_owner_tells_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

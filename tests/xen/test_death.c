@@ -103,6 +103,15 @@ static void note_gone(void *data)
 	++*(unsigned int *)data;
 }
 
+static int nothing_is_asked(void *data, struct mapcache_client *asked,
+			    struct mapcache_request *request)
+{
+	(void)data;
+	(void)asked;
+	(void)request;
+	return -EIO;
+}
+
 /* Held by this cache alone in the end, whose owner lives on. */
 static void what_is_left_of_a_domain_is_given_up_by_one_call_and_its_end_is_told_once(void)
 {
@@ -110,7 +119,10 @@ static void what_is_left_of_a_domain_is_given_up_by_one_call_and_its_end_is_told
 	struct mapcache_options options = { .size = sizeof(options),
 					    .gone = note_gone,
 					    .gone_data = &told };
+	struct mapcache_ioreq_options server_options = { .size = sizeof(server_options),
+							 .handler = nothing_is_asked };
 	struct mapcache_client *other_client;
+	struct mapcache_ioreq *server;
 	struct mapcache *other;
 
 	start();
@@ -118,10 +130,17 @@ static void what_is_left_of_a_domain_is_given_up_by_one_call_and_its_end_is_told
 	options.domid = domain.id;
 	CHECK_EQUAL(mapcache_open(&options, &other), 0);
 	CHECK_EQUAL(mapcache_client_open(other, &other_client), 0);
+	server_options.domid = domain.id;
+	CHECK_EQUAL(mapcache_ioreq_open(other, &server_options, &server), 0);
+	CHECK_EQUAL(mapcache_ioreq_enable(server, true), 0);
 	CHECK_EQUAL(access_word(other_client, GUEST_DATA), 1);
+	CHECK_EQUAL(told, 0);
 	domain_destroy(&domain);
 	emulator_close(&emulator);
 	CHECK(!domain_wait_gone(&domain, 300));
+	CHECK_EQUAL(mapcache_ioreq_enable(server, false), -ENOENT);
+	CHECK_EQUAL(told, 1);
+	CHECK_EQUAL(mapcache_ioreq_close(server), 0);
 	CHECK_EQUAL(mapcache_unmap(other, 0, UINT64_MAX, 5000), 0);
 	CHECK(domain_wait_gone(&domain, 5000));
 	for (uint32_t i = 0; i < 3; i++) {
