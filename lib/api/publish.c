@@ -204,32 +204,31 @@ static void publish_free(struct publication *publication)
 	free(publication);
 }
 
-static int publish_new(const char *path, struct publication **result)
+static struct publication *publish_new(const char *path, int *error)
 {
 	struct publication *publication = calloc(1, sizeof(*publication));
-	int error;
 
+	*error = -ENOMEM;
 	if (!publication)
-		return -ENOMEM;
-	error = -pthread_mutex_init(&publication->lock, NULL);
-	if (error)
+		return NULL;
+	*error = -pthread_mutex_init(&publication->lock, NULL);
+	if (*error)
 		goto free_publication;
-	error = clock_condition_init(&publication->wake);
-	if (error)
+	*error = clock_condition_init(&publication->wake);
+	if (*error)
 		goto destroy_lock;
 	publication->path = strdup(path);
-	error = publication->path ? publish_map(path, &publication->page) : -ENOMEM;
-	if (error) {
+	*error = publication->path ? publish_map(path, &publication->page) : -ENOMEM;
+	if (*error) {
 		publish_free(publication);
-		return error;
+		return NULL;
 	}
-	*result = publication;
-	return 0;
+	return publication;
 destroy_lock:
 	pthread_mutex_destroy(&publication->lock);
 free_publication:
 	free(publication);
-	return error;
+	return NULL;
 }
 
 static int publish_start(struct mapcache *cache)
@@ -257,8 +256,8 @@ int mapcache_publish(struct mapcache *cache, const char *path, uint32_t period_m
 		return -EINVAL;
 	if (cache->api.publication)
 		return -EALREADY;
-	error = publish_new(path, &publication);
-	if (error)
+	publication = publish_new(path, &error);
+	if (!publication)
 		return error;
 	publication->page->period_ms = period_ms;
 	publish_begin(cache, publication->page);

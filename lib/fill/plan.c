@@ -118,7 +118,6 @@ bool plan_calm(struct mapcache *cache)
 struct run plan_bucket(const struct fill *fill)
 {
 	uint64_t used = mapping_used(fill->cache, fill->request->index);
-	struct run run = fill_asked(fill);
 
 	/* A bucket in one piece needs the fewest kernel mappings. What it is used for is not what it
 	 * was mapped for then: that is no probe. */
@@ -127,8 +126,8 @@ struct run plan_bucket(const struct fill *fill)
 		return fill_all(fill);
 	}
 	if (fill->calm || !plan_probes(fill, used))
-		run = plan_grow(run, used);
-	return run;
+		return plan_grow(fill_asked(fill), used);
+	return fill_asked(fill);
 }
 
 /* Map calls after which one for the whole bucket would not have cost more: to who maps, and with

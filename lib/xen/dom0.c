@@ -61,13 +61,15 @@ static bool dom0_has_unpopulated(xenforeignmemory_handle *memory, uint32_t domid
 
 static uint64_t dom0_free(void)
 {
-	char line[DOM0_LINE];
+	static const char name[] = "MemAvailable:";
+	char line[DOM0_LINE], *found, *end;
 	unsigned long long kib;
 
-	if (!dom0_find("/proc/meminfo", "MemAvailable:", line) ||
-	    sscanf(line, "MemAvailable: %llu", &kib) != 1)
+	if (!dom0_find("/proc/meminfo", name, line))
 		return DOM0_ROOM_UNKNOWN;
-	return (uint64_t)kib << 10;
+	found = strstr(line, name) + sizeof(name) - 1;
+	kib = strtoull(found, &end, 10);
+	return end == found ? DOM0_ROOM_UNKNOWN : (uint64_t)kib << 10;
 }
 
 uint64_t dom0_room(xenforeignmemory_handle *memory, uint32_t domid)
