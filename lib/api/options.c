@@ -69,7 +69,7 @@ static uint64_t options_vmas(void)
 		fclose(file);
 	}
 	limit = limit ? limit : OPTIONS_VMAS_DEFAULT;
-	return limit > 2 * OPTIONS_VMAS_MIN ? limit : 2 * OPTIONS_VMAS_MIN;
+	return limit > 2UL * OPTIONS_VMAS_MIN ? limit : 2UL * OPTIONS_VMAS_MIN;
 }
 
 /* Half of what the caches that were opened before leave: all of them never have all. */

@@ -96,6 +96,7 @@ static bool area_parse(const char *line, struct area *area)
 	char mode[5];
 	int path = 0;
 
+	/* The kernel's own numbers fit. NOLINTNEXTLINE(cert-err34-c) */
 	if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*x %x:%x %" SCNu64 " %n", &area->start,
 		   &area->end, mode, &high, &low, &area->inode, &path) < 6)
 		return false;
