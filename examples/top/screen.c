@@ -81,6 +81,15 @@ static double per(uint64_t ns, uint64_t count)
 	return count ? (double)ns / (double)count / 1000 : 0;
 }
 
+/* The mean time of one since the last screen, and the longest ever. */
+static void line_time(const struct view *view, const char *text, const char *ns, const char *units,
+		      const char *longest)
+{
+	fprintf(view->file, "  %-34s %12.1f us %13.1f us at most%s", text,
+		per(change(view, ns), change(view, units)), (double)now_value(view, longest) / 1000,
+		view->end);
+}
+
 /* Where there is an ioreq server of the library's. */
 static void show_requests(const struct view *view)
 {
@@ -88,15 +97,12 @@ static void show_requests(const struct view *view)
 		return;
 	title(view, "Requests");
 	line_rate(view, "requests answered", "ioreq_requests");
-	fprintf(view->file, "  %-34s %12.1f us %13.1f us at most%s", "answering one",
-		per(change(view, "ioreq_request_ns"), change(view, "ioreq_requests")),
-		(double)now_value(view, "ioreq_request_ns_max") / 1000, view->end);
-	fprintf(view->file, "  %-34s %12.1f us %13.1f us at most%s", "inside the handler, a call",
-		per(change(view, "ioreq_handler_ns"), change(view, "ioreq_items")),
-		(double)now_value(view, "ioreq_handler_ns_max") / 1000, view->end);
-	fprintf(view->file, "  %-34s %12.1f us %13.1f us at most%s", "answering INVALIDATE",
-		per(change(view, "ioreq_invalidate_ns"), change(view, "ioreq_invalidates")),
-		(double)now_value(view, "ioreq_invalidate_ns_max") / 1000, view->end);
+	line_time(view, "answering one", "ioreq_request_ns", "ioreq_requests",
+		  "ioreq_request_ns_max");
+	line_time(view, "inside the handler, a call", "ioreq_handler_ns", "ioreq_items",
+		  "ioreq_handler_ns_max");
+	line_time(view, "answering INVALIDATE", "ioreq_invalidate_ns", "ioreq_invalidates",
+		  "ioreq_invalidate_ns_max");
 }
 
 static void show_memory(const struct view *view)

@@ -88,7 +88,15 @@ static void buffers_in_flight_are_found_however_many_there_are(void **state)
 	bed_stop(&bed);
 }
 
-/* Many across the same end of a bucket, of all lengths: whatever is inside another one is found. */
+/* Many across the same end of a bucket, of all lengths. */
+static void use_across_an_end(struct bed *bed)
+{
+	for (uint64_t before = 1; before < 8; before++)
+		for (uint64_t after = 1; after < 8; after++)
+			use(bed, BUCKET - before * BED_PAGE, (before + after) * BED_PAGE, RW);
+}
+
+/* Whatever is inside another one is found. */
 static void overlapping_buffers_are_found_wherever_they_are_held(void **state)
 {
 	struct bed bed;
@@ -96,13 +104,9 @@ static void overlapping_buffers_are_found_wherever_they_are_held(void **state)
 
 	(void)state;
 	bed_start(&bed, &many);
-	for (uint64_t before = 1; before < 8; before++)
-		for (uint64_t after = 1; after < 8; after++)
-			use(&bed, BUCKET - before * BED_PAGE, (before + after) * BED_PAGE, RW);
+	use_across_an_end(&bed);
 	calls = bed_totals().map_calls;
-	for (uint64_t before = 1; before < 8; before++)
-		for (uint64_t after = 1; after < 8; after++)
-			use(&bed, BUCKET - before * BED_PAGE, (before + after) * BED_PAGE, RW);
+	use_across_an_end(&bed);
 	assert_int_equal(bed_totals().map_calls, calls);
 	(void)bed_reclaim(&bed);
 	/* Those that are parts of others are not kept. */
