@@ -199,21 +199,21 @@ static int block_fill_holes(uint64_t address, uint64_t size)
  * own where the guest has none yet. */
 static void *block_map(hwaddr offset, hwaddr size)
 {
-	void *pointer = block_pin(offset, size, MAPCACHE_PIN_OWN);
+	void *pointer = block_pin(offset, size, MAPCACHE_PIN_OWN_MAPPING);
 	int error;
 
 	if (!pointer && errno == EFAULT && blocks.translate) {
 		hwaddr moved = blocks.translate(offset, size);
 
 		if (moved != offset)
-			return block_pin(moved, size, MAPCACHE_PIN_OWN);
+			return block_pin(moved, size, MAPCACHE_PIN_OWN_MAPPING);
 		errno = EFAULT;
 	}
 	if (pointer || errno != EFAULT || !runstate_check(RUN_STATE_INMIGRATE))
 		return pointer;
 	error = block_fill_holes(offset, size);
 	if (!error)
-		return block_pin(offset, size, MAPCACHE_PIN_OWN);
+		return block_pin(offset, size, MAPCACHE_PIN_OWN_MAPPING);
 	errno = -error;
 	return NULL;
 }
@@ -268,7 +268,8 @@ static uint8_t *block_relocate(hwaddr offset, hwaddr address, hwaddr size)
 	/* Nobody has asked for it so far. */
 	if (!block)
 		return block_add(offset, size,
-				 block_pin(address, BLOCKS_PAGES_OF(size), MAPCACHE_PIN_OWN));
+				 block_pin(address, BLOCKS_PAGES_OF(size),
+					   MAPCACHE_PIN_OWN_MAPPING));
 	count = mapcache_gpa(blocks.cache, block->host, &now);
 	if (!count)
 		count = mapcache_replace(blocks.cache, now, address, BLOCKS_PAGES_OF(size));

@@ -103,8 +103,8 @@ enum mapcache_log_level {
 
 /* What mapcache_options.notify is told of a part of this process' address space. */
 enum mapcache_event {
-	MAPCACHE_EVENT_ADDED = 0, /* it shows guest memory now */
-	MAPCACHE_EVENT_GOING = 1, /* it still does, but is about to show none, or other memory */
+	MAPCACHE_EVENT_ADDED = 0,    /* it shows guest memory now */
+	MAPCACHE_EVENT_REMOVING = 1, /* it still does, but is about to show none, or other memory */
 };
 
 /* Guest-physical memory: [gpa, gpa + len). An Arm guest's begins at 1 GiB. */
@@ -156,10 +156,10 @@ struct mapcache_options {
 
 	/*
 	 * [address, address + len) begins or ceases to show guest memory from gpa on. Every part
-	 * is added before anybody can use it, and going when nobody does any more; what cannot be
-	 * unmapped is told as going once more at the next attempt. Called without locks, from any
-	 * thread that calls the library and from the reclaim thread, perhaps inside a section. It
-	 * must not call the library. Default: nobody is told.
+	 * is added before anybody can use it, and removed when nobody does any more; what cannot be
+	 * unmapped is told once more at the next attempt. Called without locks, from any thread that
+	 * calls the library and from the reclaim thread, perhaps inside a section. It must not call
+	 * the library. Default: nobody is told.
 	 */
 	void (*notify)(void *notify_data, enum mapcache_event event, uint64_t gpa, void *address,
 		       uint64_t len);
@@ -313,7 +313,7 @@ MAPCACHE_CHECKED ssize_t mapcache_write(struct mapcache_client *client, uint64_t
  * is this pin's own and nobody else's, which is what mapcache_replace() can relocate.
  */
 #define MAPCACHE_PIN_CONTIGUOUS 0x1u
-#define MAPCACHE_PIN_OWN 0x2u
+#define MAPCACHE_PIN_OWN_MAPPING 0x2u
 
 /*
  * Pin guest memory: the pointer is good until it is unpinned, across sections, threads and
@@ -413,8 +413,8 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 #define MAPCACHE_DRAIN_PINS 0x1u /* wait for pins, too */
 
 /*
- * Relocate: every pin in address space of its own (with MAPCACHE_PIN_OWN, or contiguous across
- * buckets) that lies inside [old_gpa, old_gpa + len) shows [new_gpa, new_gpa + len) from now on,
+ * Relocate: every pin in address space of its own (with MAPCACHE_PIN_OWN_MAPPING, or contiguous
+ * across buckets) that lies inside [old_gpa, old_gpa + len) shows [new_gpa, new_gpa + len) from now on,
  * at the same host addresses, and mapcache_gpa() of it says so; a placeholder there is gone with
  * its contents; look-ups of old_gpa that start afterwards map afresh. Other pins stay as they are
  * (C). While modified pages are logged, what the pins showed for writing is reported first.
@@ -581,7 +581,7 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
 	X(slow_lookups, "look-ups that took the slow path, mapped or not")                         \
 	X(misses, "look-ups that found nothing usable and mapped")                                 \
 	X(waits, "look-ups that waited for another thread mapping the same bucket")                \
-	X(born_stale, "mappings overtaken by an invalidation, given to their caller only")         \
+	X(maps_overtaken, "mappings overtaken by an invalidation, given to their caller only")     \
 	X(map_calls, "backend map calls")                                                          \
 	X(map_errors, "backend map calls that failed whole")                                       \
 	X(pages_mapped, "pages mapped by them")                                                    \

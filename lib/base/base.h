@@ -42,7 +42,7 @@ uint64_t account_stale(struct mapcache *cache);
 
 /* notify.c: tell the embedder what shows guest memory. No lock is held. */
 void notify_added(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len);
-void notify_going(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len);
+void notify_removing(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len);
 /* Xen has said that there is no such domain. Told and logged once. */
 void notify_gone(struct mapcache *cache);
 

@@ -11,10 +11,10 @@ void notify_added(struct mapcache *cache, uint64_t gpa, void *address, uint64_t 
 				       address, len);
 }
 
-void notify_going(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len)
+void notify_removing(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len)
 {
 	if (cache->embedder.notify)
-		cache->embedder.notify(cache->embedder.notify_data, MAPCACHE_EVENT_GOING, gpa,
+		cache->embedder.notify(cache->embedder.notify_data, MAPCACHE_EVENT_REMOVING, gpa,
 				       address, len);
 }
 

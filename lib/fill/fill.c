@@ -88,7 +88,7 @@ static int fill_finish(struct fill *fill, struct mapping *old, int error)
 	else
 		mapping_publish(cache, mapping, fill->valid);
 	if (mapcache_load_relaxed(&mapping->epoch) != epoch_now(&cache->shared))
-		client_count(fill->client, COUNTER_BORN_STALE, 1);
+		client_count(fill->client, COUNTER_MAPS_OVERTAKEN, 1);
 	pthread_cond_broadcast(&fill->stripe->filled);
 	pthread_mutex_unlock(&fill->stripe->lock);
 	reclaim_wake(cache);

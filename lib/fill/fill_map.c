@@ -92,7 +92,7 @@ int fill_map(struct fill *fill, struct run run)
 	client_count(fill->client, COUNTER_MAP_CALLS, 1);
 	if (mapping->calls < UINT8_MAX)
 		mapping->calls++;
-	notify_going_mask(cache, mapping, mapping->mapped & run_mask(run));
+	notify_removing_mask(cache, mapping, mapping->mapped & run_mask(run));
 	begin = clock_ns();
 	address = mapping_map(cache, mapping, run, prot, fill->client->error);
 	if (!address) {

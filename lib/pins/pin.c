@@ -143,11 +143,11 @@ missed:
 static __attribute__((noinline)) void *pin_unusual(struct mapcache_client *client, uint64_t gpa,
 						   const size_t *len, int prot, unsigned int flags)
 {
-	if (!client || !len || (flags & ~(MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN))) {
+	if (!client || !len || (flags & ~(MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN_MAPPING))) {
 		errno = EINVAL;
 		return NULL;
 	}
-	return span_pin(client, gpa, *len, prot, flags & MAPCACHE_PIN_OWN);
+	return span_pin(client, gpa, *len, prot, flags & MAPCACHE_PIN_OWN_MAPPING);
 }
 
 /* A contiguous pin that lies in one bucket is as any other. */

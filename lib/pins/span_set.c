@@ -198,7 +198,7 @@ uint64_t span_discard(struct mapcache *cache, struct span *span)
 {
 	uint64_t len = span->len;
 
-	span_notify(cache, span, MAPCACHE_EVENT_GOING);
+	span_notify(cache, span, MAPCACHE_EVENT_REMOVING);
 	if (!span_unmap(cache, span)) {
 		span_unname(cache, span);
 		span_free(cache, span);

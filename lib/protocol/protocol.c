@@ -111,7 +111,7 @@ void protocol_stats(struct mapcache *cache, uint64_t slots, struct mapcache_stat
 	stats->slow_lookups = sums[COUNTER_SLOW_LOOKUPS];
 	stats->misses = sums[COUNTER_MISSES];
 	stats->waits = sums[COUNTER_WAITS];
-	stats->born_stale = sums[COUNTER_BORN_STALE];
+	stats->maps_overtaken = sums[COUNTER_MAPS_OVERTAKEN];
 	stats->map_calls = sums[COUNTER_MAP_CALLS];
 	stats->map_errors = sums[COUNTER_MAP_ERRORS];
 	stats->pages_mapped = sums[COUNTER_PAGES_MAPPED];

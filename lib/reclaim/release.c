@@ -61,7 +61,7 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 
 	for (unsigned int i = 0; i < count; i++) {
 		bytes += mapping_bytes(cache, batch[i]);
-		notify_going_mask(cache, batch[i], batch[i]->mapped);
+		notify_removing_mask(cache, batch[i], batch[i]->mapped);
 	}
 	begin = clock_ns();
 	if (bytes)

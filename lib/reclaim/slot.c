@@ -149,7 +149,7 @@ static struct mapping *slot_recycle(struct mapcache *cache, bool dirty)
 
 int slot_empty(struct mapcache *cache, struct mapping *mapping)
 {
-	notify_going_mask(cache, mapping, mapping->mapped);
+	notify_removing_mask(cache, mapping, mapping->mapped);
 	return mapping_release(cache, mapping, 1, (struct run){ 0, cache->settings.granules });
 }
 

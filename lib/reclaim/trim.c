@@ -33,7 +33,7 @@ static uint64_t trim_mapping(struct mapcache *cache, struct mapping *mapping, ui
 		struct run run = trim_run(granules);
 		uint64_t bytes = (uint64_t)run.count << shift;
 
-		notify_going_mask(cache, mapping, run_mask(run));
+		notify_removing_mask(cache, mapping, run_mask(run));
 		if (mapping_release(cache, mapping, 1, run))
 			break;
 		granules &= ~run_mask(run);

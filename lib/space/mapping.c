@@ -323,7 +323,7 @@ void mapping_unpublish(struct mapcache *cache, struct mapping *mapping)
 	table_unpublish(mapping_entry(cache, mapping));
 }
 
-void notify_going_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask)
+void notify_removing_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask)
 {
 	const struct settings *settings = &cache->settings;
 	uint64_t gpa = mapcache_load_relaxed(&mapping->index) << settings->bucket_shift;
@@ -337,10 +337,10 @@ void notify_going_mask(struct mapcache *cache, struct mapping *mapping, uint64_t
 		first += (unsigned int)__builtin_ctzll(mask >> first);
 		for (end = first; end < settings->granules && (mask >> end & 1); end++)
 			;
-		notify_going(cache, gpa + ((uint64_t)first << settings->granule_shift),
-			     mapping_base(cache, mapping) +
-				     ((uint64_t)first << settings->granule_shift),
-			     (uint64_t)(end - first) << settings->granule_shift);
+		notify_removing(cache, gpa + ((uint64_t)first << settings->granule_shift),
+				mapping_base(cache, mapping) +
+					((uint64_t)first << settings->granule_shift),
+				(uint64_t)(end - first) << settings->granule_shift);
 		first = end;
 	}
 }

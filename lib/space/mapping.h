@@ -213,7 +213,7 @@ uint64_t mapping_stale(const struct mapcache *cache, const struct mapping *mappi
 int mapping_mark(struct mapcache *cache, struct mapping *mapping, uint64_t old);
 void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping);
 /* Tell the embedder that the granules of the mask go. No lock is held. */
-void notify_going_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask);
+void notify_removing_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask);
 void mapping_doom(struct mapping *mapping);
 bool mapping_doomed(const struct mapping *mapping);
 

@@ -343,7 +343,7 @@ static void relocate(struct scenario *scenario)
 	size_t len = BUCKET;
 	char *pointer = NULL;
 
-	DO((pointer = mapcache_pin(scenario->client, places[0], &len, RW, MAPCACHE_PIN_OWN))
+	DO((pointer = mapcache_pin(scenario->client, places[0], &len, RW, MAPCACHE_PIN_OWN_MAPPING))
 		   ? 0
 		   : -errno);
 	for (unsigned int i = 1; i < 4; i++) {

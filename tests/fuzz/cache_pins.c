@@ -76,7 +76,7 @@ void pin_contiguous(struct world *w, struct input *input, unsigned int c)
 	uint64_t gpa = take_gpa(input) % (MODEL_PAGES * MODEL_PAGE), slots, needed;
 	size_t wanted = take_len(input), len = wanted;
 	unsigned int how = (unsigned int)take(input, 1);
-	unsigned int flags = how & 2 ? MAPCACHE_PIN_OWN : MAPCACHE_PIN_CONTIGUOUS;
+	unsigned int flags = how & 2 ? MAPCACHE_PIN_OWN_MAPPING : MAPCACHE_PIN_CONTIGUOUS;
 	bool write = how & 1;
 	void *pointer;
 
@@ -98,7 +98,7 @@ void pin_contiguous(struct world *w, struct input *input, unsigned int c)
 	*held = hold(w, pointer, gpa, len, true);
 	held->slots = (unsigned int)slots;
 	held->write = write;
-	if (flags == MAPCACHE_PIN_OWN)
+	if (flags == MAPCACHE_PIN_OWN_MAPPING)
 		held->kind = HELD_OWN;
 	else
 		held->kind = slots > 1 ? HELD_CONTIGUOUS : HELD_SHARED;

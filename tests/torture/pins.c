@@ -280,8 +280,8 @@ static uint64_t favourite_run(struct worker *worker, uint64_t *floor)
 static void check_own(struct worker *worker, const char *pointer, uint64_t page, size_t len)
 {
 	size_t wanted = len;
-	char *other =
-		mapcache_pin(worker->client, stamp_gpa(page), &len, PROT_READ, MAPCACHE_PIN_OWN);
+	char *other = mapcache_pin(worker->client, stamp_gpa(page), &len, PROT_READ,
+				   MAPCACHE_PIN_OWN_MAPPING);
 
 	if (!other)
 		return;
@@ -293,8 +293,8 @@ static void check_own(struct worker *worker, const char *pointer, uint64_t page,
 /* A run of pages, most of them in one bucket, some across two or three. */
 void access_span(struct worker *worker)
 {
-	static const unsigned int flags[] = { MAPCACHE_PIN_CONTIGUOUS, MAPCACHE_PIN_OWN,
-					      MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN };
+	static const unsigned int flags[] = { MAPCACHE_PIN_CONTIGUOUS, MAPCACHE_PIN_OWN_MAPPING,
+					      MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN_MAPPING };
 	struct witness *witness = &worker->witness;
 	uint64_t *random = &witness->random, floor[RUN_PAGES];
 	struct parcel parcel = { .page = favourite_run(worker, floor) };
@@ -311,7 +311,7 @@ void access_span(struct worker *worker)
 		return;
 	}
 	must(len == wanted);
-	if (how & MAPCACHE_PIN_OWN)
+	if (how & MAPCACHE_PIN_OWN_MAPPING)
 		check_own(worker, parcel.pointer, parcel.page, len);
 	parcel.first = read_word(parcel.pointer);
 	parcel.written = check_run(worker, parcel.pointer, parcel.page, floor, pages, write);

@@ -137,7 +137,7 @@ void access_replace(struct worker *worker)
 	mapcache_begin(worker->client);
 	must(replace(&place) == -EDEADLK);
 	must(!mapcache_end(worker->client));
-	place.pointer = mapcache_pin(worker->client, place.gpa, &len, RW, MAPCACHE_PIN_OWN);
+	place.pointer = mapcache_pin(worker->client, place.gpa, &len, RW, MAPCACHE_PIN_OWN_MAPPING);
 	if (place.pointer)
 		replace_pinned(&place);
 	else

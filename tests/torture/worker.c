@@ -44,7 +44,7 @@ static void drain(struct worker *worker)
 	must(!error || error == -ETIMEDOUT);
 	must(mapcache_drain(cache, mapcache_epoch(cache) + 1000000, 0, 0) == -EINVAL);
 	pin = mapcache_pin(worker->client, stamp_gpa(any_page(random)), &len, PROT_READ,
-			   one_in(random, 2) ? MAPCACHE_PIN_OWN : 0);
+			   one_in(random, 2) ? MAPCACHE_PIN_OWN_MAPPING : 0);
 	epoch = mapcache_invalidate(cache);
 	must(mapcache_epoch(cache) >= epoch);
 	if (!pin)
@@ -66,7 +66,7 @@ static void unmap(struct worker *worker)
 
 	worker->witness.doing = "unmapping at once";
 	pin = mapcache_pin(worker->client, gpa, &len, PROT_READ,
-			   one_in(random, 2) ? MAPCACHE_PIN_OWN : 0);
+			   one_in(random, 2) ? MAPCACHE_PIN_OWN_MAPPING : 0);
 	if (pin) {
 		must(mapcache_unmap(device->cache, gpa, 8, 0) == -ETIMEDOUT);
 		must(!mapcache_client_unpin(worker->client, pin, 0));

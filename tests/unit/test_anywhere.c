@@ -263,7 +263,8 @@ static void a_read_only_backend_is_never_asked_for_more(void **state)
 						   PROT_READ | PROT_WRITE),
 					 EACCES);
 		}
-		assert_null(mapcache_pin(bed.client, 0, &len, PROT_WRITE, MAPCACHE_PIN_OWN));
+		assert_null(
+			mapcache_pin(bed.client, 0, &len, PROT_WRITE, MAPCACHE_PIN_OWN_MAPPING));
 		assert_int_equal(errno, EACCES);
 		assert_int_equal(bed_stats(&bed).map_errors, 0);
 		bed_stop(&bed);

@@ -146,7 +146,7 @@ static int pin_in_one_piece(struct scene *scene)
 static int relocate(struct scene *scene)
 {
 	size_t len = 2 * BED_PAGE;
-	void *pin = mapcache_pin(scene->client, 0, &len, PROT_READ, MAPCACHE_PIN_OWN);
+	void *pin = mapcache_pin(scene->client, 0, &len, PROT_READ, MAPCACHE_PIN_OWN_MAPPING);
 
 	return !pin || mapcache_replace(scene->bed.cache, 0, BED_BUCKET, 2 * BED_PAGE) != 1 ||
 	       mapcache_unpin(scene->bed.cache, pin, 0);

@@ -207,7 +207,7 @@ static void what_is_kept_leaves_room_for_others(void **state)
 
 static volatile uint64_t *pin_own(struct bed *bed, uint64_t gpa, size_t len)
 {
-	return bed_pin_range(bed->client, gpa, len, RW, MAPCACHE_PIN_OWN);
+	return bed_pin_range(bed->client, gpa, len, RW, MAPCACHE_PIN_OWN_MAPPING);
 }
 
 static bool apart(volatile uint64_t *left, volatile uint64_t *right)

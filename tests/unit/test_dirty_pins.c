@@ -284,7 +284,7 @@ static void a_relocated_pin_reports_the_frames_that_it_shows_then(void **state)
 	(void)state;
 	start_translating(&bed);
 	piece = bed_pin_range(bed.client, 10 * BED_PAGE, 9 * BED_PAGE, PROT_WRITE,
-			      MAPCACHE_PIN_OWN);
+			      MAPCACHE_PIN_OWN_MAPPING);
 	base = 512 * BED_PAGE;
 	assert_int_equal(mapcache_replace(bed.cache, 10 * BED_PAGE, 31 * BED_PAGE, 9 * BED_PAGE),
 			 1);
@@ -320,7 +320,8 @@ static void each_page_of_a_relocated_pin_reports_its_own_frame(void **state)
 
 	(void)state;
 	bed_start(&bed, &options);
-	piece = bed_pin_range(bed.client, old, pages * BED_PAGE, PROT_WRITE, MAPCACHE_PIN_OWN);
+	piece = bed_pin_range(bed.client, old, pages * BED_PAGE, PROT_WRITE,
+			      MAPCACHE_PIN_OWN_MAPPING);
 	assert_int_equal(mapcache_replace(bed.cache, old, new, pages * BED_PAGE), 1);
 	assert_int_equal(mapcache_dirty_log(bed.cache, true), 0);
 	for (uint64_t page = 0; page < pages; page++) {

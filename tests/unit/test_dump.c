@@ -194,7 +194,8 @@ static void every_contiguous_mapping_is_in_both_forms(void **state)
 	stale = bed_pin_range(bed.client, BED_BUCKET - BED_PAGE, 2 * BED_PAGE, PROT_READ,
 			      MAPCACHE_PIN_CONTIGUOUS);
 	mapcache_invalidate(bed.cache);
-	own = bed_pin_range(bed.client, 5 * BED_PAGE, BED_PAGE, PROT_READ, MAPCACHE_PIN_OWN);
+	own = bed_pin_range(bed.client, 5 * BED_PAGE, BED_PAGE, PROT_READ,
+			    MAPCACHE_PIN_OWN_MAPPING);
 	for (uint64_t i = 1; i < 3; i++) {
 		kept = bed_pin_range(bed.client, (i + 1) * BED_BUCKET - BED_PAGE, 2 * BED_PAGE,
 				     PROT_READ, MAPCACHE_PIN_CONTIGUOUS);

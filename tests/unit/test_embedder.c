@@ -167,7 +167,7 @@ static void every_way_to_map_and_to_unmap_is_told(void **state)
 		mapcache_pin(bed.client, BED_BUCKET / 2, &len, PROT_READ, MAPCACHE_PIN_CONTIGUOUS);
 	assert_non_null(pointer);
 	assert_int_equal(mapcache_unpin(bed.cache, pointer, 0), 0);
-	pointer = mapcache_pin(bed.client, 0, &len, PROT_READ, MAPCACHE_PIN_OWN);
+	pointer = mapcache_pin(bed.client, 0, &len, PROT_READ, MAPCACHE_PIN_OWN_MAPPING);
 	assert_non_null(pointer);
 	assert_int_equal(mapcache_replace(bed.cache, 0, 3 * BED_BUCKET, BED_BUCKET), 1);
 	assert_int_equal(mapcache_unpin(bed.cache, pointer, 0), 0);

@@ -162,7 +162,7 @@ static void try_the_middle(void (*prepare)(struct bed *), bool end, bool range, 
 	assert_int_equal(mapcache_end(bed.client), 0);
 	assert_int_equal(bed_read(bed.other, GPA), NEW);
 	if (!range)
-		assert_int_equal(bed_stats(&bed).born_stale, 1);
+		assert_int_equal(bed_stats(&bed).maps_overtaken, 1);
 	bed_stop(&bed);
 }
 

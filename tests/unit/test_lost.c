@@ -121,7 +121,8 @@ static void pin_and_relocate(struct bed *bed)
 {
 	volatile uint64_t *one =
 		pin_twice(bed, 2 * BED_BUCKET - BED_PAGE, 2 * BED_BUCKET, MAPCACHE_PIN_CONTIGUOUS);
-	volatile uint64_t *own = pin_twice(bed, 6 * BED_BUCKET, 3 * BED_PAGE, MAPCACHE_PIN_OWN);
+	volatile uint64_t *own =
+		pin_twice(bed, 6 * BED_BUCKET, 3 * BED_PAGE, MAPCACHE_PIN_OWN_MAPPING);
 	int moved;
 
 	assert_int_equal(*one, bed_value(511));

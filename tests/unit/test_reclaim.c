@@ -171,7 +171,7 @@ static void what_is_inserted_late_is_not_forgotten(void **state)
 		reclaim_look(bed.cache);
 	gate_open(&gate);
 	assert_int_equal(peer_wait(&peer), 0);
-	assert_int_equal(bed_stats(&bed).born_stale, 1);
+	assert_int_equal(bed_stats(&bed).maps_overtaken, 1);
 	for (unsigned int i = 0; i < 2; i++)
 		reclaim_look(bed.cache);
 	assert_int_equal(bed_stats(&bed).mapped_bytes, 0);

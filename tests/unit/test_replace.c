@@ -18,7 +18,8 @@
 
 static volatile uint64_t *pin_own(struct bed *bed, uint64_t gpa, size_t len)
 {
-	return bed_pin_range(bed->client, gpa, len, PROT_READ | PROT_WRITE, MAPCACHE_PIN_OWN);
+	return bed_pin_range(bed->client, gpa, len, PROT_READ | PROT_WRITE,
+			     MAPCACHE_PIN_OWN_MAPPING);
 }
 
 static void a_placeholder_is_memory_where_the_guest_has_none(void **state)

@@ -69,7 +69,7 @@ static void a_map_call_that_is_interrupted_is_made_again(void **state)
 		for (uint64_t nth = 1; nth < 3; nth++) {
 			xensim_fail(XENSIM_CALL_MAP, nth, passing[i]);
 			pointer = bed_pin_range(bed.client, BED_BUCKET, 2 * BED_BUCKET, RW,
-						MAPCACHE_PIN_OWN);
+						MAPCACHE_PIN_OWN_MAPPING);
 			assert_int_equal(*bed_at(pointer, BED_BUCKET), bed_value(512));
 			xensim_fail(XENSIM_CALL_MAP, nth + 2, passing[i]);
 			assert_int_equal(mapcache_replace(bed.cache, BED_BUCKET, 0, 2 * BED_BUCKET),

@@ -56,13 +56,13 @@ struct going {
 	uint64_t mask; /* granules */
 };
 
-static void note_going(void *data, enum mapcache_event event, uint64_t gpa, void *address,
-		       uint64_t len)
+static void note_removing(void *data, enum mapcache_event event, uint64_t gpa, void *address,
+			  uint64_t len)
 {
 	struct going *going = data;
 
 	(void)address;
-	if (event != MAPCACHE_EVENT_GOING)
+	if (event != MAPCACHE_EVENT_REMOVING)
 		return;
 	going->calls++;
 	for (uint64_t at = gpa; at < gpa + len; at += GRANULE)
@@ -77,7 +77,7 @@ static void neighbours_go_in_one_call_and_the_embedder_is_told(void **state)
 
 	(void)state;
 	bed_start(&bed, &(struct rig_options){ .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
-							  .notify = note_going,
+							  .notify = note_removing,
 							  .notify_data = &going } });
 	leave_granules(&bed);
 	unmaps = bed_stats(&bed).unmap_calls;

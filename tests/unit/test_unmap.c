@@ -37,7 +37,7 @@ static void what_is_unmapped_at_once_is_unmapped_when_the_call_returns(void **st
 	assert_int_equal(bed_totals().foreign_mappings, 20);
 	assert_int_equal(mapcache_unmap(bed.cache, 4 * BED_PAGE + 5, 1, 0), 0);
 	assert_int_equal(bed_totals().foreign_mappings, 19);
-	pin = mapcache_pin(bed.client, 30 * BED_PAGE, &len, PROT_READ, MAPCACHE_PIN_OWN);
+	pin = mapcache_pin(bed.client, 30 * BED_PAGE, &len, PROT_READ, MAPCACHE_PIN_OWN_MAPPING);
 	assert_non_null(pin);
 	assert_int_equal(mapcache_unmap(bed.cache, 34 * BED_PAGE, BED_PAGE, 0), -ETIMEDOUT);
 	assert_int_equal(mapcache_unpin(bed.cache, pin, 0), 0);

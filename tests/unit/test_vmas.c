@@ -128,7 +128,7 @@ static void some_pin(void)
 	size_t len = ((size_t)rand() % 600 + 1) * BED_PAGE;
 	uint64_t gpa = (uint64_t)rand() % 16384 * BED_PAGE;
 	void *pin = mapcache_pin(client, gpa, &len, PROT_READ,
-				 rand() % 2 ? MAPCACHE_PIN_OWN : MAPCACHE_PIN_CONTIGUOUS);
+				 rand() % 2 ? MAPCACHE_PIN_OWN_MAPPING : MAPCACHE_PIN_CONTIGUOUS);
 
 	if (pin && rand() % 3 == 0)
 		(void)!mapcache_replace(
@@ -198,8 +198,8 @@ static void pins_of_their_own_stop_at_the_budget(void **state)
 	while (got < 300) {
 		size_t len = BED_PAGE;
 
-		pins[got] =
-			mapcache_pin(client, got * BED_BUCKET, &len, PROT_READ, MAPCACHE_PIN_OWN);
+		pins[got] = mapcache_pin(client, got * BED_BUCKET, &len, PROT_READ,
+					 MAPCACHE_PIN_OWN_MAPPING);
 		if (!pins[got])
 			break;
 		got++;

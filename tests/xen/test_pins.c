@@ -109,7 +109,7 @@ static void pins_are_relocated_by_any_number_of_pages(void)
 	char *memory;
 
 	start();
-	memory = pin(3, 40, MAPCACHE_PIN_OWN);
+	memory = pin(3, 40, MAPCACHE_PIN_OWN_MAPPING);
 	use(memory, 3, 40);
 	for (unsigned int i = 1; i < sizeof(places) / sizeof(*places); i++) {
 		CHECK_EQUAL(mapcache_replace(cache, page_address(places[i - 1]),

@@ -160,7 +160,7 @@ struct remembered : refreshing<remembered, 3> {
 
 /* A mapping that is overtaken by an invalidation while it is made: whoever made it has the
  * pointer, and it is not replaced under him. */
-struct born_stale : refreshing<born_stale, 2> {
+struct maps_overtaken : refreshing<maps_overtaken, 2> {
 	mapcache_atomic_u32 filled;
 
 	void before()
@@ -198,6 +198,6 @@ int main()
 	results.some<apart>("nothing is replaced in use, two epochs", 50000);
 	results.some<two_refreshers>("two that refresh do not wait for each other", 50000);
 	results.some<remembered>("one thread's scan serves another one", 50000);
-	results.all<born_stale>("a mapping born stale is its maker's");
+	results.all<maps_overtaken>("a mapping overtaken by an INVALIDATE is its maker's");
 	return results.report();
 }
