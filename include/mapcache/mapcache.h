@@ -320,8 +320,7 @@ MAPCACHE_CHECKED ssize_t mapcache_write(struct mapcache_client *client, uint64_t
  * invalidations. After an INVALIDATE it may show memory that is no longer the guest's (C).
  * *len: in, the bytes wanted; out, how many of them are contiguous from the pointer (to the
  * end of the bucket at most). Inside or outside of a section; errors as mapcache_ptr() without
- * E2BIG, and
- *   EOVERFLOW   too many pins of this bucket (2^62)
+ * E2BIG.
  * With MAPCACHE_PIN_CONTIGUOUS it is all of *len or an error. A range that crosses buckets gets
  * neighbouring slots of its own, which show the same machine pages as the buckets do, so that
  * both see the same contents; they count against max_bytes as whole buckets. They stay for the

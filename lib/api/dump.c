@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Statistics, every bucket, every contiguous mapping, every client, and what pins keep besides,
- * for people and for programs. What a lock protects is copied under it and written without it: a
- * file can take any time.
+ * Statistics, every bucket, every contiguous mapping, every client, and what pins keep besides, as
+ * a line of text or a JSON object each. What a lock protects is copied under it and written without
+ * it: a file can take any time.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,7 +17,49 @@
 #include "lib/protocol/watch.h"
 #include "lib/space/space.h"
 
-#define DUMP_ROOM 64 /* buckets of a stripe, to begin with */
+#define DUMP_ROOM 64 /* in a copy, to begin with */
+
+struct dump {
+	struct mapcache *cache;
+	FILE *file;
+	bool json;
+	const char *kind;    /* of what is listed */
+	const char *between; /* JSON: before the next one */
+};
+
+/* ---- one of them, by its fields ----------------------------------------------------------- */
+
+static void dump_begin(struct dump *dump, const char *name, uint64_t value)
+{
+	if (dump->json)
+		fprintf(dump->file, "%s\n    {\"%s\": \"%#" PRIx64 "\"", dump->between, name,
+			value);
+	else
+		fprintf(dump->file, "%s %#" PRIx64, dump->kind, value);
+	dump->between = ",";
+}
+
+/* Numbers past 2^53 are not safe with every reader: those that can be are strings. */
+static void dump_hex(struct dump *dump, const char *name, uint64_t value)
+{
+	fprintf(dump->file, dump->json ? ", \"%s\": \"%#" PRIx64 "\"" : " %s %#" PRIx64, name,
+		value);
+}
+
+static void dump_number(struct dump *dump, const char *name, uint64_t value)
+{
+	fprintf(dump->file, dump->json ? ", \"%s\": %" PRIu64 : " %s %" PRIu64, name, value);
+}
+
+static void dump_flag(struct dump *dump, const char *name, bool value)
+{
+	if (dump->json)
+		fprintf(dump->file, ", \"%s\": %s", name, value ? "true" : "false");
+	else if (value)
+		fprintf(dump->file, " %s", name);
+}
+
+/* ---- what there is ------------------------------------------------------------------------ */
 
 struct dump_bucket {
 	uint64_t gpa, epoch, mapped, valid;
@@ -27,30 +69,10 @@ struct dump_bucket {
 	bool busy, read_only, probation;
 };
 
-/* What is in no index any more, or never was, and is mapped because a pin holds it. */
-struct dump_pinned {
-	uint64_t gpa, epoch, age; /* age: invalidations since it was mapped */
-	int64_t pins;
-	const void *address;
-};
-
-struct dump {
-	struct mapcache *cache;
-	FILE *file;
-	struct dump_bucket *buckets; /* of one stripe */
-	uint64_t room, count;
-	uint64_t written;
-	void (*bucket)(struct dump *dump, const struct dump_bucket *bucket);
-	void (*pinned)(struct dump *dump, const struct dump_pinned *pinned);
-	void (*client)(struct dump *dump, const struct client_view *client);
-	void (*held)(struct dump *dump, const struct ledger_entry *entry);
-	void (*span)(struct dump *dump, const struct span_state *span);
-};
-
 static struct dump_bucket dump_describe(struct mapcache *cache, struct mapping *mapping)
 {
 	struct dump_bucket bucket = {
-		.gpa = mapcache_load_relaxed(&mapping->index) << cache->settings.bucket_shift,
+		.gpa = mapping_gpa(cache, mapping),
 		.address = mapping_base(cache, mapping),
 		.busy = mapping->busy,
 	};
@@ -68,330 +90,205 @@ static struct dump_bucket dump_describe(struct mapcache *cache, struct mapping *
 	return bucket;
 }
 
-/* Copies the stripe's buckets, as many as there is room for. Returns how many there are. */
-static uint64_t dump_copy(struct dump *dump, struct stripe *stripe)
+static uint64_t dump_copy_buckets(struct mapcache *cache, void *copies, uint64_t room)
 {
-	struct mapping *mapping;
-	uint64_t count;
+	struct dump_bucket *buckets = copies;
+	uint64_t copied = 0, count = 0;
 
-	dump->count = 0;
-	pthread_mutex_lock(&stripe->lock);
-	count = stripe_count(stripe);
-	for (mapping = stripe_oldest(stripe); mapping && dump->count < dump->room;
-	     mapping = stripe_newer(mapping))
-		dump->buckets[dump->count++] = dump_describe(dump->cache, mapping);
-	pthread_mutex_unlock(&stripe->lock);
+	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
+		struct stripe *stripe = stripe_at(cache, i);
+		struct mapping *mapping;
+
+		pthread_mutex_lock(&stripe->lock);
+		count += stripe_count(stripe);
+		for (mapping = stripe_oldest(stripe); mapping && copied < room;
+		     mapping = stripe_newer(mapping))
+			buckets[copied++] = dump_describe(cache, mapping);
+		pthread_mutex_unlock(&stripe->lock);
+	}
 	return count;
 }
 
-static int dump_make_room(struct dump *dump, uint64_t count)
+static void dump_bucket(struct dump *dump, const void *copy)
 {
-	free(dump->buckets);
-	dump->room = count + count / 8;
-	dump->buckets = calloc((size_t)dump->room, sizeof(*dump->buckets));
-	return dump->buckets ? 0 : -ENOMEM;
+	const struct dump_bucket *bucket = copy;
+
+	dump_begin(dump, "gpa", bucket->gpa);
+	dump_flag(dump, "busy", bucket->busy);
+	if (bucket->busy)
+		return;
+	dump_number(dump, "epoch", bucket->epoch);
+	dump_hex(dump, "address", (uintptr_t)bucket->address);
+	dump_hex(dump, "mapped", bucket->mapped);
+	dump_hex(dump, "valid", bucket->valid);
+	dump_number(dump, "calls", bucket->calls);
+	dump_number(dump, "pins", (uint64_t)bucket->pins);
+	dump_flag(dump, "read_only", bucket->read_only);
+	dump_flag(dump, "probation", bucket->probation);
 }
 
-static int dump_stripe(struct dump *dump, struct stripe *stripe)
+static void dump_span(struct dump *dump, const void *copy)
 {
-	uint64_t count;
-	int error;
+	const struct span_state *span = copy;
 
-	while ((count = dump_copy(dump, stripe)) > dump->room) {
-		error = dump_make_room(dump, count);
-		if (error)
-			return error;
-	}
-	for (uint64_t i = 0; i < dump->count; i++) {
-		dump->bucket(dump, &dump->buckets[i]);
-		dump->written++;
-	}
-	return 0;
+	dump_begin(dump, "gpa", span->gpa);
+	dump_hex(dump, "length", span->len);
+	dump_number(dump, "epoch", span->epoch);
+	dump_hex(dump, "address", (uintptr_t)span->address);
+	dump_number(dump, "pins", (uint64_t)span->pins);
+	dump_flag(dump, "read_only", !span->writable);
+	dump_flag(dump, "own", span->own);
+	dump_flag(dump, "busy", span->busy);
+	dump_flag(dump, "stale", span->stale);
 }
 
-static int dump_buckets(struct dump *dump)
+/* What is in no index any more, or never was, and is mapped because a pin holds it. */
+static uint64_t dump_copy_pinned(struct mapcache *cache, void *copies, uint64_t room)
 {
-	int error = dump_make_room(dump, DUMP_ROOM);
+	uint64_t slots = space_slots(cache), count = 0;
+	struct dump_bucket *buckets = copies;
 
-	for (uint32_t i = 0; i < dump->cache->settings.stripes && !error; i++)
-		error = dump_stripe(dump, stripe_at(dump->cache, i));
-	free(dump->buckets);
-	return error;
-}
-
-static void dump_pinned(struct dump *dump)
-{
-	struct mapcache *cache = dump->cache;
-	uint64_t slots = space_slots(cache), now = epoch_now(&cache->shared);
-
-	dump->written = 0;
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		struct mapping *mapping = mapping_at(cache, slot);
-		struct dump_pinned pinned;
+		struct dump_bucket bucket = { .gpa = mapping_gpa(cache, mapping),
+					      .epoch = mapcache_load_relaxed(&mapping->epoch),
+					      .address = mapping_base(cache, mapping) };
 
-		if (mapping_state(mapping) != MAPPING_RETIRED)
+		if (mapping_state(mapping) != MAPPING_RETIRED || !bucket.epoch)
 			continue;
-		pinned.pins = client_pins(cache, mapping);
-		pinned.epoch = mapcache_load_relaxed(&mapping->epoch);
-		if (!pinned.pins || !pinned.epoch)
-			continue;
-		pinned.age = now - pinned.epoch;
-		pinned.gpa = mapping_gpa(cache, mapping);
-		pinned.address = mapping_base(cache, mapping);
-		dump->pinned(dump, &pinned);
-		dump->written++;
+		bucket.pins = client_pins(cache, mapping);
+		if (bucket.pins && count++ < room)
+			buckets[count - 1] = bucket;
 	}
+	return count;
 }
 
-static int dump_clients(struct dump *dump)
+static void dump_pinned(struct dump *dump, const void *copy)
 {
-	uint64_t room = watch_clients(dump->cache, NULL, 0) + 1, count;
-	struct client_view *views = calloc((size_t)room, sizeof(*views));
+	const struct dump_bucket *bucket = copy;
 
-	if (!views)
-		return -ENOMEM;
-	count = watch_clients(dump->cache, views, room);
-	dump->written = 0;
-	for (uint64_t i = 0; i < count && i < room; i++) {
-		dump->client(dump, &views[i]);
-		dump->written++;
-	}
-	free(views);
-	return 0;
+	dump_begin(dump, "gpa", bucket->gpa);
+	dump_number(dump, "epoch", bucket->epoch);
+	/* Invalidations since it was mapped. */
+	dump_number(dump, "age", epoch_now(&dump->cache->shared) - bucket->epoch);
+	dump_hex(dump, "address", (uintptr_t)bucket->address);
+	dump_number(dump, "pins", (uint64_t)bucket->pins);
 }
 
-/* With MAPCACHE_DEBUG: each pin that is held, and who pinned it. */
-static int dump_held(struct dump *dump)
+static void dump_client(struct dump *dump, const void *copy)
 {
-	uint64_t room = ledger_list(dump->cache, NULL, 0) + 16, count;
-	struct ledger_entry *entries = calloc((size_t)room, sizeof(*entries));
+	const struct client_view *client = copy;
 
-	if (!entries)
-		return -ENOMEM;
-	count = ledger_list(dump->cache, entries, room);
-	dump->written = 0;
-	for (uint64_t i = 0; i < count && i < room; i++) {
-		dump->held(dump, &entries[i]);
-		dump->written++;
-	}
-	free(entries);
-	return 0;
+	dump_begin(dump, "client", (uintptr_t)client->client);
+	dump_number(dump, "thread", (uint64_t)client->thread);
+	dump_flag(dump, "in_section", client->open);
+	dump_number(dump, "epoch", client->epoch);
+	dump_number(dump, "holds_back_ms", client->open_ns / NS_PER_MS);
 }
 
-static void dump_text_held(struct dump *dump, const struct ledger_entry *entry)
+/* With MAPCACHE_DEBUG: a pin, and who pinned it. */
+static void dump_held(struct dump *dump, const void *copy)
 {
-	fprintf(dump->file, "held %p, %zu bytes, pinned at %p by thread %d\n",
-		(const void *)entry->pointer, entry->len, entry->caller, entry->thread);
+	const struct ledger_entry *entry = copy;
+
+	dump_begin(dump, "address", (uintptr_t)entry->pointer);
+	dump_number(dump, "len", entry->len);
+	dump_hex(dump, "caller", (uintptr_t)entry->caller);
+	dump_number(dump, "thread", (uint64_t)entry->thread);
 }
 
-static void dump_text_pinned(struct dump *dump, const struct dump_pinned *pinned)
-{
-	fprintf(dump->file,
-		"pinned %#" PRIx64 " epoch %" PRIu64 ", %" PRIu64
-		" invalidations ago, at %p pins %" PRId64 "\n",
-		pinned->gpa, pinned->epoch, pinned->age, pinned->address, pinned->pins);
-}
+/* ---- all of it ---------------------------------------------------------------------------- */
 
-static void dump_text_client(struct dump *dump, const struct client_view *client)
-{
-	fprintf(dump->file, "client %p thread %d", client->client, client->thread);
-	if (client->open)
-		fprintf(dump->file, " section of epoch %" PRIu64, client->epoch);
-	if (client->open_ns)
-		fprintf(dump->file, " holds others back for %" PRIu64 " ms",
-			client->open_ns / NS_PER_MS);
-	fputc('\n', dump->file);
-}
+static const struct dump_kind {
+	const char *name, *list; /* of one of them, of all */
+	size_t size;
+	/* Copies as many as there is room for; returns how many there are. */
+	uint64_t (*copy)(struct mapcache *cache, void *copies, uint64_t room);
+	void (*write)(struct dump *dump, const void *copy);
+} dump_kinds[] = {
+	{ "bucket", "buckets", sizeof(struct dump_bucket), dump_copy_buckets, dump_bucket },
+	{ "span", "spans", sizeof(struct span_state), span_list, dump_span },
+	{ "pinned", "pinned", sizeof(struct dump_bucket), dump_copy_pinned, dump_pinned },
+	{ "client", "clients", sizeof(struct client_view), watch_clients, dump_client },
+	{ "held", "held", sizeof(struct ledger_entry), ledger_list, dump_held },
+};
 
-static int dump_spans(struct dump *dump)
+static int dump_list(struct dump *dump, const struct dump_kind *kind)
 {
-	struct span_state *spans = NULL;
-	uint64_t room = 0, count;
+	uint64_t room = DUMP_ROOM, count;
+	char *copies;
 
-	dump->written = 0;
-	while ((count = span_list(dump->cache, spans, room)) > room) {
-		free(spans);
-		room = count + count / 8;
-		spans = calloc((size_t)room, sizeof(*spans));
-		if (!spans)
+	for (;; room = count + count / 8) {
+		copies = calloc((size_t)room, kind->size);
+		if (!copies)
 			return -ENOMEM;
+		count = kind->copy(dump->cache, copies, room);
+		if (count <= room)
+			break;
+		free(copies);
 	}
+	dump->kind = kind->name;
+	dump->between = "";
 	for (uint64_t i = 0; i < count; i++) {
-		dump->span(dump, &spans[i]);
-		dump->written++;
+		kind->write(dump, copies + i * kind->size);
+		fputs(dump->json ? "}" : "\n", dump->file);
 	}
-	free(spans);
+	free(copies);
 	return 0;
 }
 
-static void dump_text_bucket(struct dump *dump, const struct dump_bucket *bucket)
+static void dump_statistics(const struct dump *dump)
 {
-	if (bucket->busy) {
-		fprintf(dump->file, "bucket %#" PRIx64 " busy\n", bucket->gpa);
-		return;
+	struct mapcache_stats stats = { .size = sizeof(stats) };
+	const char *between = "";
+
+	(void)mapcache_stats(dump->cache, &stats);
+#define DUMP_TEXT(name, text)                                                                      \
+	fprintf(dump->file, "%-24s %20" PRIu64 "  %s\n", #name, stats.name, text);
+#define DUMP_JSON(name, text)                                                                      \
+	fprintf(dump->file, "%s\n    \"%s\": %" PRIu64, between, #name, stats.name);               \
+	between = ",";
+	if (dump->json) {
+		MAPCACHE_STATISTICS(DUMP_JSON)
+	} else {
+		MAPCACHE_STATISTICS(DUMP_TEXT)
 	}
-	fprintf(dump->file,
-		"bucket %#" PRIx64 " epoch %" PRIu64 " at %p mapped %#" PRIx64 " valid %#" PRIx64
-		" calls %u pins %" PRId64 "%s%s\n",
-		bucket->gpa, bucket->epoch, bucket->address, bucket->mapped, bucket->valid,
-		bucket->calls, bucket->pins, bucket->read_only ? " read-only" : "",
-		bucket->probation ? " on probation" : "");
+#undef DUMP_TEXT
+#undef DUMP_JSON
 }
 
-static void dump_text_span(struct dump *dump, const struct span_state *span)
+static int dump_all(struct mapcache *cache, FILE *file, bool json)
 {
-	fprintf(dump->file,
-		"span %#" PRIx64 " length %#" PRIx64 " epoch %" PRIu64 " at %p pins %" PRId64
-		"%s%s%s%s\n",
-		span->gpa, span->len, span->epoch, span->address, span->pins,
-		span->writable ? "" : " read-only", span->own ? " own" : "",
-		span->busy ? " busy" : "", span->stale ? " stale" : "");
+	struct dump dump = { .cache = cache, .file = file, .json = json };
+	CANCEL_DEFERRED;
+	int error = 0;
+
+	if (!cache || !file)
+		return -EINVAL;
+	if (json)
+		fprintf(file, "{\n  \"version\": \"%s\",\n  \"statistics\": {", mapcache_version());
+	dump_statistics(&dump);
+	if (json)
+		fprintf(file, "\n  },\n  \"bucket_shift\": %u,\n  \"granule_shift\": %u",
+			cache->settings.bucket_shift, cache->settings.granule_shift);
+	for (size_t i = 0; i < sizeof(dump_kinds) / sizeof(dump_kinds[0]) && !error; i++) {
+		if (json)
+			fprintf(file, ",\n  \"%s\": [", dump_kinds[i].list);
+		error = dump_list(&dump, &dump_kinds[i]);
+		if (json)
+			fputs("]", file);
+	}
+	if (json)
+		fputs("\n}\n", file);
+	return error || !ferror(file) ? error : -EIO;
 }
 
 int mapcache_dump(struct mapcache *cache, FILE *file)
 {
-	struct mapcache_stats stats = { .size = sizeof(stats) };
-	struct dump dump = { .cache = cache,
-			     .file = file,
-			     .bucket = dump_text_bucket,
-			     .span = dump_text_span,
-			     .pinned = dump_text_pinned,
-			     .client = dump_text_client,
-			     .held = dump_text_held };
-	CANCEL_DEFERRED;
-	int error;
-
-	if (!cache || !file)
-		return -EINVAL;
-	error = mapcache_stats(cache, &stats);
-	if (error)
-		return error;
-#define DUMP_TEXT(name, text) fprintf(file, "%-24s %20" PRIu64 "  %s\n", #name, stats.name, text);
-	MAPCACHE_STATISTICS(DUMP_TEXT)
-#undef DUMP_TEXT
-	error = dump_buckets(&dump);
-	if (!error)
-		error = dump_spans(&dump);
-	if (error)
-		return error;
-	dump_pinned(&dump);
-	error = dump_clients(&dump);
-	if (!error)
-		error = dump_held(&dump);
-	if (error)
-		return error;
-	return ferror(file) ? -EIO : 0;
-}
-
-static const char *dump_json_bool(bool value)
-{
-	return value ? "true" : "false";
-}
-
-/* Numbers past 2^53 are not safe with every reader: those that can be are strings. */
-static void dump_json_bucket(struct dump *dump, const struct dump_bucket *bucket)
-{
-	fprintf(dump->file, "%s\n    {\"gpa\": \"%#" PRIx64 "\", \"busy\": %s",
-		dump->written ? "," : "", bucket->gpa, dump_json_bool(bucket->busy));
-	if (!bucket->busy)
-		fprintf(dump->file,
-			", \"epoch\": %" PRIu64 ", \"address\": \"%#" PRIxPTR
-			"\", \"mapped\": \"%#" PRIx64 "\", \"valid\": \"%#" PRIx64
-			"\", \"calls\": %u, \"pins\": %" PRId64
-			", \"read_only\": %s, \"probation\": %s",
-			bucket->epoch, (uintptr_t)bucket->address, bucket->mapped, bucket->valid,
-			bucket->calls, bucket->pins, dump_json_bool(bucket->read_only),
-			dump_json_bool(bucket->probation));
-	fputc('}', dump->file);
-}
-
-static void dump_json_pinned(struct dump *dump, const struct dump_pinned *pinned)
-{
-	fprintf(dump->file,
-		"%s\n    {\"gpa\": \"%#" PRIx64 "\", \"epoch\": %" PRIu64 ", \"age\": %" PRIu64
-		", \"address\": \"%#" PRIxPTR "\", \"pins\": %" PRId64 "}",
-		dump->written ? "," : "", pinned->gpa, pinned->epoch, pinned->age,
-		(uintptr_t)pinned->address, pinned->pins);
-}
-
-static void dump_json_held(struct dump *dump, const struct ledger_entry *entry)
-{
-	fprintf(dump->file,
-		"%s\n    {\"address\": \"%#" PRIxPTR "\", \"len\": %zu, \"caller\": \"%#" PRIxPTR
-		"\", \"thread\": %d}",
-		dump->written ? "," : "", (uintptr_t)entry->pointer, entry->len,
-		(uintptr_t)entry->caller, entry->thread);
-}
-
-static void dump_json_client(struct dump *dump, const struct client_view *client)
-{
-	fprintf(dump->file,
-		"%s\n    {\"client\": \"%#" PRIxPTR "\", \"thread\": %d, \"in_section\": %s"
-		", \"epoch\": %" PRIu64 ", \"holds_back_ms\": %" PRIu64 "}",
-		dump->written ? "," : "", (uintptr_t)client->client, client->thread,
-		dump_json_bool(client->open), client->epoch, client->open_ns / NS_PER_MS);
-}
-
-static void dump_json_span(struct dump *dump, const struct span_state *span)
-{
-	fprintf(dump->file,
-		"%s\n    {\"gpa\": \"%#" PRIx64 "\", \"length\": \"%#" PRIx64
-		"\", \"epoch\": %" PRIu64 ", \"address\": \"%#" PRIxPTR "\", \"pins\": %" PRId64
-		", \"read_only\": %s, \"own\": %s, \"busy\": %s, \"stale\": %s}",
-		dump->written ? "," : "", span->gpa, span->len, span->epoch,
-		(uintptr_t)span->address, span->pins, dump_json_bool(!span->writable),
-		dump_json_bool(span->own), dump_json_bool(span->busy), dump_json_bool(span->stale));
-}
-
-static int dump_json_rest(struct dump *dump)
-{
-	int error;
-
-	fprintf(dump->file, "%s],\n  \"spans\": [", dump->written ? "\n  " : "");
-	error = dump_spans(dump);
-	fprintf(dump->file, "%s],\n  \"pinned\": [", dump->written ? "\n  " : "");
-	dump_pinned(dump);
-	fprintf(dump->file, "%s],\n  \"clients\": [", dump->written ? "\n  " : "");
-	if (!error)
-		error = dump_clients(dump);
-	fprintf(dump->file, "%s],\n  \"held\": [", dump->written ? "\n  " : "");
-	if (!error)
-		error = dump_held(dump);
-	fprintf(dump->file, "%s]\n}\n", dump->written ? "\n  " : "");
-	return error;
+	return dump_all(cache, file, false);
 }
 
 int mapcache_dump_json(struct mapcache *cache, FILE *file)
 {
-	struct mapcache_stats stats = { .size = sizeof(stats) };
-	struct dump dump = { .cache = cache,
-			     .file = file,
-			     .bucket = dump_json_bucket,
-			     .span = dump_json_span,
-			     .pinned = dump_json_pinned,
-			     .client = dump_json_client,
-			     .held = dump_json_held };
-	const char *comma = "";
-	CANCEL_DEFERRED;
-	int error;
-
-	if (!cache || !file)
-		return -EINVAL;
-	error = mapcache_stats(cache, &stats);
-	if (error)
-		return error;
-	fprintf(file, "{\n  \"version\": \"%s\",\n  \"statistics\": {", mapcache_version());
-#define DUMP_JSON(name, text)                                                                      \
-	fprintf(file, "%s\n    \"%s\": %" PRIu64, comma, #name, stats.name);                       \
-	comma = ",";
-	MAPCACHE_STATISTICS(DUMP_JSON)
-#undef DUMP_JSON
-	fprintf(file, "\n  },\n  \"bucket_shift\": %u,\n  \"granule_shift\": %u,\n  \"buckets\": [",
-		cache->settings.bucket_shift, cache->settings.granule_shift);
-	error = dump_buckets(&dump);
-	if (!error)
-		error = dump_json_rest(&dump);
-	if (error)
-		return error;
-	return ferror(file) ? -EIO : 0;
+	return dump_all(cache, file, true);
 }

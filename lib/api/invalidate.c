@@ -10,9 +10,6 @@
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/space.h"
 
-#define DRAIN_PAUSE_FIRST UINT64_C(20000) /* ns */
-#define DRAIN_PAUSE_MAX UINT64_C(1000000)
-
 uint64_t mapcache_invalidate(struct mapcache *cache)
 {
 	uint64_t epoch = epoch_invalidate(&cache->shared);
@@ -112,19 +109,17 @@ static bool drain_pinned(struct mapcache *cache, uint64_t epoch)
 
 int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsigned int flags)
 {
-	uint64_t pause = DRAIN_PAUSE_FIRST, start = clock_ns();
+	struct clock_wait wait = { 0 };
 
 	if (!cache || (flags & ~MAPCACHE_DRAIN_PINS) || epoch > epoch_now(&cache->shared))
 		return -EINVAL;
 	if (client_in_section(cache))
 		return -EDEADLK;
 	/* Sections first: a pin is taken inside one, and a report is on its way before it ends. */
-	while (!client_quiet(cache, epoch) || !report_over(cache, epoch) ||
+	while (!client_quiet(cache, epoch) || !report_over(cache, epoch, UINT64_MAX) ||
 	       ((flags & MAPCACHE_DRAIN_PINS) && drain_pinned(cache, epoch))) {
-		if (timeout_ms >= 0 && clock_ns() - start >= (uint64_t)timeout_ms * NS_PER_MS)
+		if (!clock_wait(&wait, timeout_ms))
 			return -ETIMEDOUT;
-		clock_sleep_ns(pause);
-		pause = pause * 2 < DRAIN_PAUSE_MAX ? pause * 2 : DRAIN_PAUSE_MAX;
 	}
 	return 0;
 }

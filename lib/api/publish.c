@@ -16,6 +16,7 @@
 #include "lib/api/publish.h"
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
+#include "lib/base/list.h"
 #include "lib/cache.h"
 
 _Static_assert(sizeof(struct mapcache_published) <= MAPCACHE_PUBLISHED_BYTES, "one page");
@@ -71,19 +72,14 @@ void publish_destroy(struct mapcache *cache)
 void publish_add_server(struct mapcache *cache, struct publish_server *server)
 {
 	pthread_mutex_lock(&cache->api.servers_lock);
-	server->next = cache->api.servers;
-	cache->api.servers = server;
+	LL_PREPEND(cache->api.servers, server);
 	pthread_mutex_unlock(&cache->api.servers_lock);
 }
 
 void publish_remove_server(struct mapcache *cache, struct publish_server *server)
 {
-	struct publish_server **link = &cache->api.servers;
-
 	pthread_mutex_lock(&cache->api.servers_lock);
-	while (*link != server)
-		link = &(*link)->next;
-	*link = server->next;
+	LL_DELETE(cache->api.servers, server);
 	pthread_mutex_unlock(&cache->api.servers_lock);
 }
 

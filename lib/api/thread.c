@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/base.h"
+#include "lib/base/list.h"
 #include "lib/protocol/section.h"
 
 #define THREAD_PAUSE_NS UINT64_C(50000)
@@ -35,17 +36,6 @@ static bool thread_claim(struct thread_seat *seat)
 	return mapcache_add_seq_cst(&seat->claims, 1) == 0;
 }
 
-/* Seats lock held. */
-static void thread_unlink(struct mapcache *cache, struct thread_seat *seat)
-{
-	if (seat->next)
-		seat->next->previous = seat->previous;
-	if (seat->previous)
-		seat->previous->next = seat->next;
-	else
-		cache->api.seats = seat->next;
-}
-
 static void thread_close_client(struct mapcache_client *client)
 {
 	/* The thread was cancelled, or forgot: nobody else can end it. */
@@ -62,7 +52,7 @@ static void thread_leave(struct thread_seat *seat)
 		thread_close_client(seat->client);
 	clients_disown(cache);
 	pthread_mutex_lock(&cache->api.seats_lock);
-	thread_unlink(cache, seat);
+	DL_DELETE(cache->api.seats, seat);
 	/* From here on the cache may be gone. */
 	pthread_mutex_unlock(&cache->api.seats_lock);
 }
@@ -110,8 +100,8 @@ static bool thread_is_of(const struct thread_seat *seat, const struct mapcache *
 	       !mapcache_load_relaxed(&seat->left);
 }
 
-/* This thread's seats without those of the cache and those that close has left behind. */
-static void thread_clear(const struct mapcache *cache)
+/* Nor those that close has left behind. */
+void thread_forget(const struct mapcache *cache)
 {
 	struct thread_seat *first, *seat, **link = &first;
 
@@ -135,7 +125,7 @@ static struct thread_seat *thread_take_seat(struct mapcache *cache)
 
 	if (!seat)
 		return NULL;
-	thread_clear(NULL);
+	thread_forget(NULL);
 	seat->cache = cache;
 	seat->pid = getpid();
 	seat->next_own = pthread_getspecific(thread_key);
@@ -144,10 +134,7 @@ static struct thread_seat *thread_take_seat(struct mapcache *cache)
 		return NULL;
 	}
 	pthread_mutex_lock(&cache->api.seats_lock);
-	seat->next = cache->api.seats;
-	if (seat->next)
-		seat->next->previous = seat;
-	cache->api.seats = seat;
+	DL_PREPEND(cache->api.seats, seat);
 	pthread_mutex_unlock(&cache->api.seats_lock);
 	return seat;
 }
@@ -188,7 +175,7 @@ void thread_close_all(struct mapcache *cache)
 		claimed = seat && thread_claim(seat);
 		if (claimed) {
 			client = seat->client;
-			thread_unlink(cache, seat);
+			DL_DELETE(cache->api.seats, seat);
 			/* Its thread may free it now. */
 			mapcache_store_release(&seat->left, 1);
 		}
@@ -200,12 +187,7 @@ void thread_close_all(struct mapcache *cache)
 		if (seat && !claimed)
 			clock_sleep_ns(THREAD_PAUSE_NS);
 	} while (seat);
-	thread_clear(cache);
-}
-
-void thread_forget(struct mapcache *cache)
-{
-	thread_clear(cache);
+	thread_forget(cache);
 }
 
 void thread_client_closed(struct mapcache_client *client)

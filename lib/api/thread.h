@@ -10,8 +10,8 @@
 #include "lib/cache.h"
 
 struct thread_seat {
-	struct thread_seat *next_own;        /* this thread's others; its thread only */
-	struct thread_seat *next, *previous; /* this cache's others; seats lock */
+	struct thread_seat *next_own;    /* this thread's others; its thread only */
+	struct thread_seat *next, *prev; /* this cache's others; seats lock */
 	struct mapcache *cache;
 	struct mapcache_client *client; /* mapcache_thread_client()'s, or NULL */
 	pid_t pid;                      /* in a child it is nobody's */
@@ -23,8 +23,8 @@ int thread_init(struct mapcache *cache);
 void thread_destroy(struct mapcache *cache);
 /* Close threads' own clients: none of them is in a section. Waits for threads that end. */
 void thread_close_all(struct mapcache *cache);
-/* In a child after fork(2): forget the cache. */
-void thread_forget(struct mapcache *cache);
+/* This thread has no seat in the cache any more. */
+void thread_forget(const struct mapcache *cache);
 /* Its client is closed by whom it belongs to. */
 void thread_client_closed(struct mapcache_client *client);
 

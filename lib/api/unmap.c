@@ -10,9 +10,6 @@
 #include "lib/space/place.h"
 #include "lib/space/space.h"
 
-#define UNMAP_PAUSE_FIRST UINT64_C(5000) /* ns */
-#define UNMAP_PAUSE_MAX UINT64_C(1000000)
-
 /* Buckets, both included. */
 struct unmap_range {
 	uint64_t first, last;
@@ -89,7 +86,7 @@ static int unmap_try(struct mapcache *cache, uint64_t gpa, uint64_t len)
 
 int mapcache_unmap(struct mapcache *cache, uint64_t gpa, uint64_t len, int timeout_ms)
 {
-	uint64_t pause = UNMAP_PAUSE_FIRST, start = clock_ns();
+	struct clock_wait wait = { 0 };
 	struct unmap_range range;
 	int error;
 
@@ -102,10 +99,8 @@ int mapcache_unmap(struct mapcache *cache, uint64_t gpa, uint64_t len, int timeo
 	while (!(error = unmap_try(cache, gpa, len))) {
 		if (!unmap_left(cache, range))
 			return 0;
-		if (timeout_ms >= 0 && clock_ns() - start >= (uint64_t)timeout_ms * NS_PER_MS)
+		if (!clock_wait(&wait, timeout_ms))
 			return -ETIMEDOUT;
-		clock_sleep_ns(pause);
-		pause = pause * 2 < UNMAP_PAUSE_MAX ? pause * 2 : UNMAP_PAUSE_MAX;
 	}
 	return error;
 }

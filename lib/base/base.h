@@ -25,6 +25,12 @@ uint64_t clock_ns(void);
 void clock_sleep_ns(uint64_t ns);
 /* A call for so many granules has taken so long. */
 void cost_note(struct mapcache *cache, struct cost *cost, uint64_t granules, uint64_t ns);
+/* For who looks now and then whether others are done, less and less often; begins as zeroes. False:
+ * so many ms are over. A negative number never is. */
+struct clock_wait {
+	uint64_t start, pause;
+};
+bool clock_wait(struct clock_wait *wait, int timeout_ms);
 /* A condition whose time-outs are of that clock. 0 or -errno. */
 int clock_condition_init(pthread_cond_t *condition);
 
@@ -41,8 +47,8 @@ void account_retire(struct mapcache *cache, uint64_t epoch, uint64_t current);
 uint64_t account_stale(struct mapcache *cache);
 
 /* notify.c: tell the embedder what shows guest memory. No lock is held. */
-void notify_added(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len);
-void notify_removing(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len);
+void notify(struct mapcache *cache, enum mapcache_event event, uint64_t gpa, void *address,
+	    uint64_t len);
 /* Xen has said that there is no such domain. Told and logged once. */
 void notify_gone(struct mapcache *cache);
 

@@ -2,6 +2,9 @@
 #include "lib/base/base.h"
 #include "lib/cache.h"
 
+#define CLOCK_PAUSE_FIRST UINT64_C(5000) /* ns */
+#define CLOCK_PAUSE_MAX UINT64_C(640000)
+
 uint64_t clock_ns(void)
 {
 	struct timespec now;
@@ -16,6 +19,20 @@ void clock_sleep_ns(uint64_t ns)
 				 .tv_nsec = (long)(ns % NS_PER_SECOND) };
 
 	nanosleep(&time, NULL);
+}
+
+bool clock_wait(struct clock_wait *wait, int timeout_ms)
+{
+	uint64_t now = clock_ns();
+
+	if (!wait->start)
+		*wait = (struct clock_wait){ .start = now, .pause = CLOCK_PAUSE_FIRST };
+	if (timeout_ms >= 0 && now - wait->start >= (uint64_t)timeout_ms * NS_PER_MS)
+		return false;
+	clock_sleep_ns(wait->pause);
+	if (wait->pause < CLOCK_PAUSE_MAX)
+		wait->pause *= 2;
+	return true;
 }
 
 int clock_condition_init(pthread_cond_t *condition)

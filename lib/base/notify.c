@@ -4,18 +4,11 @@
 
 #include "lib/cache.h"
 
-void notify_added(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len)
+void notify(struct mapcache *cache, enum mapcache_event event, uint64_t gpa, void *address,
+	    uint64_t len)
 {
 	if (cache->embedder.notify)
-		cache->embedder.notify(cache->embedder.notify_data, MAPCACHE_EVENT_ADDED, gpa,
-				       address, len);
-}
-
-void notify_removing(struct mapcache *cache, uint64_t gpa, void *address, uint64_t len)
-{
-	if (cache->embedder.notify)
-		cache->embedder.notify(cache->embedder.notify_data, MAPCACHE_EVENT_REMOVING, gpa,
-				       address, len);
+		cache->embedder.notify(cache->embedder.notify_data, event, gpa, address, len);
 }
 
 void notify_gone(struct mapcache *cache)

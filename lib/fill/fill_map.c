@@ -113,7 +113,7 @@ int fill_map(struct fill *fill, struct run run)
 		fill_undo(fill, run);
 		return error;
 	}
-	notify_added(cache, gpa, address, fill_bytes(fill, run.count));
+	notify(cache, MAPCACHE_EVENT_ADDED, gpa, address, fill_bytes(fill, run.count));
 	return fill_result(fill, run);
 }
 

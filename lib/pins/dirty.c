@@ -28,7 +28,6 @@
 #include "lib/space/place.h"
 #include "lib/space/space.h"
 
-#define DIRTY_PAUSE_NS UINT64_C(50000)
 #define DIRTY_LOG_MS 2000 /* for callers who do not say how long they wait */
 
 /* ---- lists of extents ------------------------------------------------------------------ */
@@ -75,8 +74,9 @@ static void dirty_squeeze(struct dirty *dirty)
 	dirty_remove(dirty, best + 1);
 }
 
-static void dirty_add(struct dirty *dirty, uint64_t gfn, uint64_t pages)
+static void dirty_add(void *list, uint64_t gfn, uint64_t pages)
 {
+	struct dirty *dirty = list;
 	struct mapcache_extent *extent = dirty->extent;
 	unsigned int i = 0;
 
@@ -115,9 +115,9 @@ static uint64_t dirty_room(struct mapcache *cache, const void *pointer)
 	return bucket - (uint64_t)((const char *)pointer - mapping_base(cache, mapping));
 }
 
-/* [pointer, pointer + len) is held, and in what dirty_room() says of it. */
-static void dirty_add_range(struct mapcache *cache, struct dirty *dirty, const char *pointer,
-			    uint64_t len)
+/* What [pointer, pointer + len) shows, to a list; it is held, and in what dirty_room() says of it. */
+static void dirty_frames(struct mapcache *cache, const char *pointer, uint64_t len,
+			 void (*add)(void *list, uint64_t gfn, uint64_t pages), void *list)
 {
 	uint64_t part, in_page;
 
@@ -126,7 +126,7 @@ static void dirty_add_range(struct mapcache *cache, struct dirty *dirty, const c
 
 		part = part < len ? part : len;
 		in_page = (uintptr_t)pointer & ((UINT64_C(1) << PAGE_SHIFT) - 1);
-		dirty_add(dirty, gfn, ((in_page + part - 1) >> PAGE_SHIFT) + 1);
+		add(list, gfn, ((in_page + part - 1) >> PAGE_SHIFT) + 1);
 	}
 }
 
@@ -138,7 +138,7 @@ void dirty_note(struct mapcache_client *client, const void *pointer, uint64_t le
 	if (!client->dirty.count)
 		report_begin(client->cache, &client->report,
 			     epoch_of(mapcache_load_relaxed(&client->fast.section)));
-	dirty_add_range(client->cache, &client->dirty, pointer, len);
+	dirty_frames(client->cache, pointer, len, dirty_add, &client->dirty);
 }
 
 void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
@@ -176,47 +176,14 @@ void dirty_flush(struct mapcache_client *client)
 	section_special(&client->fast);
 }
 
-/* At once, by anybody; a pin holds it. */
-static int dirty_report(struct mapcache *cache, const void *pointer, uint64_t len)
-{
-	struct dirty dirty = { .count = 0 };
-	struct report report;
-	CANCEL_DEFERRED;
-	int error;
-
-	report_begin(cache, &report, epoch_now(&cache->shared));
-	dirty_add_range(cache, &dirty, pointer, len);
-	error = report_send(cache, dirty.extent, dirty.count);
-	report_end(cache, &report);
-	return error;
-}
-
-static int dirty_written(struct mapcache *cache, struct mapcache_client *client,
-			 const void *pointer, uint64_t len)
-{
-	if (!client || !mapcache_inside_inline(client))
-		return dirty_report(cache, pointer, len);
-	dirty_note(client, pointer, len);
-	dirty_flush(client);
-	return 0;
-}
-
-void dirty_unpin(struct mapcache *cache, struct mapcache_client *client, const void *pointer,
-		 uint64_t written)
-{
-	uint64_t room = dirty_room(cache, pointer);
-
-	written = written < room ? written : room;
-	if (written)
-		dirty_written(cache, client, pointer, written);
-}
-
-void dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client,
-		     const struct iovec *iov, int count, uint64_t written)
+int dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client, const struct iovec *iov,
+		    int count, uint64_t written)
 {
 	bool inside = client && mapcache_inside_inline(client);
 	struct dirty dirty = { .count = 0 };
 	struct report report;
+	CANCEL_DEFERRED;
+	int error = 0;
 
 	if (!inside)
 		report_begin(cache, &report, epoch_now(&cache->shared));
@@ -228,16 +195,25 @@ void dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client,
 		if (part && inside)
 			dirty_note(client, iov[i].iov_base, part);
 		else if (part)
-			dirty_add_range(cache, &dirty, iov[i].iov_base, part);
+			dirty_frames(cache, iov[i].iov_base, part, dirty_add, &dirty);
 		written -= iov[i].iov_len < written ? iov[i].iov_len : written;
 	}
 	if (inside && client->dirty.count)
 		dirty_flush(client);
 	if (inside)
-		return;
+		return 0;
 	if (dirty.count)
-		report_send(cache, dirty.extent, dirty.count);
+		error = report_send(cache, dirty.extent, dirty.count);
 	report_end(cache, &report);
+	return error;
+}
+
+int dirty_unpin(struct mapcache *cache, struct mapcache_client *client, void *pointer,
+		size_t written)
+{
+	const struct iovec all = { .iov_base = pointer, .iov_len = written };
+
+	return dirty_unpin_iov(cache, client, &all, 1, written);
 }
 
 int mapcache_modified(struct mapcache_client *client, const void *ptr, size_t len)
@@ -253,7 +229,7 @@ int mapcache_modified(struct mapcache_client *client, const void *ptr, size_t le
 		return -E2BIG;
 	if (!len || !entry_logging(client->cache))
 		return 0;
-	return dirty_written(client->cache, client, ptr, len);
+	return dirty_unpin(client->cache, client, (void *)(uintptr_t)ptr, len);
 }
 
 /* ---- what is pinned -------------------------------------------------------------------- */
@@ -266,10 +242,13 @@ struct gathered {
 	int error;
 };
 
-static void gather(struct gathered *all, uint64_t gfn, uint64_t pages)
+static void gather(void *list, uint64_t gfn, uint64_t pages)
 {
+	struct gathered *all = list;
 	struct mapcache_extent *last = all->count ? &all->extent[all->count - 1] : NULL, *grown;
 
+	if (all->error)
+		return;
 	if (last && last->gfn + last->pages == gfn) {
 		last->pages += pages;
 		return;
@@ -287,22 +266,19 @@ static void gather(struct gathered *all, uint64_t gfn, uint64_t pages)
 	all->extent[all->count++] = (struct mapcache_extent){ gfn, pages };
 }
 
-static void gather_range(struct gathered *all, const char *pointer, uint64_t len)
+static void gather_spans(struct gathered *all)
 {
-	uint64_t part;
+	struct mapcache *cache = all->cache;
+	struct spans *spans = &cache->pins.spans;
+	const struct span *span;
 
-	for (; len && !all->error; len -= part, pointer += part) {
-		uint64_t gfn = place_frame(all->cache, pointer, &part);
-
-		part = part < len ? part : len;
-		gather(all, gfn, part >> PAGE_SHIFT);
+	pthread_mutex_lock(&spans->lock);
+	for (span = span_next(spans, NULL); span; span = span_next(spans, span)) {
+		if (span_pins(cache, span) && span->writable)
+			dirty_frames(cache, span_pointer(cache, span, span->gpa), span->len, gather,
+				     all);
 	}
-}
-
-static void gather_span(void *data, const struct span *span, char *address)
-{
-	if (span->writable)
-		gather_range(data, address, span->len);
+	pthread_mutex_unlock(&spans->lock);
 }
 
 static void gather_granules(struct gathered *all, const struct mapping *mapping, uint64_t granules)
@@ -312,7 +288,7 @@ static void gather_granules(struct gathered *all, const struct mapping *mapping,
 
 	for (unsigned int i = 0; i < all->cache->settings.granules; i++) {
 		if (granules >> i & 1)
-			gather_range(all, base + i * bytes, bytes);
+			dirty_frames(all->cache, base + i * bytes, bytes, gather, all);
 	}
 }
 
@@ -360,7 +336,7 @@ int mapcache_modified_pins(struct mapcache *cache)
 		if (mapping_state(mapping) != MAPPING_SPAN && client_pins(cache, mapping))
 			gather_slot(&all, mapping);
 	}
-	span_each_pinned(cache, gather_span, &all);
+	gather_spans(&all);
 	error = all.error;
 	if (!error && all.count)
 		error = report_send(cache, all.extent, all.count);
@@ -387,30 +363,24 @@ static void dirty_hide(struct mapcache *cache)
 	}
 }
 
-static bool dirty_late(uint64_t start, int timeout_ms)
-{
-	return timeout_ms >= 0 && clock_ns() - start >= (uint64_t)timeout_ms * NS_PER_MS;
-}
-
 /* Until no section is left that began before the switch, and no report of one is on its way. */
 static int dirty_wait(struct mapcache *cache, int timeout_ms)
 {
 	struct epoch_condition condition = { .clock = epoch_advance(&cache->shared) };
-	uint64_t start = clock_ns(), newest;
+	struct clock_wait wait = { 0 };
+	uint64_t newest;
 
 	if (!client_barrier(cache))
 		return -EPERM;
 	while (!client_sections_passed(cache, condition)) {
 		watch_sections(cache);
-		if (dirty_late(start, timeout_ms))
+		if (!clock_wait(&wait, timeout_ms))
 			return -ETIMEDOUT;
-		clock_sleep_ns(DIRTY_PAUSE_NS);
 	}
 	newest = report_newest(cache);
-	while (!report_past(cache, newest)) {
-		if (dirty_late(start, timeout_ms))
+	while (!report_over(cache, UINT64_MAX, newest)) {
+		if (!clock_wait(&wait, timeout_ms))
 			return -ETIMEDOUT;
-		clock_sleep_ns(DIRTY_PAUSE_NS);
 	}
 	return 0;
 }

@@ -105,8 +105,9 @@ void ledger_look_up(struct mapcache_client *client, uint64_t gpa, int prot, cons
 			    caller, (unsigned int)prot, (unsigned long long)gpa);
 }
 
-uint64_t ledger_list(struct mapcache *cache, struct ledger_entry *entries, uint64_t room)
+uint64_t ledger_list(struct mapcache *cache, void *copies, uint64_t room)
 {
+	struct ledger_entry *entries = copies;
 	struct ledger *ledger = cache->pins.ledger;
 	const struct ledger_entry *entry;
 	uint64_t i = 0, count;

@@ -27,7 +27,7 @@ bool ledger_unpin(struct mapcache *cache, const void *pointer, const void *calle
 /* A look-up is asked for: tells what is wrong with it. */
 void ledger_look_up(struct mapcache_client *client, uint64_t gpa, int prot, const void *caller);
 
-/* A pin, to be shown. Copies as many as there is room for; returns how many there are. */
+/* A pin, to be shown. */
 struct ledger_entry {
 	struct ledger_entry *next;
 	const char *pointer;
@@ -35,6 +35,7 @@ struct ledger_entry {
 	const void *caller;
 	int thread;
 };
-uint64_t ledger_list(struct mapcache *cache, struct ledger_entry *entries, uint64_t room);
+/* Copies as many of these as there is room for; returns how many there are. */
+uint64_t ledger_list(struct mapcache *cache, void *copies, uint64_t room);
 
 #endif

@@ -16,74 +16,41 @@
 #include "lib/space/place.h"
 #include "lib/protocol/entry.h"
 
-/* A client's own count goes to the shared one before it could overflow. */
+/* A client's own count goes to the shared one before it could overflow; that one has room for a
+ * century of pins. */
 #define PIN_FOLD (UINT32_C(1) << 31)
-#define PIN_SHARED_MAX (INT64_C(1) << 62)
 
-/* The client's first pin, or its own count of the slot is full. */
-static int pin_prepare(struct mapcache_client *client, uint64_t slot)
-{
-	struct mapping *mapping = mapping_at(client->cache, slot);
-
-	if (!client->pinner)
-		client_add_pinner(client);
-	if (mapcache_load_relaxed(&client->pins[slot]) < PIN_FOLD)
-		return 0;
-	if ((int64_t)mapcache_load_relaxed(&mapping->shared_pins) >= PIN_SHARED_MAX)
-		return -EOVERFLOW;
-	client_fold(client, slot);
-	return 0;
-}
-
-/* Without a call on the way. False: prepare first. */
-static inline bool pin_try_slot(struct mapcache_client *client, uint64_t slot)
+void pin_take(struct mapcache_client *client, uint64_t slot)
 {
 	mapcache_atomic_u32 *own = &client->pins[slot];
-
-	if (mapcache_unlikely(!client->pinner || mapcache_load_relaxed(own) >= PIN_FOLD))
-		return false;
-	pin_count_take(own);
-	return true;
-}
-
-int pin_take(struct mapcache_client *client, uint64_t slot)
-{
-	int error;
 
 	if (mapcache_unlikely(client->cache->pins.ledger)) {
 		/* The client has none of its own: every release takes the slow path. Relaxed: in
 		 * a section, as pin_count_take(). */
 		mapcache_add_relaxed(&mapping_at(client->cache, slot)->shared_pins, 1);
-		return 0;
+		return;
 	}
-	if (pin_try_slot(client, slot))
-		return 0;
-	error = pin_prepare(client, slot);
-	return (error || pin_try_slot(client, slot)) ? error : -EOVERFLOW;
+	if (!client->pinner)
+		client_add_pinner(client);
+	if (mapcache_load_relaxed(own) >= PIN_FOLD)
+		client_fold(client, slot);
+	pin_count_take(own);
 }
 
-/* Where the backend chooses, the slot has to be looked for: that is not a hit. */
+/* Without a call on the way. Where the backend chooses, the slot has to be looked for: that is not
+ * a hit. */
 static inline bool pin_take_hit(struct mapcache_client *client, const void *pointer)
 {
 	const struct mapcache *cache = client->cache;
+	mapcache_atomic_u32 *own;
 
-	return arena_holds(cache, pointer) && pin_try_slot(client, arena_slot(cache, pointer));
-}
-
-/* Pin what a section that access_begin() began shows, and end it. */
-static void *pin_begun(struct mapcache_client *client, void *pointer, uint64_t gpa, size_t len)
-{
-	int error;
-
-	if (!pointer)
-		return NULL;
-	error = pin_take(client, place_slot(client->cache, pointer));
-	mapcache_end_inline(client);
-	PROBE4(pin, client->cache, gpa, len, error);
-	if (!error)
-		return pointer;
-	errno = -error;
-	return NULL;
+	if (!arena_holds(cache, pointer))
+		return false;
+	own = &client->pins[arena_slot(cache, pointer)];
+	if (mapcache_unlikely(!client->pinner || mapcache_load_relaxed(own) >= PIN_FOLD))
+		return false;
+	pin_count_take(own);
+	return true;
 }
 
 /*
@@ -100,15 +67,11 @@ pin_missed(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot, 
 		pointer = access_begin_whole(client, gpa, *len, prot);
 	else
 		pointer = access_begin(client, gpa, len, prot);
-	return pin_begun(client, pointer, gpa, *len);
-}
-
-/* For the ledger: who pins what. */
-static inline void *pin_noted(struct mapcache_client *client, void *pointer, size_t len,
-			      const void *caller)
-{
-	if (mapcache_unlikely(client->cache->pins.ledger && pointer))
-		ledger_pin(client, pointer, len, caller);
+	if (!pointer)
+		return NULL;
+	pin_take(client, place_slot(client->cache, pointer));
+	mapcache_end_inline(client);
+	PROBE3(pin, client->cache, gpa, *len);
 	return pointer;
 }
 
@@ -137,7 +100,9 @@ static __attribute__((noinline)) void *pin_inside(struct mapcache_client *client
 	return pointer;
 missed:
 	pointer = pin_missed(client, gpa, len, prot, flags);
-	return pin_noted(client, pointer, *len, caller);
+	if (mapcache_unlikely(client->cache->pins.ledger && pointer))
+		ledger_pin(client, pointer, *len, caller);
+	return pointer;
 }
 
 static __attribute__((noinline)) void *pin_unusual(struct mapcache_client *client, uint64_t gpa,
@@ -182,19 +147,14 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 void *pin_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
 {
 	void *pointer;
-	bool taken;
+	bool hit;
 
 	mapcache_begin_inline(client);
-	taken = mapcache_ptr_fast(client, gpa, len, prot, &pointer) &&
-		!pin_take(client, place_slot(client->cache, pointer));
+	hit = mapcache_ptr_fast(client, gpa, len, prot, &pointer);
+	if (hit)
+		pin_take(client, place_slot(client->cache, pointer));
 	mapcache_end_inline(client);
-	return taken ? pointer : NULL;
-}
-
-static void pin_undo(struct mapcache_client *client, const struct iovec *iov, int count)
-{
-	while (count-- > 0)
-		mapcache_client_unpin(client, iov[count].iov_base, 0);
+	return hit ? pointer : NULL;
 }
 
 uint64_t pin_segments(const struct mapcache *cache, uint64_t gpa, uint64_t len)
@@ -236,7 +196,7 @@ int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, i
 			mapcache_pin(client, gpa, &part, prot, MAPCACHE_PIN_CONTIGUOUS);
 		if (!iov[count].iov_base) {
 			error = -errno;
-			pin_undo(client, iov, count);
+			(void)mapcache_client_unpin_iov(client, iov, count, 0);
 			return error;
 		}
 		iov[count].iov_len = part;
@@ -303,39 +263,34 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 }
 
 /* Whoever's segments are of another cache, or were given up before, hears of it; the rest goes. */
-int mapcache_unpin_iov(struct mapcache *cache, const struct iovec *iov, int count, size_t written)
+static int pin_give_iov(struct mapcache *cache, struct mapcache_client *client,
+			const struct iovec *iov, int count, size_t written)
 {
 	CANCEL_DEFERRED;
 	int error = 0;
 
-	if (!cache || !iov || count < 0)
+	if (!iov || count < 0)
 		return -EINVAL;
 	if (written && entry_logging(cache))
-		dirty_unpin_iov(cache, NULL, iov, count, written);
+		dirty_unpin_iov(cache, client, iov, count, written);
 	for (int i = 0; i < count; i++) {
-		int failed = mapcache_unpin(cache, iov[i].iov_base, 0);
+		int failed = client ? mapcache_client_unpin(client, iov[i].iov_base, 0)
+				    : mapcache_unpin(cache, iov[i].iov_base, 0);
 
 		error = error ? error : failed;
 	}
 	return error;
 }
 
+int mapcache_unpin_iov(struct mapcache *cache, const struct iovec *iov, int count, size_t written)
+{
+	return cache ? pin_give_iov(cache, NULL, iov, count, written) : -EINVAL;
+}
+
 int mapcache_client_unpin_iov(struct mapcache_client *client, const struct iovec *iov, int count,
 			      size_t written)
 {
-	CANCEL_DEFERRED;
-	int error = 0;
-
-	if (!client || !iov || count < 0)
-		return -EINVAL;
-	if (written && entry_logging(client->cache))
-		dirty_unpin_iov(client->cache, client, iov, count, written);
-	for (int i = 0; i < count; i++) {
-		int failed = mapcache_client_unpin(client, iov[i].iov_base, 0);
-
-		error = error ? error : failed;
-	}
-	return error;
+	return client ? pin_give_iov(client->cache, client, iov, count, written) : -EINVAL;
 }
 
 static __attribute__((noinline, cold)) int pin_gpa_placed(struct mapcache *cache, const void *ptr,

@@ -27,12 +27,13 @@ void pins_stats(struct mapcache *cache, struct mapcache_stats *stats);
 void dirty_note(struct mapcache_client *client, const void *pointer, uint64_t len);
 /* What was noted is reported: at the end of the section that is open, or at once. */
 void dirty_flush(struct mapcache_client *client);
-/* What a pin has let be written, before it is given up; client: whose thread this is, or NULL. */
-void dirty_unpin(struct mapcache *cache, struct mapcache_client *client, const void *pointer,
-		 uint64_t written);
+/* What a pin has let be written is reported, while it is held: at the end of the section that the
+ * client is in, else at once; client: whose thread this is, or NULL. -errno of the report. */
+int dirty_unpin(struct mapcache *cache, struct mapcache_client *client, void *pointer,
+		size_t written);
 /* The same of the first bytes of segments, in one report. */
-void dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client,
-		     const struct iovec *iov, int count, uint64_t written);
+int dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client, const struct iovec *iov,
+		    int count, uint64_t written);
 
 /* pin.c: how many segments a range takes: one in each bucket. */
 uint64_t pin_segments(const struct mapcache *cache, uint64_t gpa, uint64_t len);
@@ -40,7 +41,7 @@ uint64_t pin_segments(const struct mapcache *cache, uint64_t gpa, uint64_t len);
 int pin_too_few(struct iovec *iov, int iovcnt, uint64_t segments);
 
 /* Take a pin of a slot: inside a section, or under the lock that who counts them holds. */
-int pin_take(struct mapcache_client *client, uint64_t slot);
+void pin_take(struct mapcache_client *client, uint64_t slot);
 
 /* A pin of what is mapped and shown, in one bucket; or NULL. */
 void *pin_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
@@ -60,7 +61,7 @@ uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping,
 		   const void *pointer);
 /* As client_pins_locked(), of all its slots. */
 int64_t span_pins_locked(struct mapcache *cache, const struct span *span);
-/* What a dump says of them. Copies as many as there is room for; returns how many there are. */
+/* What a dump says of one. */
 struct span_state {
 	uint64_t gpa, len, epoch;
 	const void *address;
@@ -68,11 +69,8 @@ struct span_state {
 	bool writable, own, stale;
 	bool busy; /* being mapped or relocated */
 };
-uint64_t span_list(struct mapcache *cache, struct span_state *states, uint64_t room);
-/* Each that is pinned and where it is, with the spans lock held. */
-void span_each_pinned(struct mapcache *cache,
-		      void (*visit)(void *data, const struct span *span, char *address),
-		      void *data);
+/* Copies as many of these as there is room for; returns how many there are. */
+uint64_t span_list(struct mapcache *cache, void *copies, uint64_t room);
 /* Whether one that is older than the epoch is pinned, or will be. */
 bool span_pinned(struct mapcache *cache, uint64_t epoch);
 

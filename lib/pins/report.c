@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "lib/base/base.h"
+#include "lib/base/list.h"
 #include "lib/cache.h"
 
 #define REPORT_TRIES 4
@@ -50,11 +51,7 @@ void report_begin(struct mapcache *cache, struct report *report, uint64_t epoch)
 	pthread_mutex_lock(&reports->lock);
 	report->number = ++reports->number;
 	report->epoch = epoch;
-	report->previous = NULL;
-	report->next = reports->first;
-	if (report->next)
-		report->next->previous = report;
-	reports->first = report;
+	DL_PREPEND(reports->first, report);
 	pthread_mutex_unlock(&reports->lock);
 }
 
@@ -63,17 +60,11 @@ void report_end(struct mapcache *cache, struct report *report)
 	struct reports *reports = &cache->pins.reports;
 
 	pthread_mutex_lock(&reports->lock);
-	if (report->next)
-		report->next->previous = report->previous;
-	if (report->previous)
-		report->previous->next = report->next;
-	else
-		reports->first = report->next;
+	DL_DELETE(reports->first, report);
 	pthread_mutex_unlock(&reports->lock);
 }
 
-/* Whether none older than both is on its way. */
-static bool report_none(struct mapcache *cache, uint64_t epoch, uint64_t number)
+bool report_over(struct mapcache *cache, uint64_t epoch, uint64_t number)
 {
 	struct reports *reports = &cache->pins.reports;
 	const struct report *report;
@@ -84,16 +75,6 @@ static bool report_none(struct mapcache *cache, uint64_t epoch, uint64_t number)
 		report = report->next;
 	pthread_mutex_unlock(&reports->lock);
 	return !report;
-}
-
-bool report_over(struct mapcache *cache, uint64_t epoch)
-{
-	return report_none(cache, epoch, UINT64_MAX);
-}
-
-bool report_past(struct mapcache *cache, uint64_t number)
-{
-	return report_none(cache, UINT64_MAX, number);
 }
 
 uint64_t report_newest(struct mapcache *cache)

@@ -21,14 +21,14 @@ struct mapcache_stats;
 
 /* One on its way: on the stack of its thread, or a client's own. */
 struct report {
-	struct report *next, *previous;
+	struct report *next, *prev;
 	uint64_t number; /* counts reports of this cache */
 	uint64_t epoch;  /* in which what it reports began to be used */
 };
 
 struct reports {
 	pthread_mutex_t lock; /* protects what follows */
-	struct report *first; /* newest first: as many as threads that report */
+	struct report *first; /* as many as threads that report */
 	uint64_t number;      /* of the newest */
 
 	mapcache_atomic_u64 top; /* 1 + the highest frame that was ever taken */
@@ -45,11 +45,11 @@ void report_begin(struct mapcache *cache, struct report *report, uint64_t epoch)
 /* The backend has been told, or there is nothing to tell. */
 void report_end(struct mapcache *cache, struct report *report);
 
-/* For drain: whether none is on its way that began to be used before the epoch. */
-bool report_over(struct mapcache *cache, uint64_t epoch);
-/* The number of the newest, and whether none that old is on its way any more. */
+/* The number of the newest. */
 uint64_t report_newest(struct mapcache *cache);
-bool report_past(struct mapcache *cache, uint64_t number);
+/* Whether none is on its way whose number is at most that, and what it reports from before the
+ * epoch. UINT64_MAX: of any number, of any epoch. */
+bool report_over(struct mapcache *cache, uint64_t epoch, uint64_t number);
 
 /*
  * Tell the backend. One extent that is refused does not lose the others, nor its own pages that

@@ -132,27 +132,18 @@ static void sgl_list(const struct missing *first, int count, mapcache_atomic_u64
 }
 
 /* A pin for each. Spans lock held, under which they are counted. */
-static int sgl_take(struct sgl *sgl, const struct span *span, const struct missing *first,
-		    int count)
+static void sgl_take(struct sgl *sgl, const struct span *span, const struct missing *first,
+		     int count)
 {
 	struct mapcache *cache = sgl->client->cache;
 	char *pointer = mapping_base(cache, span->first);
 
 	for (int i = 0; i < count; i++) {
-		int error = pin_take(sgl->client, mapping_slot(cache, span->first));
-
-		if (error) {
-			while (i-- > 0) {
-				mapcache_client_unpin(sgl->client, first[i].iov->iov_base, 0);
-				first[i].iov->iov_base = NULL;
-			}
-			return error;
-		}
+		pin_take(sgl->client, mapping_slot(cache, span->first));
 		first[i].iov->iov_base =
 			pointer + (first[i].gpa & ((UINT64_C(1) << PAGE_SHIFT) - 1));
 		pointer += sgl_pages(&first[i]) << PAGE_SHIFT;
 	}
-	return 0;
 }
 
 /* They are in one slot from now on, and pinned; -errno: nothing has changed. */
@@ -177,19 +168,17 @@ static int sgl_gather(struct sgl *sgl, const struct missing *first, int count, u
 	span->writable = sgl->prot & PROT_WRITE;
 	span_begin(cache, span);
 	error = span_map(cache, span, sgl->client, sgl->client->error);
-	if (!error)
-		span_notify(cache, span, MAPCACHE_EVENT_ADDED);
+	if (error) {
+		span_fail(cache, span);
+		return error;
+	}
+	span_notify(cache, span, MAPCACHE_EVENT_ADDED);
 	pthread_mutex_lock(&cache->pins.spans.lock);
 	span->mapping = false;
-	if (!error)
-		error = sgl_take(sgl, span, first, count);
-	if (error)
-		span_take_out(cache, span);
+	sgl_take(sgl, span, first, count);
 	pthread_mutex_unlock(&cache->pins.spans.lock);
-	if (error)
-		span_discard(cache, span);
 	reclaim_wake(cache);
-	return error;
+	return 0;
 }
 
 static int sgl_map(struct sgl *sgl)

@@ -74,30 +74,28 @@ void pins_stats(struct mapcache *cache, struct mapcache_stats *stats)
 }
 
 /* Spans lock held, under which its pins are counted. */
-static char *span_take(struct mapcache_client *client, struct span *span, uint64_t gpa, int *error)
+static char *span_take(struct mapcache_client *client, struct span *span, uint64_t gpa)
 {
 	char *pointer = span_pointer(client->cache, span, gpa);
 
-	*error = pin_take(client, place_slot(client->cache, pointer));
+	pin_take(client, place_slot(client->cache, pointer));
 	span->used = true;
-	return *error ? NULL : pointer;
+	return pointer;
 }
 
-/* A pin on one that is kept, or NULL with *error 0 when there is none. */
-static char *span_find(struct mapcache_client *client, uint64_t gpa, uint64_t len, bool write,
-		       int *error)
+/* A pin on one that is kept, or NULL when there is none. */
+static char *span_find(struct mapcache_client *client, uint64_t gpa, uint64_t len, bool write)
 {
 	struct mapcache *cache = client->cache;
 	char *pointer = NULL;
 	struct span *span;
 
-	*error = 0;
 	pthread_mutex_lock(&cache->pins.spans.lock);
 	span = span_look_up(cache, gpa, len);
 	/* The epoch as it is under the lock: a drain that has found no pin of an older one would
 	 * not see this (F). */
 	if (span && span->epoch == epoch_now(&cache->shared) && (span->writable || !write))
-		pointer = span_take(client, span, gpa, error);
+		pointer = span_take(client, span, gpa);
 	pthread_mutex_unlock(&cache->pins.spans.lock);
 	return pointer;
 }
@@ -117,47 +115,34 @@ static int span_map_any(struct mapcache_client *client, struct span *span, bool 
 	return error ? error : span_map(cache, span, client, client->error);
 }
 
-/* It has been mapped, or not: the pin, and whether later ones may have it. */
-static char *span_finish(struct mapcache_client *client, struct span *span, uint64_t gpa,
-			 int *error)
-{
-	struct mapcache *cache = client->cache;
-	char *pointer = NULL;
-
-	pthread_mutex_lock(&cache->pins.spans.lock);
-	span->mapping = false;
-	if (!*error)
-		pointer = span_take(client, span, gpa, error);
-	if (!pointer)
-		span_take_out(cache, span);
-	else if (!span->own && !span->doomed && span->epoch == epoch_now(&cache->shared))
-		span_keep(cache, span);
-	pthread_mutex_unlock(&cache->pins.spans.lock);
-	if (!pointer)
-		span_discard(cache, span);
-	return pointer;
-}
-
-static char *span_make(struct mapcache_client *client, uint64_t gpa, uint64_t len, bool write,
-		       bool own, int *error)
+static int span_make(struct mapcache_client *client, uint64_t gpa, uint64_t len, bool write,
+		     bool own, char **pointer)
 {
 	CANCEL_DEFERRED;
 	struct mapcache *cache = client->cache;
 	struct span *span;
-	char *pointer;
+	int error;
 
 	reclaim_help(cache);
-	span = span_new(cache, gpa, len, error);
+	span = span_new(cache, gpa, len, &error);
 	if (!span)
-		return NULL;
+		return error;
 	span->own = own;
 	span_begin(cache, span);
-	*error = span_map_any(client, span, write);
-	if (!*error)
-		span_notify(cache, span, MAPCACHE_EVENT_ADDED);
-	pointer = span_finish(client, span, gpa, error);
+	error = span_map_any(client, span, write);
+	if (error) {
+		span_fail(cache, span);
+		return error;
+	}
+	span_notify(cache, span, MAPCACHE_EVENT_ADDED);
+	pthread_mutex_lock(&cache->pins.spans.lock);
+	span->mapping = false;
+	*pointer = span_take(client, span, gpa);
+	if (!span->own && !span->doomed && span->epoch == epoch_now(&cache->shared))
+		span_keep(cache, span);
+	pthread_mutex_unlock(&cache->pins.spans.lock);
 	reclaim_wake(cache);
-	return pointer;
+	return 0;
 }
 
 static int span_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot)
@@ -180,10 +165,10 @@ void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int p
 	int error = span_check(client->cache, gpa, len, prot);
 
 	if (!error && !own)
-		pointer = span_find(client, gpa, len, write, &error);
-	if (!pointer && !error)
-		pointer = span_make(client, gpa, len, write, own, &error);
-	if (!pointer)
+		pointer = span_find(client, gpa, len, write);
+	if (!error && !pointer)
+		error = span_make(client, gpa, len, write, own, &pointer);
+	if (error)
 		errno = -error;
 	else if (mapcache_unlikely(client->cache->pins.ledger != NULL))
 		ledger_pin(client, pointer, (size_t)len, __builtin_return_address(0));

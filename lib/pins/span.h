@@ -72,12 +72,11 @@ void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event 
 /* span_set.c */
 /* It is on its way: among the loose ones, its thread's to map. Lock not held. */
 void span_begin(struct mapcache *cache, struct span *span);
+/* It could not be mapped, and goes. Lock not held. */
+void span_fail(struct mapcache *cache, struct span *span);
 /* Spans lock held: */
 /* Of all of them, kept and loose, the one after this one, or after NULL the first. */
 struct span *span_next(const struct spans *spans, const struct span *span);
-/* Among the loose ones. */
-void span_add(struct mapcache *cache, struct span *span);
-void span_take_out(struct mapcache *cache, struct span *span);
 /* A loose one is found from now on, in place of those that are parts of it or it of them. Where
  * there is no memory for that, it stays loose. */
 void span_keep(struct mapcache *cache, struct span *span);
@@ -86,8 +85,8 @@ void span_let_go(struct mapcache *cache, struct span *span);
 /* The kept one with all of the range in it, or NULL. */
 struct span *span_look_up(struct mapcache *cache, uint64_t gpa, uint64_t len);
 int64_t span_pins(struct mapcache *cache, const struct span *span);
-/* Lock not held: unmapped and freed; among the loose ones again when that fails. Taken out by
- * the caller, and not pinned. Returns the bytes unmapped. */
+/* Lock not held: unmapped and freed; among the loose ones when that fails. On no list, and not
+ * pinned. Returns the bytes unmapped. */
 uint64_t span_discard(struct mapcache *cache, struct span *span);
 
 static inline bool span_touches(const struct span *span, uint64_t gpa, uint64_t len)

@@ -5,14 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Its assertions would abort the process (H). */
-#define NDEBUG
-#include <utlist.h>
-
 #include "lib/base/base.h"
+#include "lib/base/list.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/epoch.h"
 #include "lib/protocol/protocol.h"
+#include "lib/reclaim/reclaim.h"
 
 #define SPAN_ROOM 16 /* in the index, to begin with */
 #define SPAN_LOOK 64 /* at most so many are looked at for one to give up; others the next time */
@@ -158,7 +156,8 @@ struct span *span_look_up(struct mapcache *cache, uint64_t gpa, uint64_t len)
 	return span && gpa < span_end(span) && len <= span_end(span) - gpa ? span : NULL;
 }
 
-void span_add(struct mapcache *cache, struct span *span)
+/* Among the loose ones. */
+static void span_add(struct mapcache *cache, struct span *span)
 {
 	DL_APPEND(cache->pins.spans.loose, span);
 	cache->pins.spans.count++;
@@ -174,7 +173,7 @@ void span_begin(struct mapcache *cache, struct span *span)
 	pthread_mutex_unlock(&cache->pins.spans.lock);
 }
 
-void span_take_out(struct mapcache *cache, struct span *span)
+static void span_take_out(struct mapcache *cache, struct span *span)
 {
 	DL_DELETE(cache->pins.spans.loose, span);
 	cache->pins.spans.count--;
@@ -281,6 +280,16 @@ uint64_t span_reclaim(struct mapcache *cache, bool room)
 	return span_discard_all(cache, gone);
 }
 
+/* As a loose one that nobody pins. */
+void span_fail(struct mapcache *cache, struct span *span)
+{
+	pthread_mutex_lock(&cache->pins.spans.lock);
+	span->mapping = false;
+	pthread_mutex_unlock(&cache->pins.spans.lock);
+	span_reclaim(cache, false);
+	reclaim_wake(cache);
+}
+
 void span_reclaim_all(struct mapcache *cache)
 {
 	struct spans *spans = &cache->pins.spans;
@@ -330,20 +339,6 @@ bool span_pinned(struct mapcache *cache, uint64_t epoch)
 	return pinned;
 }
 
-void span_each_pinned(struct mapcache *cache,
-		      void (*visit)(void *data, const struct span *span, char *address), void *data)
-{
-	struct spans *spans = &cache->pins.spans;
-	struct span *span;
-
-	pthread_mutex_lock(&spans->lock);
-	for (span = span_next(spans, NULL); span; span = span_next(spans, span)) {
-		if (span_pins(cache, span))
-			visit(data, span, span_pointer(cache, span, span->gpa));
-	}
-	pthread_mutex_unlock(&spans->lock);
-}
-
 static struct span_state span_describe(struct mapcache *cache, const struct span *span)
 {
 	return (struct span_state){
@@ -353,14 +348,15 @@ static struct span_state span_describe(struct mapcache *cache, const struct span
 		.address = span_pointer(cache, span, span->gpa),
 		.pins = span_pins(cache, span),
 		.writable = span->mapping || span->writable, /* else its thread's */
-		.own = span->own || span->listed,
+		.own = span->own,
 		.stale = span->doomed || span->epoch < epoch_now(&cache->shared),
 		.busy = span->mapping || span->moving,
 	};
 }
 
-uint64_t span_list(struct mapcache *cache, struct span_state *states, uint64_t room)
+uint64_t span_list(struct mapcache *cache, void *copies, uint64_t room)
 {
+	struct span_state *states = copies;
 	struct spans *spans = &cache->pins.spans;
 	uint64_t count = 0;
 	struct span *span;

@@ -62,8 +62,9 @@ void watch_sections(struct mapcache *cache)
 			    thread, (const void *)late);
 }
 
-uint64_t watch_clients(struct mapcache *cache, struct client_view *views, uint64_t room)
+uint64_t watch_clients(struct mapcache *cache, void *copies, uint64_t room)
 {
+	struct client_view *views = copies;
 	struct clients *clients = &cache->protocol.clients;
 	uint64_t now = clock_ns(), count = 0;
 	const struct mapcache_client *client;

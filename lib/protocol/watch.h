@@ -19,7 +19,7 @@ struct client_view {
 	uint64_t open_ns; /* for how long at least it has held others back */
 };
 
-/* Of up to room clients; returns how many there are. */
-uint64_t watch_clients(struct mapcache *cache, struct client_view *views, uint64_t room);
+/* Of up to room clients, a struct client_view each; returns how many there are. */
+uint64_t watch_clients(struct mapcache *cache, void *copies, uint64_t room);
 
 #endif

@@ -337,10 +337,10 @@ void notify_removing_mask(struct mapcache *cache, struct mapping *mapping, uint6
 		first += (unsigned int)__builtin_ctzll(mask >> first);
 		for (end = first; end < settings->granules && (mask >> end & 1); end++)
 			;
-		notify_removing(cache, gpa + ((uint64_t)first << settings->granule_shift),
-				mapping_base(cache, mapping) +
-					((uint64_t)first << settings->granule_shift),
-				(uint64_t)(end - first) << settings->granule_shift);
+		notify(cache, MAPCACHE_EVENT_REMOVING,
+		       gpa + ((uint64_t)first << settings->granule_shift),
+		       mapping_base(cache, mapping) + ((uint64_t)first << settings->granule_shift),
+		       (uint64_t)(end - first) << settings->granule_shift);
 		first = end;
 	}
 }

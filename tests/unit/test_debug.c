@@ -153,7 +153,7 @@ static void the_dump_says_who_holds_a_pin(void **state)
 	assert_non_null(file);
 	assert_int_equal(mapcache_dump(bed.cache, file), 0);
 	assert_int_equal(fclose(file), 0);
-	snprintf(expected, sizeof(expected), "held %p, 8 bytes, pinned at 0x", pin);
+	snprintf(expected, sizeof(expected), "held %p len 8 caller 0x", pin);
 	assert_non_null(strstr(text, expected));
 	free(text);
 	assert_int_equal(mapcache_unpin(bed.cache, pin, 0), 0);

@@ -272,32 +272,6 @@ static void a_clients_own_count_moves_on_before_it_wraps(void **state)
 	bed_stop(&bed);
 }
 
-static void more_pins_than_can_be_counted_are_refused(void **state)
-{
-	volatile uint64_t *pin;
-	struct mapping *mapping;
-	struct iovec iov[2];
-	struct bed bed;
-	uint64_t slot;
-	size_t len = 8;
-
-	(void)state;
-	bed_start(&bed, BED_QUIET);
-	pin = bed_pin(bed.client, GPA);
-	slot = slot_of(&bed, pin);
-	mapping = mapping_at(bed.cache, slot);
-	mapcache_store_relaxed(&bed.client->pins[slot], UINT32_C(1) << 31);
-	mapcache_store_relaxed(&mapping->shared_pins, UINT64_C(1) << 62);
-	assert_null(mapcache_pin(bed.client, GPA, &len, PROT_READ, 0));
-	assert_int_equal(errno, EOVERFLOW);
-	assert_int_equal(mapcache_pin_iov(bed.client, GPA, 8, PROT_READ, iov, 2), -EOVERFLOW);
-	assert_int_equal(mapcache_end(bed.client), -EINVAL); /* no section was left open */
-	mapcache_store_relaxed(&bed.client->pins[slot], 1);
-	mapcache_store_relaxed(&mapping->shared_pins, 0);
-	assert_int_equal(mapcache_unpin(bed.cache, (void *)pin, 0), 0);
-	bed_stop(&bed);
-}
-
 /* ---- threads ------------------------------------------------------------------------------------ */
 
 #define ROUNDS 20000u
@@ -370,7 +344,6 @@ int main(void)
 		cmocka_unit_test(as_many_unpins_as_pins_and_not_one_less),
 		cmocka_unit_test(counts_that_drift_apart_add_up),
 		cmocka_unit_test(a_clients_own_count_moves_on_before_it_wraps),
-		cmocka_unit_test(more_pins_than_can_be_counted_are_refused),
 		cmocka_unit_test(threads_release_each_others_pins_and_none_is_lost),
 	};
 
