@@ -32,79 +32,52 @@ static int mapcache_take_backend(struct mapcache *cache, const struct mapcache_o
 	const struct mapcache_backend *backend = options->backend;
 	int error;
 
-	/* One made for an older header has less; what is past its end is NULL. */
+	/* One made for an older header has fewer pointers, but whole ones; the rest is NULL. */
 	backend = backend ? backend : &mapcache_backend_xen;
-	if (backend->size < offsetof(struct mapcache_backend, modified))
+	if (backend->size < offsetof(struct mapcache_backend, modified) ||
+	    backend->size % sizeof(backend->modified))
 		return -EINVAL;
 	error = options_copy(backend, &cache->embedder.backend_known,
 			     sizeof(cache->embedder.backend_known));
-	if (error)
-		return error;
-	if (backend->size < offsetof(struct mapcache_backend, map_frames))
-		cache->embedder.backend_known.modified = NULL;
-	if (backend->size < offsetof(struct mapcache_backend, room))
-		cache->embedder.backend_known.map_frames = NULL;
-	if (backend->size < sizeof(*backend))
-		cache->embedder.backend_known.room = NULL;
 	cache->embedder.backend = &cache->embedder.backend_known;
-	return 0;
+	return error;
 }
 
-/* Everything but the struct itself and its log, room by room. */
+/* Everything but the struct itself and its log; given up in reverse. */
+static const struct {
+	int (*init)(struct mapcache *cache);
+	void (*destroy)(struct mapcache *cache);
+} mapcache_rooms[] = {
+	{ thread_init, thread_destroy },   { publish_init, publish_destroy },
+	{ account_init, account_destroy }, { protocol_init, protocol_destroy },
+	{ space_init, space_destroy },     { index_init, index_destroy },
+	{ reclaim_init, reclaim_destroy }, { fill_init, fill_destroy },
+	{ pins_init, pins_destroy },
+};
+#define MAPCACHE_ROOMS (sizeof(mapcache_rooms) / sizeof(mapcache_rooms[0]))
+
+static void mapcache_destroy(struct mapcache *cache, size_t rooms)
+{
+	while (rooms-- > 0)
+		mapcache_rooms[rooms].destroy(cache);
+}
+
 static int mapcache_init(struct mapcache *cache)
 {
+	size_t rooms;
 	int error;
 
 	cache->api.pid = getpid();
-	error = thread_init(cache);
-	if (error)
-		return error;
-	error = publish_init(cache);
-	if (error)
-		goto destroy_threads;
-	error = account_init(cache);
-	if (error)
-		goto destroy_publication;
-	error = protocol_init(cache);
-	if (error)
-		goto destroy_accounts;
-	error = space_init(cache);
-	if (error)
-		goto destroy_protocol;
-	error = index_init(cache);
-	if (error)
-		goto destroy_space;
-	error = reclaim_init(cache);
-	if (error)
-		goto destroy_index;
-	error = fill_init(cache);
-	if (error)
-		goto destroy_reclaim;
-	error = pins_init(cache);
-	if (error)
-		goto destroy_fill;
+	for (rooms = 0; rooms < MAPCACHE_ROOMS; rooms++) {
+		error = mapcache_rooms[rooms].init(cache);
+		if (error)
+			goto destroy;
+	}
 	error = reclaim_start(cache);
-	if (error)
-		goto destroy_pins;
-	return 0;
-destroy_pins:
-	pins_destroy(cache);
-destroy_fill:
-	fill_destroy(cache);
-destroy_reclaim:
-	reclaim_destroy(cache);
-destroy_index:
-	index_destroy(cache);
-destroy_space:
-	space_destroy(cache);
-destroy_protocol:
-	protocol_destroy(cache);
-destroy_accounts:
-	account_destroy(cache);
-destroy_publication:
-	publish_destroy(cache);
-destroy_threads:
-	thread_destroy(cache);
+	if (!error)
+		return 0;
+destroy:
+	mapcache_destroy(cache, rooms);
 	return error;
 }
 
@@ -218,22 +191,6 @@ static bool mapcache_pinned(struct mapcache *cache)
 	return false;
 }
 
-static void mapcache_free(struct mapcache *cache)
-{
-	cache->embedder.backend->close(cache->embedder.backend_state);
-	pins_destroy(cache);
-	fill_destroy(cache);
-	reclaim_destroy(cache);
-	index_destroy(cache);
-	space_destroy(cache);
-	protocol_destroy(cache);
-	account_destroy(cache);
-	publish_destroy(cache);
-	thread_destroy(cache);
-	log_destroy(&cache->log);
-	free(cache);
-}
-
 /*
  * In a child: the lock holders and the thread did not come along. Foreign mappings did not
  * either, but the reservation did. What hangs on lists stays: somebody may have been changing
@@ -274,6 +231,9 @@ int mapcache_close(struct mapcache *cache)
 	retired_check_pins(cache);
 	retired_advance(cache);
 	release(cache, UINT64_MAX, true);
-	mapcache_free(cache);
+	cache->embedder.backend->close(cache->embedder.backend_state);
+	mapcache_destroy(cache, MAPCACHE_ROOMS);
+	log_destroy(&cache->log);
+	free(cache);
 	return 0;
 }

@@ -263,8 +263,11 @@ static void open_passes_on_what_the_backend_says(void **state)
 	assert_int_equal(mapcache_open(&options, &cache), -EACCES);
 	assert_int_equal(spy.opens, 1);
 	assert_int_equal(spy.closes, 0);
-	other.size = offsetof(struct mapcache_backend, modified) - 1;
+	other.size = offsetof(struct mapcache_backend, modified) - sizeof(other.modified);
 	options.backend = &other;
+	assert_int_equal(mapcache_open(&options, &cache), -EINVAL);
+	/* Half of a pointer. */
+	other.size = sizeof(other) - sizeof(other.room) / 2;
 	assert_int_equal(mapcache_open(&options, &cache), -EINVAL);
 	/* One that maps where it likes has one call for a bucket. */
 	other.size = sizeof(other);
