@@ -191,9 +191,11 @@ all: $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS) $(if $(CROSS_COMPILE),,$(ALL))
 .PHONY: programs
 programs: $(PROGRAMS)
 
+# For what: a group of tools/deps or several, by default what building the library takes.
+FOR ?= build
 .PHONY: deps
 deps:
-	$(DEPS) all
+	$(DEPS) $(FOR)
 
 .PHONY: demo
 demo:

@@ -12,12 +12,19 @@ MAN_PAGES := $(sort $(wildcard $(addprefix man/*.,$(MAN_SECTIONS))))
 # What tells other build systems where things are: made from NAME.in, here or in packaging/.
 CONFIGURED := pkgconfig/libmapcache.pc pkgconfig/libmapcache-grants.pc pkgconfig/libxensim.pc cmake/mapcache/mapcacheConfig.cmake \
 	cmake/mapcache/mapcacheConfigVersion.cmake
-CONFIGURE = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@LIBDIR@|$(LIBDIR)|g' \
-	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@VERSION@|$(VERSION)|g; s|@XENSIM_LDFLAGS@|$(XENSIM_LDFLAGS)|g'
+# Folders below PREFIX follow it, for pkg-config --define-prefix.
+CONFIGURE = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g; s|@XENSIM_LDFLAGS@|$(XENSIM_LDFLAGS)|g' \
+	-e 's|@PC_LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|g' \
+	-e 's|@PC_INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|g' \
+	-e "s|@LIBDIR_TO_INCLUDEDIR@|$$(realpath -m --relative-to='$(LIBDIR)' '$(INCLUDEDIR)')|g"
 
-# Device models to copy from, and the pages that a package carries.
-DOCUMENTS := $(wildcard README.md CHANGELOG.md LICENSE docs/*.md docs/*/*.svg docs/*/*.bt \
-	$(addprefix examples/,$(addsuffix .[ch],mmio/* virtio-blk/*)))
+# Device models and layers to copy from, and the pages that a package carries, which lead to nothing
+# that it does not have.
+DOCUMENTS := $(wildcard README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs/*.md docs/*/*.svg docs/*/*.bt \
+	tests/xensim/README.md packaging/libmapcache.wrap \
+	$(addprefix examples/,$(addsuffix .[ch],mmio/* virtio-blk/* dropin/* qemu/* demu/*)) \
+	$(addprefix examples/,qemu/README.md qemu/apply demu/README.md))
+DOCUMENT_FOLDERS := $(sort $(dir $(DOCUMENTS)))
 
 INSTALLED_HEADERS = $(PUBLIC_HEADERS:include/%=$(DESTDIR)$(INCLUDEDIR)/%)
 INSTALLED_MAN_PAGES = $(foreach page,$(MAN_PAGES),\
@@ -34,12 +41,9 @@ install: $(LIBMAPCACHE) $(LIBMAPCACHE_GRANTS) $(LIBXENSIM)
 	$(Q)$(foreach file,$(CONFIGURED),\
 		$(CONFIGURE) $(wildcard $(addsuffix $(notdir $(file)).in,./ packaging/)) >$(DESTDIR)$(LIBDIR)/$(file) && \
 		chmod 644 $(DESTDIR)$(LIBDIR)/$(file) &&) true
-	$(Q)install -D -m 644 tests/xensim/README.md $(DESTDIR)$(DOCDIR)/xensim.md
-	$(Q)install -D -m 644 packaging/libmapcache.wrap $(DESTDIR)$(DOCDIR)/libmapcache.wrap
 	$(Q)$(foreach page,$(INSTALLED_MAN_PAGES),\
 		install -D -m 644 man/$(notdir $(page)) $(page) &&) true
-	$(Q)$(foreach document,$(DOCUMENTS),\
-		install -D -m 644 $(document) $(DESTDIR)$(DOCDIR)/$(document) &&) true
+	$(Q)tools/install_documents $(DESTDIR)$(DOCDIR) $(DOCUMENTS)
 	$(Q)tools/man_aliases $(MAN_SECTIONS) | while read -r alias page; do \
 		ln -sf $$page $(DESTDIR)$(MANDIR)/$$alias; done
 
@@ -66,7 +70,7 @@ uninstall:
 		rm -f $(DESTDIR)$(MANDIR)/$$alias; done
 	$(Q)rm -f $(INSTALLED_HEADERS) $(INSTALLED_MAN_PAGES) $(INSTALLED_TOOLS) \
 		$(addprefix $(DESTDIR)$(LIBDIR)/,libmapcache.a libmapcache-grants.a libxensim.a $(CONFIGURED)) \
-		$(DESTDIR)$(INCLUDEDIR)/xensim.h $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) libmapcache.wrap xensim.md)
-	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/cmake/mapcache \
-		$(addprefix $(DESTDIR)$(DOCDIR)/,docs/bpftrace docs/diagrams docs/plots docs \
-		examples/mmio examples/virtio-blk examples) $(DESTDIR)$(DOCDIR) 2>/dev/null || true
+		$(DESTDIR)$(INCLUDEDIR)/xensim.h $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS))
+	$(Q)rmdir $(DESTDIR)$(INCLUDEDIR)/mapcache $(DESTDIR)$(LIBDIR)/cmake/mapcache 2>/dev/null || true
+	$(Q)cd $(DESTDIR)$(DOCDIR) 2>/dev/null && rmdir -p $(filter-out ./,$(DOCUMENT_FOLDERS)) 2>/dev/null || true
+	$(Q)rmdir $(DESTDIR)$(DOCDIR) 2>/dev/null || true

@@ -13,7 +13,7 @@
 folder=build/m32
 echo 'int main(void) { return sizeof(void *) != 4; }' |
 	gcc -m32 -idirafter /usr/include/x86_64-linux-gnu -x c -o /dev/null - 2>/dev/null ||
-	skip "this compiler makes no 32-bit programs (make deps)"
+	skip "this compiler makes no 32-bit programs (make deps FOR=check)"
 mkdir -p "$folder" build/foreign
 need_cmocka i386
 launcher=(env LD_LIBRARY_PATH="$cmocka")

@@ -8,7 +8,7 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 chroot_needs()
 {
 	[ "$(id -u)" -eq 0 ] || skip "only root can make a chroot"
-	have debootstrap || skip "there is no debootstrap here: make deps"
+	have debootstrap || skip "there is no debootstrap here: make deps FOR=chroot"
 	unshare --mount true 2>/dev/null || skip "mounting is not allowed here"
 }
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# A CMake project finds the installed library and links it; a version that it cannot use is
-# refused.
+# A CMake project finds the installed library and links it, also when what was installed has been
+# moved; a version that it cannot use is refused.
 
 . "$(dirname "$0")/common.sh"
 
@@ -10,7 +10,8 @@ have cmake || {
 	echo "cmake is not installed"
 	exit 77
 }
-build_with B="$build" install PREFIX="$work/prefix"
+build_with B="$build" install PREFIX="$work/installed" LIBDIR="$work/installed/lib/some/where"
+mv "$work/installed" "$work/prefix"
 install_consumer "$work/source"
 
 # Runs cmake and leaves what it said in the log.
@@ -19,7 +20,7 @@ configure() # build folder, options...
 	folder=$1
 	shift
 	cmake -S "$work/source" -B "$work/$folder" -G "Unix Makefiles" "$@" \
-		-DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_C_COMPILER="${CC:-gcc}" \
+		-Dmapcache_DIR="$work/prefix/lib/some/where/cmake/mapcache" -DCMAKE_C_COMPILER="${CC:-gcc}" \
 		>"$work/cmake.log" 2>&1
 }
 configure peek || fail "cmake failed:" "$(cat "$work/cmake.log")"

@@ -11,7 +11,7 @@ deb_needs() # tool...
 	local tool
 
 	for tool in "$@"; do
-		have "$tool" || skip "there is no $tool here: make deps"
+		have "$tool" || skip "there is no $tool here: make deps FOR=deb"
 	done
 	grep -q "^libmapcache ($deb_version-" debian/changelog ||
 		fail "debian/changelog is not about version $deb_version"
@@ -32,7 +32,10 @@ deb_check() # folder
 	done >"$work/contents"
 	for file in include/mapcache/mapcache.h man3/mapcache_close.3.gz man7/mapcache.7.gz \
 		man1/mapcache-bench-xen.1.gz bin/mapcache-bench-xen pkgconfig/libmapcache.pc \
-		cmake/mapcache/mapcacheConfig.cmake examples/mmio/mmio.c; do
+		cmake/mapcache/mapcacheConfig.cmake examples/mmio/mmio.c \
+		include/xensim.h libxensim.a pkgconfig/libxensim.pc \
+		examples/qemu/apply examples/qemu/xen-mapcache.c examples/dropin/ranges.c \
+		examples/demu/mapcache.c; do
 		grep -q "/$file" "$work/contents" || fail "no package has $file"
 	done
 }

@@ -32,7 +32,7 @@ install_consumer "$work/source"
 mkdir -p "$work/source/subprojects/libmapcache"
 cp packaging/libmapcache.wrap "$work/source/subprojects/"
 cp -r Makefile meson.build lib include tools packaging "$work/source/subprojects/libmapcache/"
-sed -i "s/static: true/&, allow_fallback: true/" "$work/source/meson.build"
+sed -i "s/dependency('[a-z-]*'/&, allow_fallback: true/g" "$work/source/meson.build"
 sed -i "s/warning_level=2/&', 'wrap_mode=forcefallback/" "$work/source/meson.build"
 build_peek from_source
 grep -q 'subprojects/libmapcache' "$work/from_source/compile_commands.json" \

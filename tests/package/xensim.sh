@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Who builds on the library can test without Xen: a program outside of the tree, built with what
-# pkg-config says of libmapcache and libxensim, runs a guest whose page goes and comes.
+# pkg-config says of libxensim, runs a guest whose page goes and comes.
 
 . "$(dirname "$0")/common.sh"
 
@@ -15,7 +15,7 @@ cp tests/package/on_xensim.c "$outside/"
 for cc in $(c_compilers); do
 	# shellcheck disable=SC2046
 	(cd "$outside" && $cc -Wall -Wextra -Werror -o on_xensim on_xensim.c \
-		$(pkg-config --cflags --libs libmapcache libxensim)) ||
+		$(pkg-config --cflags --libs libxensim)) ||
 		fail "a program for xensim does not build ($cc)"
 	"$outside/on_xensim" >"$work/output" 2>&1 ||
 		fail "a program on xensim failed: $(cat "$work/output")"

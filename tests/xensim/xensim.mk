@@ -5,6 +5,9 @@ XENSIM_LDFLAGS := -Wl,--wrap=mmap,--wrap=mmap64,--wrap=munmap,--wrap=mremap,--wr
 
 XENSIM_SOURCES := $(filter-out tests/xensim/test_%.c,$(wildcard tests/xensim/*.c))
 
+$(call objects,$(XENSIM_SOURCES)): EXTRA_CFLAGS += -fno-lto
+$(call objects,$(XENSIM_SOURCES)): | $(B)/needs
+
 $(eval $(call joined_archive,$(LIBXENSIM),$(XENSIM_SOURCES),xen* __wrap_*))
 
 # The facts that it stands for, each a test.
