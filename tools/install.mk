@@ -19,11 +19,11 @@ CONFIGURE = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g; s|@XENSIM_
 	-e "s|@LIBDIR_TO_INCLUDEDIR@|$$(realpath -m --relative-to='$(LIBDIR)' '$(INCLUDEDIR)')|g"
 
 # Device models and layers to copy from, and the pages that a package carries, which lead to nothing
-# that it does not have.
-DOCUMENTS := $(wildcard README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs/*.md docs/*/*.svg docs/*/*.bt \
+# that it does not have. WITHOUT=FILE... leaves some out.
+DOCUMENTS := $(filter-out $(WITHOUT),$(wildcard README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs/*.md docs/*/*.svg docs/*/*.bt \
 	tests/xensim/README.md packaging/libmapcache.wrap \
 	$(addprefix examples/,$(addsuffix .[ch],mmio/* virtio-blk/* dropin/* qemu/* demu/*)) \
-	$(addprefix examples/,qemu/README.md qemu/apply demu/README.md))
+	$(addprefix examples/,qemu/README.md qemu/apply demu/README.md)))
 DOCUMENT_FOLDERS := $(sort $(dir $(DOCUMENTS)))
 
 INSTALLED_HEADERS = $(PUBLIC_HEADERS:include/%=$(DESTDIR)$(INCLUDEDIR)/%)

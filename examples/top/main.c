@@ -142,7 +142,7 @@ static int watch(const struct mapcache_published *page, const struct options *op
 int main(int argc, char **argv)
 {
 	struct options options = { .interval_ms = 1000 };
-	const struct mapcache_published *page;
+	const struct mapcache_published *page = NULL;
 	struct sample sample;
 	int error = parse(argc, argv, &options);
 

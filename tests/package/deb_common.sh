@@ -17,6 +17,22 @@ deb_needs() # tool...
 		fail "debian/changelog is not about version $deb_version"
 }
 
+# The pages of the documentation lead to what is in the package, under the name that it has there.
+deb_links() # folder
+{
+	local root=$work/pages page link
+
+	dpkg-deb --extract "$1"/libmapcache-doc_*.deb "$root"
+	find "$root" -name '*.md' | while read -r page; do
+		sed '/^ *```/,/^ *```/d; s/`[^`]*`//g' "$page" | grep -oE '\]\([^)#]+' | sed 's/^](//' |
+			grep -vE '^(https?|mailto):' | while read -r link; do
+			[ -e "$(dirname "$page")/$link" ] || echo "${page#"$root"}: no $link"
+		done
+	done >"$work/broken"
+	[ ! -s "$work/broken" ] || fail "$(cat "$work/broken")"
+	[ -e "$root/usr/share/doc/libmapcache-doc/docs/design.md" ] || fail "the documentation has no pages"
+}
+
 # All packages are there, lintian has nothing to say, and what is for others is in one of them.
 deb_check() # folder
 {
@@ -38,4 +54,5 @@ deb_check() # folder
 		examples/demu/mapcache.c; do
 		grep -q "/$file" "$work/contents" || fail "no package has $file"
 	done
+	deb_links "$1"
 }
