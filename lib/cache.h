@@ -33,7 +33,6 @@
 #include <mapcache/mapcache.h>
 
 #include "lib/api/state.h"
-#include "lib/base/log.h"
 #include "lib/base/settings.h"
 #include "lib/base/state.h"
 #include "lib/fill/state.h"

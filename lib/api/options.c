@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/api/options.h"
+#include "lib/base/base.h"
 #include "lib/space/reserve.h"
 
 #define MIB (UINT64_C(1) << 20)

@@ -26,19 +26,16 @@ static void stats_fill(struct mapcache *cache, struct mapcache_stats *stats)
 
 int mapcache_stats(struct mapcache *cache, struct mapcache_stats *stats)
 {
-	struct mapcache_stats known;
-	size_t size;
+	struct mapcache_stats given, known;
 	int error;
 
 	if (!cache || !stats)
 		return -EINVAL;
-	error = options_copy(stats, &known, sizeof(known));
+	error = options_copy(stats, &given, sizeof(given));
 	if (error)
 		return error;
-	size = stats->size;
-	memset(&known, 0, sizeof(known));
+	known = (struct mapcache_stats){ .size = given.size };
 	stats_fill(cache, &known);
-	known.size = size;
-	memcpy(stats, &known, size < sizeof(known) ? size : sizeof(known));
+	memcpy(stats, &known, known.size < sizeof(known) ? known.size : sizeof(known));
 	return 0;
 }

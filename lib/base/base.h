@@ -17,6 +17,8 @@
 
 #include "lib/base/settings.h"
 
+struct log;
+
 #define NS_PER_SECOND UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -51,5 +53,12 @@ void notify(struct mapcache *cache, enum mapcache_event event, uint64_t gpa, voi
 	    uint64_t len);
 /* Xen has said that there is no such domain. Told and logged once. */
 void notify_gone(struct mapcache *cache);
+
+/* log.c: messages to the embedder, rate-limited: a guest decides how often things go wrong. */
+int log_init(struct log *log, const struct mapcache_options *options);
+void log_destroy(struct log *log);
+/* Any thread, no lock of the library held. The text has no newline. */
+void log_message(struct mapcache *cache, enum mapcache_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -29,4 +29,10 @@ struct settings {
 	unsigned int granule_pages, bucket_pages;
 };
 
+/* Whether the guest may have [gpa, gpa + len); by subtraction, so that nothing wraps (I). */
+static inline bool settings_reach(const struct settings *settings, uint64_t gpa, uint64_t len)
+{
+	return gpa < settings->guest_limit && len <= settings->guest_limit - gpa;
+}
+
 #endif

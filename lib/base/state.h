@@ -34,4 +34,13 @@ struct embedder {
 	mapcache_atomic_u32 gone_told;
 };
 
+struct log {
+	void (*write)(void *data, enum mapcache_log_level level, const char *message);
+	void *data;
+	pthread_mutex_t lock; /* protects what follows */
+	uint64_t window_ns;   /* when the current second began */
+	uint32_t written;     /* messages in it */
+	uint32_t suppressed;  /* messages left out since the last one written */
+};
+
 #endif

@@ -22,7 +22,7 @@ int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int p
 
 	if (len == 0 || prot == 0 || (prot & ~(PROT_READ | PROT_WRITE)))
 		return -EINVAL;
-	if (gpa >= settings->guest_limit || len > settings->guest_limit - gpa)
+	if (!settings_reach(settings, gpa, len))
 		return -ERANGE;
 	request->index = gpa >> settings->bucket_shift;
 	request->offset = gpa & (bucket - 1);

@@ -47,6 +47,5 @@ struct mapping *stripe_oldest(struct stripe *stripe);
 struct mapping *stripe_newest(struct stripe *stripe);
 struct mapping *stripe_newer(struct mapping *mapping);
 uint64_t stripe_count(struct stripe *stripe);
-uint64_t stripe_memory(struct stripe *stripe);
 
 #endif

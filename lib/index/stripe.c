@@ -141,7 +141,7 @@ uint64_t stripe_count(struct stripe *stripe)
 	return HASH_COUNT(stripe->index);
 }
 
-uint64_t stripe_memory(struct stripe *stripe)
+static uint64_t stripe_memory(struct stripe *stripe)
 {
 	return HASH_OVERHEAD(hh, stripe->index) -
 	       HASH_COUNT(stripe->index) * sizeof(UT_hash_handle);

@@ -88,7 +88,7 @@ int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_opti
 	opened = calloc(1, sizeof(*opened));
 	if (opened == NULL)
 		return -ENOMEM;
-	opened->cache = cache;
+	opened->cache = opened->caches[0] = cache;
 	opened->pid = getpid();
 	error = options_copy(options, &opened->options, sizeof(opened->options));
 	if (!error)
@@ -163,19 +163,19 @@ static void drain(struct mapcache_ioreq *server, struct mapcache *cache, uint64_
 /* Everything must go: the request carries no range. All caches first, then who is waited for. */
 void ioreq_invalidate(struct mapcache_ioreq *server)
 {
-	struct mapcache *cache[1 + IOREQ_CACHES];
-	uint64_t epoch[1 + IOREQ_CACHES];
-	unsigned int count = 1;
+	struct mapcache *cache[IOREQ_CACHES];
+	uint64_t epoch[IOREQ_CACHES];
+	unsigned int count = 0;
 
-	cache[0] = server->cache;
 	for (unsigned int i = 0; i < IOREQ_CACHES; i++) {
 		/* Acquire: pairs with the release in mapcache_ioreq_add_cache(): the cache is
 		 * there as it was opened. */
-		cache[count] = mapcache_load_acquire(&server->others[i]);
-		count += cache[count] != NULL;
+		cache[count] = mapcache_load_acquire(&server->caches[i]);
+		if (cache[count]) {
+			epoch[count] = mapcache_invalidate(cache[count]);
+			count++;
+		}
 	}
-	for (unsigned int i = 0; i < count; i++)
-		epoch[i] = mapcache_invalidate(cache[i]);
 	for (unsigned int i = 0; i < count && (server->options.flags & MAPCACHE_IOREQ_DRAIN); i++)
 		drain(server, cache[i], epoch[i]);
 }
@@ -199,13 +199,12 @@ int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable)
 		notify_gone(server->cache);
 	if (error || !enable)
 		return error;
-	mapcache_invalidate(server->cache);
 	for (unsigned int i = 0; i < IOREQ_CACHES; i++) {
 		/* Acquire: as in ioreq_invalidate(). */
-		struct mapcache *other = mapcache_load_acquire(&server->others[i]);
+		struct mapcache *cache = mapcache_load_acquire(&server->caches[i]);
 
-		if (other != NULL)
-			mapcache_invalidate(other);
+		if (cache != NULL)
+			mapcache_invalidate(cache);
 	}
 	/* Release: pairs with the acquire in mapcache_ioreq_handle() and _vcpu_port(): the
 	 * page is read as Xen left it when it enabled the server. */
@@ -216,7 +215,7 @@ int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable)
 static int find_cache(struct mapcache_ioreq *server, const struct mapcache *cache)
 {
 	for (unsigned int i = 0; i < IOREQ_CACHES; i++)
-		if (mapcache_load_acquire(&server->others[i]) == cache)
+		if (mapcache_load_acquire(&server->caches[i]) == cache)
 			return (int)i;
 	return -ENOENT;
 }
@@ -228,13 +227,13 @@ int mapcache_ioreq_add_cache(struct mapcache_ioreq *server, struct mapcache *cac
 
 	if (server == NULL || cache == NULL || cache->settings.domid != server->options.domid)
 		return -EINVAL;
-	if (cache == server->cache || find_cache(server, cache) >= 0)
+	if (find_cache(server, cache) >= 0)
 		return -EEXIST;
 	free = find_cache(server, NULL);
 	if (free < 0)
 		return -ENOSPC;
 	/* Release: pairs with the acquire in ioreq_invalidate(). */
-	mapcache_store_release(&server->others[free], cache);
+	mapcache_store_release(&server->caches[free], cache);
 	mapcache_invalidate(cache);
 	return 0;
 }
@@ -246,9 +245,9 @@ int mapcache_ioreq_remove_cache(struct mapcache_ioreq *server, struct mapcache *
 	if (server == NULL || cache == NULL)
 		return -EINVAL;
 	place = find_cache(server, cache);
-	if (place < 0)
+	if (place < 0 || cache == server->cache)
 		return -ENOENT;
-	mapcache_store_relaxed(&server->others[place], NULL);
+	mapcache_store_relaxed(&server->caches[place], NULL);
 	return 0;
 }
 

@@ -33,8 +33,8 @@
 /* Several pages of slots are being discussed for Xen; today's refuses more than one. */
 #define IOREQ_PAGES_MAX 32u
 #define IOREQ_VCPUS_MAX (IOREQ_PAGES_MAX * IOREQ_PAGE_SLOTS)
-/* The caches that one server can tell of INVALIDATE, besides its own (D: a bounded answer). */
-#define IOREQ_CACHES 15u
+/* The caches that one server can tell of INVALIDATE, its own included (D: a bounded answer). */
+#define IOREQ_CACHES 16u
 /* Items of one request: what one page of a device has at most, of one byte each. */
 #define IOREQ_ITEMS_MAX 4096u
 
@@ -64,7 +64,7 @@ struct ioreq_vcpu {
 
 struct mapcache_ioreq {
 	struct mapcache *cache;
-	struct mapcache *others[IOREQ_CACHES]; /* atomic; NULL: none */
+	struct mapcache *caches[IOREQ_CACHES]; /* atomic: its own, and others; NULL: none */
 	struct mapcache_ioreq_options options;
 	struct ioreq_xen link;
 	uint32_t slots;          /* vCPUs that the pages have room for */
@@ -77,17 +77,17 @@ struct mapcache_ioreq {
 	mapcache_atomic_u32 past_next, past_told; /* ioreq_slot.c: vCPUs past the count */
 };
 
-/* A counter of who serves the vCPU, and a highest value. */
+/* A counter of who serves the vCPU. */
 static inline void ioreq_count(mapcache_atomic_u64 *counter, uint64_t n)
 {
 	mapcache_store_relaxed(counter, mapcache_load_relaxed(counter) + n);
 }
 
-static inline void ioreq_highest(mapcache_atomic_u64 *counter, uint64_t value)
-{
-	if (mapcache_load_relaxed(counter) < value)
-		mapcache_store_relaxed(counter, value);
-}
+/* ioreq_stats.c */
+/* One more, how long all have taken, and the longest. Returns how long this one has, in ns. */
+uint64_t ioreq_count_time(uint64_t since, mapcache_atomic_u64 *count, mapcache_atomic_u64 *all,
+			  mapcache_atomic_u64 *longest);
+void ioreq_count_answer(struct mapcache_ioreq *server, uint32_t vcpu);
 
 /* ioreq_serve.c */
 /* What vcpu->request asks for. True: answer it; false: it was deferred. */

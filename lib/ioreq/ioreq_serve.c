@@ -22,38 +22,14 @@ static void refuse(struct mapcache_ioreq *server, struct ioreq_vcpu *mine, const
 		    raw->type, raw->size, raw->count, (unsigned long long)raw->addr);
 }
 
-static void count_invalidate(struct mapcache_ioreq *server, uint32_t vcpu)
-{
-	struct ioreq_vcpu *mine = &server->vcpu[vcpu];
-	uint64_t ns = clock_ns() - mine->since;
-
-	ioreq_count(&mine->count.invalidates, 1);
-	ioreq_count(&mine->count.invalidate_ns, ns);
-	ioreq_highest(&mine->count.invalidate_ns_max, ns);
-	PROBE4(answer, server->cache, vcpu, mine->request.type, ns);
-}
-
-static void count_request(struct mapcache_ioreq *server, uint32_t vcpu)
-{
-	struct ioreq_vcpu *mine = &server->vcpu[vcpu];
-	uint64_t ns = clock_ns() - mine->since;
-
-	ioreq_count(&mine->count.requests, 1);
-	ioreq_count(&mine->count.request_ns, ns);
-	ioreq_highest(&mine->count.request_ns_max, ns);
-	PROBE4(answer, server->cache, vcpu, mine->request.type, ns);
-}
-
 static int call_handler(struct mapcache_ioreq *server, struct mapcache_client *client,
 			struct ioreq_vcpu *mine, struct mapcache_request *request)
 {
 	uint64_t start = clock_ns(), ns;
 	int error = server->options.handler(server->options.handler_data, client, request);
 
-	ns = clock_ns() - start;
-	ioreq_count(&mine->count.items, 1);
-	ioreq_count(&mine->count.handler_ns, ns);
-	ioreq_highest(&mine->count.handler_ns_max, ns);
+	ns = ioreq_count_time(start, &mine->count.items, &mine->count.handler_ns,
+			      &mine->count.handler_ns_max);
 	PROBE4(handler, server->cache, request->vcpu, ns, error);
 	return error;
 }
@@ -115,7 +91,6 @@ static bool serve_items(struct mapcache_ioreq *server, struct mapcache_client *c
 		if (!hand_on(server, client, mine, request))
 			return false;
 	}
-	count_request(server, vcpu);
 	return true;
 }
 
@@ -131,14 +106,12 @@ bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, 
 	mine->failed = false;
 	if (mine->request.type == IOREQ_TYPE_INVALIDATE) {
 		ioreq_invalidate(server);
-		count_invalidate(server, vcpu);
 		return true;
 	}
 	ioreq_empty_ring(server, client);
 	if (!ioreq_check_request(&mine->request, vcpu, server->options.flags, &ignored))
 		return serve_items(server, client, vcpu);
 	refuse(server, mine, "vCPU", vcpu);
-	count_request(server, vcpu);
 	return true;
 }
 

@@ -75,6 +75,7 @@ void ioreq_answer(struct mapcache_ioreq *server, uint32_t vcpu)
 	struct ioreq *slot = server->link.slots + vcpu;
 	uint8_t byte = __atomic_load_n(state_byte(slot), __ATOMIC_RELAXED);
 
+	ioreq_count_answer(server, vcpu);
 	put_data(&server->vcpu[vcpu], slot);
 	/*
 	 * Release: pairs with the read barrier that Xen (wait_for_io()) puts between seeing
@@ -130,11 +131,6 @@ int mapcache_ioreq_vcpu_port(struct mapcache_ioreq *server, uint32_t vcpu)
 	return (int)server->link.slots[vcpu].vp_eport;
 }
 
-static bool in_section(const struct mapcache_client *client)
-{
-	return mapcache_inside_inline(client);
-}
-
 int mapcache_ioreq_handle(struct mapcache_ioreq *server, struct mapcache_client *client,
 			  uint32_t vcpu)
 {
@@ -142,7 +138,8 @@ int mapcache_ioreq_handle(struct mapcache_ioreq *server, struct mapcache_client 
 	CANCEL_DEFERRED;
 	struct ioreq_vcpu *mine;
 
-	if (server == NULL || client == NULL || vcpu >= server->slots || in_section(client))
+	if (server == NULL || client == NULL || vcpu >= server->slots ||
+	    mapcache_inside_inline(client))
 		return -EINVAL;
 	/* Acquire: pairs with the release in mapcache_ioreq_enable(), after Xen has cleared
 	 * the page. */

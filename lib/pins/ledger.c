@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/base/base.h"
 #include "lib/cache.h"
 
 struct ledger {

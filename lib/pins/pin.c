@@ -176,13 +176,12 @@ int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, i
 		     struct iovec *iov, int iovcnt)
 {
 	int count = 0, error;
-	uint64_t limit, mask;
+	uint64_t mask;
 	CANCEL_DEFERRED;
 
 	if (!client || !iov || iovcnt < 0 || len == 0)
 		return -EINVAL;
-	limit = client->cache->settings.guest_limit;
-	if (gpa >= limit || len > limit - gpa)
+	if (!settings_reach(&client->cache->settings, gpa, len))
 		return -ERANGE;
 	if (pin_segments(client->cache, gpa, len) > (uint64_t)iovcnt)
 		return pin_too_few(iov, iovcnt, pin_segments(client->cache, gpa, len));

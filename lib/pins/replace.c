@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/base/base.h"
 #include "lib/base/cancel.h"
 #include "lib/pins/pins.h"
 #include "lib/pins/span.h"
@@ -175,14 +176,14 @@ static int replace_all(struct relocation *relocation)
 
 static int replace_check(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa, uint64_t len)
 {
-	uint64_t page = UINT64_C(1) << PAGE_SHIFT, limit;
+	uint64_t page = UINT64_C(1) << PAGE_SHIFT;
 
 	if (!cache || len == 0 || ((old_gpa | new_gpa | len) & (page - 1)))
 		return -EINVAL;
 	if (!space_fixed(cache))
 		return -EOPNOTSUPP;
-	limit = cache->settings.guest_limit;
-	if (old_gpa >= limit || len > limit - old_gpa || new_gpa >= limit || len > limit - new_gpa)
+	if (!settings_reach(&cache->settings, old_gpa, len) ||
+	    !settings_reach(&cache->settings, new_gpa, len))
 		return -ERANGE;
 	if (client_in_section(cache))
 		return -EDEADLK;

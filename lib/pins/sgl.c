@@ -61,16 +61,15 @@ static void sgl_add(struct sgl *sgl, uint64_t gpa, size_t len)
 /* Whether there is room for all of them; 0 or -errno. */
 static int sgl_check(const struct sgl *sgl, const struct mapcache_range *ranges, int count)
 {
-	uint64_t limit = sgl->client->cache->settings.guest_limit, segments = 0;
+	const struct mapcache *cache = sgl->client->cache;
+	uint64_t segments = 0;
 
 	for (int i = 0; i < count; i++) {
-		uint64_t gpa = ranges[i].gpa, len = ranges[i].len;
-
-		if (!len)
+		if (!ranges[i].len)
 			return -EINVAL;
-		if (gpa >= limit || len > limit - gpa)
+		if (!settings_reach(&cache->settings, ranges[i].gpa, ranges[i].len))
 			return -ERANGE;
-		segments += pin_segments(sgl->client->cache, gpa, len);
+		segments += pin_segments(cache, ranges[i].gpa, ranges[i].len);
 	}
 	return segments > (uint64_t)sgl->room ? pin_too_few(sgl->iov, sgl->room, segments) : 0;
 }

@@ -147,11 +147,9 @@ static int span_make(struct mapcache_client *client, uint64_t gpa, uint64_t len,
 
 static int span_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot)
 {
-	uint64_t limit = cache->settings.guest_limit;
-
 	if (len == 0 || prot == 0 || (prot & ~(PROT_READ | PROT_WRITE)))
 		return -EINVAL;
-	if (gpa >= limit || len > limit - gpa)
+	if (!settings_reach(&cache->settings, gpa, len))
 		return -ERANGE;
 	if ((prot & PROT_WRITE) && (cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY))
 		return -EACCES;

@@ -150,45 +150,37 @@ static int span_map_part(struct mapcache *cache, const struct span *span,
 	return 0;
 }
 
-static void span_count(struct mapcache_client *client, int failed, size_t pages)
+static int span_map_parts(struct mapcache *cache, struct span *span, struct mapcache_client *client,
+			  bool once, int *error)
 {
-	if (!client)
-		return;
-	client_count(client, COUNTER_MAP_CALLS, 1);
-	client_count(client, failed ? COUNTER_MAP_ERRORS : COUNTER_PAGES_MAPPED,
-		     failed ? 1 : pages);
-}
+	struct span_part part = span_part(cache, span, 0);
+	int failed = 0;
 
-/* Where the backend chooses only one call gives one piece; a list is one call, too. */
-static int span_map_once(struct mapcache *cache, struct span *span, struct mapcache_client *client,
-			 int *error)
-{
-	struct span_part all = span_part(cache, span, 0);
-	int failed = -ENOMEM, *room = error;
-
-	all.pages = (size_t)(span->len >> PAGE_SHIFT);
-	if (span->slots > 1) /* error has room for one slot's */
-		room = calloc(all.pages + 1, sizeof(*room));
-	if (room)
-		failed = span_map_part(cache, span, &all, span->slots, room);
-	span_count(client, failed, all.pages);
-	if (room != error)
-		free(room);
+	while (part.pages && !failed) {
+		if (once)
+			part.pages = (size_t)(span->len >> PAGE_SHIFT);
+		failed = span_map_part(cache, span, &part, once ? span->slots : 1, error);
+		if (client) {
+			client_count(client, COUNTER_MAP_CALLS, 1);
+			client_count(client, failed ? COUNTER_MAP_ERRORS : COUNTER_PAGES_MAPPED,
+				     failed ? 1 : part.pages);
+		}
+		part = span_part(cache, span, part.from + ((uint64_t)part.pages << PAGE_SHIFT));
+	}
 	return failed;
 }
 
 int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client, int *error)
 {
-	int failed = 0;
+	/* Where the backend chooses only one call gives one piece; a list is one call, too. */
+	bool once = !space_fixed(cache) || span->listed;
+	int failed, *room;
 
-	if (!space_fixed(cache) || span->listed)
-		return span_map_once(cache, span, client, error);
-	SPAN_FOREACH (cache, span, part) {
-		failed = span_map_part(cache, span, &part, 1, error);
-		span_count(client, failed, part.pages);
-		if (failed)
-			break;
-	}
+	if (!once || span->slots == 1)
+		return span_map_parts(cache, span, client, once, error);
+	room = calloc((size_t)(span->len >> PAGE_SHIFT), sizeof(*room));
+	failed = room ? span_map_parts(cache, span, client, once, room) : -ENOMEM;
+	free(room);
 	return failed;
 }
 

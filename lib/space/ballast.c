@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 
 #define BALLAST_BYTES 4096
-#define BALLAST_DROP 4 /* what one release may need, and one more */
 
 /* Shared: the kernel merges private ones with their neighbours. */
 static void *ballast_map(void)
@@ -42,24 +41,14 @@ bool ballast_take(struct ballast *ballast)
 	return true;
 }
 
-static unsigned int ballast_give(struct ballast *ballast, unsigned int pages)
+bool ballast_drop(struct ballast *ballast, unsigned int pages)
 {
-	unsigned int given = 0;
+	unsigned int dropped = 0;
 
-	for (int i = 0; i < BALLAST_PAGES && given < pages; i++) {
+	for (int i = 0; i < BALLAST_PAGES && dropped < pages; i++) {
 		void *page = __atomic_exchange_n(&ballast->page[i], NULL, __ATOMIC_RELAXED);
 
-		given += page && munmap(page, BALLAST_BYTES) == 0;
+		dropped += page && munmap(page, BALLAST_BYTES) == 0;
 	}
-	return given;
-}
-
-bool ballast_drop(struct ballast *ballast)
-{
-	return ballast_give(ballast, BALLAST_DROP) > 0;
-}
-
-void ballast_destroy(struct ballast *ballast)
-{
-	ballast_give(ballast, BALLAST_PAGES);
+	return dropped > 0;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #define BALLAST_PAGES 8
+#define BALLAST_DROP 4 /* what one release may need, and one more */
 
 struct ballast {
 	void *page[BALLAST_PAGES]; /* NULL: given up, or not to be had. Atomic */
@@ -17,10 +18,9 @@ struct ballast {
 
 /* Takes what is missing. False: not all of it is to be had, the process is at its limit. */
 bool ballast_take(struct ballast *ballast);
-/* Gives up some. False: all of it is given up already. */
-bool ballast_drop(struct ballast *ballast);
+/* Gives up so many. False: all of it is given up already. */
+bool ballast_drop(struct ballast *ballast, unsigned int pages);
 /* Whether the process can have one more kernel mapping. */
 bool ballast_room(void);
-void ballast_destroy(struct ballast *ballast);
 
 #endif

@@ -21,11 +21,6 @@ static unsigned int cover_count(uint64_t mask)
 	return (unsigned int)__builtin_popcountll(mask);
 }
 
-static uint64_t cover_all(const struct mapcache *cache)
-{
-	return run_mask((struct run){ 0, cache->settings.granules });
-}
-
 /* Granules that a part of the slot touches. */
 struct run cover_run(const struct mapcache *cache, uint64_t offset, uint64_t bytes)
 {
@@ -50,7 +45,7 @@ static struct shape cover_shape(const struct mapcache *cache, const struct mappi
 
 	if (!space_fixed(cache))
 		return (struct shape){ .more = mapping->mapped != 0 };
-	gaps = cover_all(cache) & ~used;
+	gaps = run_mask((struct run){ 0, cache->settings.granules }) & ~used;
 	shape.more = (int)(cover_count(mapping->starts) + cover_count(gaps & ~(gaps << 1))) - 1;
 	shape.head = (used & 1) && !mapping->ragged_head;
 	shape.tail = (used >> (cache->settings.granules - 1) & 1) && !mapping->ragged_tail;
@@ -86,10 +81,7 @@ void cover_settle(struct mapcache *cache, struct mapping *mapping, uint64_t take
 	struct arena *arena = &cache->space.arena;
 
 	pthread_mutex_lock(&arena->lock);
-	if (space_fixed(cache))
-		arena->vmas += cover_delta(arena, mapping, now);
-	else
-		arena->vmas += (uint64_t)(int64_t)(now.more - mapping->more);
+	arena->vmas += cover_delta(arena, mapping, now);
 	arena->vmas_taken -= taken;
 	mapping->more = (int8_t)now.more;
 	mapping->head = now.head;

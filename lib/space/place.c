@@ -8,21 +8,18 @@
 
 #include <errno.h>
 
-#include "lib/base/log.h"
+#include "lib/base/base.h"
 #include "lib/space/cover.h"
 #include "lib/space/space.h"
 
 #define PLACE_HEADS_MIN 64
 #define PLACE_HEADS_MAX (UINT64_C(1) << 20)
 
+/* Places, and the heads behind them. */
 static size_t place_bytes(const struct mapcache *cache)
 {
-	return (size_t)(cache->space.arena.slots * sizeof(struct place));
-}
-
-static size_t place_heads_bytes(const struct mapcache *cache)
-{
-	return (size_t)((cache->space.places.mask + 1) * sizeof(uint32_t));
+	return (size_t)(cache->space.arena.slots * sizeof(struct place) +
+			(cache->space.places.mask + 1) * sizeof(uint32_t));
 }
 
 /* Costs memory only where it is touched. */
@@ -92,6 +89,7 @@ static int place_init_chosen(struct mapcache *cache)
 {
 	struct places *places = &cache->space.places;
 	uint64_t heads = PLACE_HEADS_MIN;
+	struct place *of;
 	int error;
 
 	if (cache->embedder.backend->flags & MAPCACHE_BACKEND_FIXED)
@@ -99,25 +97,17 @@ static int place_init_chosen(struct mapcache *cache)
 	while (heads < cache->space.arena.slots && heads < PLACE_HEADS_MAX)
 		heads *= 2;
 	places->mask = heads - 1;
-	places->of = place_memory(place_bytes(cache));
-	if (places->of == MAP_FAILED) {
-		places->of = NULL;
+	of = place_memory(place_bytes(cache));
+	if (of == MAP_FAILED)
 		return -errno;
-	}
-	places->heads = place_memory(place_heads_bytes(cache));
-	error = -errno;
-	if (places->heads == MAP_FAILED)
-		goto unmap_places;
 	error = -pthread_mutex_init(&places->lock, NULL);
-	if (error)
-		goto unmap_heads;
+	if (error) {
+		munmap(of, place_bytes(cache));
+		return error;
+	}
+	places->of = of;
+	places->heads = (uint32_t *)(of + cache->space.arena.slots);
 	return 0;
-unmap_heads:
-	munmap(places->heads, place_heads_bytes(cache));
-unmap_places:
-	munmap(places->of, place_bytes(cache));
-	places->of = NULL;
-	return error;
 }
 
 int place_init(struct mapcache *cache)
@@ -135,10 +125,8 @@ void place_unreserve(struct mapcache *cache)
 {
 	if (cache->space.frames)
 		munmap(cache->space.frames, place_frames_bytes(cache));
-	if (!cache->space.places.of)
-		return;
-	munmap(cache->space.places.heads, place_heads_bytes(cache));
-	munmap(cache->space.places.of, place_bytes(cache));
+	if (cache->space.places.of)
+		munmap(cache->space.places.of, place_bytes(cache));
 }
 
 void place_destroy(struct mapcache *cache)
@@ -383,18 +371,19 @@ static int place_release_fixed(struct mapcache *cache, struct mapping *mapping, 
 	struct run run = count > 1 ? (struct run){ 0, cache->settings.granules }
 				   : cover_run(cache, offset, bytes);
 	bool lost = false;
-	int error = 0;
+	int error;
 
 	for (uint64_t i = 0; i < count; i++)
 		lost = lost || mapping[i].lost_pages;
-	if (!lost)
+	if (!lost) {
 		error = space_unmap(cache, mapping_base(cache, mapping) + offset, bytes, 1);
-	for (uint64_t i = 0; !lost && !error && i < count; i++) {
-		cover_remove(&mapping[i], run);
-		cover_settle(cache, &mapping[i], 0);
+		for (uint64_t i = 0; !error && i < count; i++) {
+			cover_remove(&mapping[i], run);
+			cover_settle(cache, &mapping[i], 0);
+		}
+		if (error != -ENOMEM)
+			return error;
 	}
-	if (!lost && error != -ENOMEM)
-		return error;
 	error = 0;
 	for (uint64_t i = 0; i < count && !error; i++)
 		error = place_release_each(cache, &mapping[i], run_mask(run));

@@ -327,7 +327,7 @@ static int source_check(const struct mapcache *cache, uint64_t gpa, uint64_t len
 {
 	if (!cache || len == 0 || ((gpa | len) & ((UINT64_C(1) << PAGE_SHIFT) - 1)))
 		return -EINVAL;
-	if (gpa >= cache->settings.guest_limit || len > cache->settings.guest_limit - gpa)
+	if (!settings_reach(&cache->settings, gpa, len))
 		return -ERANGE;
 	return space_fixed(cache) ? 0 : -EOPNOTSUPP;
 }

@@ -38,7 +38,7 @@ void space_destroy(struct mapcache *cache)
 	/* Details hang on mappings in the index; those that are retired have none. */
 	for (uint64_t slot = 0; slot < cache->space.arena.beyond; slot++)
 		mapping_drop_detail(cache, mapping_at(cache, slot));
-	ballast_destroy(&cache->space.ballast);
+	ballast_drop(&cache->space.ballast, BALLAST_PAGES);
 	source_destroy(cache);
 	place_destroy(cache);
 	arena_destroy(&cache->space.arena);
@@ -48,7 +48,7 @@ void space_abandon(struct mapcache *cache)
 {
 	place_unreserve(cache);
 	arena_abandon(&cache->space.arena);
-	ballast_destroy(&cache->space.ballast);
+	ballast_drop(&cache->space.ballast, BALLAST_PAGES);
 }
 
 bool space_fixed(const struct mapcache *cache)
@@ -69,7 +69,7 @@ int space_unmap(struct mapcache *cache, char *base, uint64_t bytes, int keep)
 {
 	int error = space_unmap_once(cache, base, bytes, keep);
 
-	if (error == -ENOMEM && ballast_drop(&cache->space.ballast))
+	if (error == -ENOMEM && ballast_drop(&cache->space.ballast, BALLAST_DROP))
 		error = space_unmap_once(cache, base, bytes, keep);
 	if (!error)
 		ballast_take(&cache->space.ballast);
