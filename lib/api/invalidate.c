@@ -91,22 +91,6 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 	return 0;
 }
 
-/* Once no section of before is left: plain pins are taken inside one, others are on their way. */
-static bool drain_pinned(struct mapcache *cache, uint64_t epoch)
-{
-	uint64_t slots = space_slots(cache);
-
-	for (uint64_t slot = 0; slot < slots; slot++) {
-		struct mapping *mapping = mapping_at(cache, slot);
-		uint64_t made = mapcache_load_relaxed(&mapping->epoch);
-
-		if (made && made < epoch && mapping_state(mapping) != MAPPING_SPAN &&
-		    client_pins(cache, mapping))
-			return true;
-	}
-	return span_pinned(cache, epoch);
-}
-
 int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsigned int flags)
 {
 	struct clock_wait wait = { 0 };
@@ -117,7 +101,7 @@ int mapcache_drain(struct mapcache *cache, uint64_t epoch, int timeout_ms, unsig
 		return -EDEADLK;
 	/* Sections first: a pin is taken inside one, and a report is on its way before it ends. */
 	while (!client_quiet(cache, epoch) || !report_over(cache, epoch, UINT64_MAX) ||
-	       ((flags & MAPCACHE_DRAIN_PINS) && drain_pinned(cache, epoch))) {
+	       ((flags & MAPCACHE_DRAIN_PINS) && pins_held(cache, epoch))) {
 		if (!clock_wait(&wait, timeout_ms))
 			return -ETIMEDOUT;
 	}

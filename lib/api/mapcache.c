@@ -180,17 +180,6 @@ free_cache:
 	return error;
 }
 
-static bool mapcache_pinned(struct mapcache *cache)
-{
-	uint64_t slots = space_slots(cache);
-
-	for (uint64_t slot = 0; slot < slots; slot++) {
-		if (client_pins(cache, mapping_at(cache, slot)))
-			return true;
-	}
-	return false;
-}
-
 /*
  * In a child: the lock holders and the thread did not come along. Foreign mappings did not
  * either, but the reservation did. What hangs on lists stays: somebody may have been changing
@@ -221,7 +210,7 @@ int mapcache_close(struct mapcache *cache)
 	if (clients_used(cache))
 		return -EBUSY;
 	span_reclaim_all(cache);
-	if (mapcache_pinned(cache))
+	if (pins_held(cache, UINT64_MAX))
 		return -EBUSY;
 	publish_end(cache);
 	reclaim_stop(cache);

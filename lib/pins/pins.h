@@ -21,6 +21,9 @@ struct span;
 int pins_init(struct mapcache *cache);
 void pins_destroy(struct mapcache *cache);
 void pins_stats(struct mapcache *cache, struct mapcache_stats *stats);
+/* Whether a pin of an older epoch is held or, contiguous, on its way. Once no section of before is
+ * left nothing is missed: other pins are taken inside one (F). */
+bool pins_held(struct mapcache *cache, uint64_t epoch);
 
 /* dirty.c: modified pages */
 /* In a section that shows [pointer, pointer + len): it is going to be written, or has been. */
@@ -71,7 +74,5 @@ struct span_state {
 };
 /* Copies as many of these as there is room for; returns how many there are. */
 uint64_t span_list(struct mapcache *cache, void *copies, uint64_t room);
-/* Whether one that is older than the epoch is pinned, or will be. */
-bool span_pinned(struct mapcache *cache, uint64_t epoch);
 
 #endif

@@ -47,16 +47,18 @@ static int replace_gather(struct relocation *relocation)
 	return 0;
 }
 
-/* Make those to be relocated ours. Spans lock held. */
-static int replace_claim(struct relocation *relocation)
+/* Make those to be relocated ours, one relocation at a time. */
+static int replace_begin(struct relocation *relocation)
 {
 	struct spans *spans = &relocation->cache->pins.spans;
-	int error;
+	int error = -ENOMEM;
 
+	pthread_mutex_lock(&spans->lock);
+	while (spans->relocating)
+		pthread_cond_wait(&spans->moved, &spans->lock);
 	relocation->moved = calloc((size_t)spans->count + 1, sizeof(*relocation->moved));
-	if (!relocation->moved)
-		return -ENOMEM;
-	error = replace_gather(relocation);
+	if (relocation->moved)
+		error = replace_gather(relocation);
 	for (size_t i = 0; i < relocation->count && !error; i++) {
 		struct span *span = relocation->moved[i].span;
 
@@ -65,19 +67,6 @@ static int replace_claim(struct relocation *relocation)
 		span->moving = true;
 	}
 	spans->relocating = !error;
-	return error;
-}
-
-/* One at a time. */
-static int replace_begin(struct relocation *relocation)
-{
-	struct spans *spans = &relocation->cache->pins.spans;
-	int error;
-
-	pthread_mutex_lock(&spans->lock);
-	while (spans->relocating)
-		pthread_cond_wait(&spans->moved, &spans->lock);
-	error = replace_claim(relocation);
 	pthread_mutex_unlock(&spans->lock);
 	return error;
 }

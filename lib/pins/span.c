@@ -73,6 +73,21 @@ void pins_stats(struct mapcache *cache, struct mapcache_stats *stats)
 	pthread_mutex_unlock(&pins->spans.lock);
 }
 
+bool pins_held(struct mapcache *cache, uint64_t epoch)
+{
+	uint64_t slots = space_slots(cache);
+
+	for (uint64_t slot = 0; slot < slots; slot++) {
+		struct mapping *mapping = mapping_at(cache, slot);
+		uint64_t made = mapcache_load_relaxed(&mapping->epoch);
+
+		if (made && made < epoch && mapping_state(mapping) != MAPPING_SPAN &&
+		    client_pins(cache, mapping))
+			return true;
+	}
+	return span_pinned(cache, epoch);
+}
+
 /* Spans lock held, under which its pins are counted. */
 static char *span_take(struct mapcache_client *client, struct span *span, uint64_t gpa)
 {

@@ -85,6 +85,8 @@ void span_let_go(struct mapcache *cache, struct span *span);
 /* The kept one with all of the range in it, or NULL. */
 struct span *span_look_up(struct mapcache *cache, uint64_t gpa, uint64_t len);
 int64_t span_pins(struct mapcache *cache, const struct span *span);
+/* Lock not held: whether one that is older than the epoch is pinned, or will be. */
+bool span_pinned(struct mapcache *cache, uint64_t epoch);
 /* Lock not held: unmapped and freed; among the loose ones when that fails. On no list, and not
  * pinned. Returns the bytes unmapped. */
 uint64_t span_discard(struct mapcache *cache, struct span *span);

@@ -13,6 +13,7 @@
 
 #include "lib/base/cancel.h"
 #include "lib/base/base.h"
+#include "lib/base/list.h"
 #include "lib/cache.h"
 #include "lib/space/space.h"
 
@@ -33,7 +34,8 @@ int source_init(struct mapcache *cache)
 
 static void source_free(struct placeholder *placeholder)
 {
-	close(placeholder->file);
+	if (placeholder->file >= 0)
+		close(placeholder->file);
 	free(placeholder);
 }
 
@@ -296,8 +298,7 @@ void source_settle(struct mapcache *cache, struct placeholder *hidden, bool back
 			source_free(each);
 			continue;
 		}
-		each->next = all->first;
-		all->first = each;
+		LL_PREPEND(all->first, each);
 		mapcache_add_relaxed(&all->count, 1);
 	}
 	pthread_mutex_unlock(&all->lock);
@@ -315,8 +316,7 @@ static int source_add(struct mapcache *cache, struct placeholder *placeholder)
 			break;
 	}
 	if (!each) {
-		placeholder->next = all->first;
-		all->first = placeholder;
+		LL_PREPEND(all->first, placeholder);
 		mapcache_add_relaxed(&all->count, 1);
 	}
 	pthread_mutex_unlock(&all->lock);
@@ -358,21 +358,12 @@ int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
 		return -ENOMEM;
 	*placeholder = (struct placeholder){ .gpa = gpa, .len = len };
 	placeholder->file = memfd_create("mapcache placeholder", MFD_CLOEXEC);
-	if (placeholder->file < 0) {
+	if (placeholder->file < 0 || ftruncate(placeholder->file, (off_t)len))
 		error = -errno;
-		goto free;
-	}
-	if (ftruncate(placeholder->file, (off_t)len)) {
-		error = -errno;
-		goto close;
-	}
-	error = source_add(cache, placeholder);
-	if (error)
-		goto close;
-	return mapcache_invalidate_range(cache, gpa, len);
-close:
-	close(placeholder->file);
-free:
-	free(placeholder);
+	else
+		error = source_add(cache, placeholder);
+	if (!error)
+		return mapcache_invalidate_range(cache, gpa, len);
+	source_free(placeholder);
 	return error;
 }
