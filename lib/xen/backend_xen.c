@@ -12,7 +12,7 @@
 #include "lib/xen/dom0.h"
 
 #define BACKEND_STACK_PAGES 512 /* frame numbers kept on the stack: 4 KiB of it */
-#define BACKEND_EXTENTS 64 /* in one report */
+#define BACKEND_EXTENTS 64      /* in one report */
 #define BACKEND_EXTENT_PAGES UINT32_MAX
 
 struct backend_xen {
