@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "bench/backend_base.h"
 #include "bench/clock.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -11,23 +12,23 @@ static struct backend_times times;
 
 static int timed_open(void *data, uint32_t domid, void **state)
 {
-	return mapcache_backend_xen.open(data, domid, state);
+	return backend_base.open(data, domid, state);
 }
 
 static void timed_close(void *state)
 {
-	mapcache_backend_xen.close(state);
+	backend_base.close(state);
 }
 
 static void *timed_map(void *state, void *address, uint64_t gfn, size_t pages, int prot, int *error)
 {
-	return mapcache_backend_xen.map(state, address, gfn, pages, prot, error);
+	return backend_base.map(state, address, gfn, pages, prot, error);
 }
 
 static int timed_unmap(void *state, void *address, size_t pages, int keep)
 {
 	uint64_t begin = clock_now(), end;
-	int error = mapcache_backend_xen.unmap(state, address, pages, keep);
+	int error = backend_base.unmap(state, address, pages, keep);
 
 	end = clock_now();
 	pthread_mutex_lock(&mutex);

@@ -12,7 +12,7 @@
 
 struct guest {
 	uint32_t domid;
-	uint64_t bytes; /* of RAM, from guest-physical address 0 */
+	uint64_t bytes; /* of RAM, from --guest-base on */
 	void *domain;
 };
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A running domain on a real Xen. Its RAM is taken to begin at address 0 without a hole, so
- * choose working sets below its first 3 GiB.
+ * A running domain on a real Xen. Its RAM is taken to have no hole from --guest-base on, so
+ * choose working sets below an x86 guest's first 3 GiB.
  */
 #include "bench/guest.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+#include "bench/backend_base.h"
 
 const char *const guest_platform = "xen";
 
@@ -23,6 +25,7 @@ int guest_open(struct guest *guest, uint64_t bytes, const struct options *option
 		fprintf(stderr, "mapcache-bench: on a real Xen --domid says whose memory to map\n");
 		return -EINVAL;
 	}
+	backend_base_set(options->guest_base);
 	guest->domid = options->domid;
 	guest->bytes = bytes;
 	guest->domain = NULL;

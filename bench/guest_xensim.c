@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A simulated guest: RAM from address 0, nothing running in it. */
+/* A simulated guest, nothing running in it. */
 #include "bench/guest.h"
 
 #include <errno.h>
 #include <stdio.h>
 
+#include "bench/backend_base.h"
 #include "tests/xensim/xensim.h"
 
 /* Frames that the host needs besides the guest's. */
@@ -42,11 +43,12 @@ int guest_open(struct guest *guest, uint64_t bytes, const struct options *option
 
 	if (error < 0)
 		return error;
-	error = xensim_domain_create(1, 0, bytes / XENSIM_PAGE, &domain);
+	error = xensim_domain_create(1, options->guest_base >> 12, bytes / XENSIM_PAGE, &domain);
 	if (error < 0) {
 		xensim_stop(NULL);
 		return error;
 	}
+	backend_base_set(options->guest_base);
 	guest->domid = xensim_domid(domain);
 	guest->bytes = bytes;
 	guest->domain = domain;

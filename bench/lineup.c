@@ -2,6 +2,8 @@
 /* Opening and filling contestants. */
 #include "bench/lineup.h"
 
+#include "bench/backend_base.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +17,7 @@ struct contestant_config lineup_config(const struct bench *bench, uint64_t bucke
 		.bucket_shift = bench->options.bucket_shift,
 		.granule_shift = bench->options.granule_shift,
 		.reclaim_ms = bench->options.reclaim_ms,
-		.backend = &mapcache_backend_xen,
+		.backend = bench->options.guest_base ? &backend_base : &mapcache_backend_xen,
 	};
 
 	return config;

@@ -8,7 +8,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "bench/clock.h"
 #include "bench/statistics.h"
@@ -87,6 +89,48 @@ void machine_inspect(struct machine *machine)
 	if (!uname(&name))
 		snprintf(machine->kernel, sizeof(machine->kernel), "%.20s %.60s %.20s",
 			 name.sysname, name.release, name.machine);
+}
+
+static double rusage_seconds(int who)
+{
+	struct rusage usage;
+
+	if (getrusage(who, &usage))
+		return 0;
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+struct machine_load machine_load(void)
+{
+	/* user nice system idle iowait irq softirq steal; guest time is in the first two. */
+	unsigned long long ticks[8] = { 0 };
+	double second = (double)sysconf(_SC_CLK_TCK);
+	struct machine_load load = { 0 };
+	FILE *file = fopen("/proc/stat", "r");
+
+	if (!file)
+		return load;
+	if (fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &ticks[0], &ticks[1],
+		   &ticks[2], &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]) == 8) {
+		for (unsigned int i = 0; i < 8; i++)
+			load.all += (double)ticks[i] / second;
+		load.stolen = (double)ticks[7] / second;
+		load.busy = load.all - load.stolen - (double)(ticks[3] + ticks[4]) / second;
+		load.own = rusage_seconds(RUSAGE_SELF);
+	}
+	fclose(file);
+	return load;
+}
+
+void machine_disturbed(const struct machine_load *since, double *others, double *stolen)
+{
+	struct machine_load now = machine_load();
+	double all = now.all - since->all;
+	double busy = now.busy - since->busy - (now.own - since->own);
+
+	*others = all > 0 && busy > 0 ? busy * 100 / all : 0;
+	*stolen = all > 0 ? (now.stolen - since->stolen) * 100 / all : 0;
 }
 
 void machine_pin_thread(unsigned int index)

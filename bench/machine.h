@@ -16,6 +16,16 @@ struct machine {
 
 void machine_inspect(struct machine *machine);
 
+/* What all processors have done so far, and this process of it, in seconds. */
+struct machine_load {
+	double all, busy, stolen, own;
+};
+struct machine_load machine_load(void);
+
+/* What others took of this machine's processors since then, and other machines of its host, in per
+ * cent; 0 when the kernel does not say. */
+void machine_disturbed(const struct machine_load *since, double *others, double *stolen);
+
 /* The calling thread, on the index-th allowed CPU, when there are at least two. */
 void machine_pin_thread(unsigned int index);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <mapcache/mapcache.h>
 
@@ -92,6 +93,32 @@ static void describe(const struct bench *bench, uint64_t buckets)
 	fflush(stdout);
 }
 
+/* Clocks that others disturb are no clocks: from here on figures are not worth believing. */
+#define QUIET_PERCENT 5.0
+#define LOOK_US 200000
+
+static void warn_if_disturbed(struct bench *bench, const struct machine_load *since,
+			      const char *when)
+{
+	double *others = &bench->others_percent, *stolen = &bench->stolen_percent;
+
+	machine_disturbed(since, others, stolen);
+	if (*others <= QUIET_PERCENT && *stolen <= QUIET_PERCENT)
+		return;
+	fprintf(stderr,
+		"mapcache-bench: this machine is not quiet: %s other programs had %.0f %% of its "
+		"processors, other machines of its host %.0f %%; do not rely on these figures\n",
+		when, *others, *stolen);
+}
+
+static void look_whether_quiet(struct bench *bench)
+{
+	struct machine_load before = machine_load();
+
+	usleep(LOOK_US);
+	warn_if_disturbed(bench, &before, "before the start");
+}
+
 static int write_json(const struct bench *bench, const char *path)
 {
 	const struct machine *machine = &bench->machine;
@@ -104,10 +131,11 @@ static int write_json(const struct bench *bench, const char *path)
 	fprintf(file,
 		"  \"environment\": {\"version\": \"%s\", \"platform\": \"%s\", "
 		"\"processor\": \"%s\", \"cpus\": %u, \"kernel\": \"%s\", \"timer_ns\": %.2f, "
-		"\"seed\": %llu, \"bucket_shift\": %u},\n",
+		"\"seed\": %llu, \"bucket_shift\": %u, \"others_percent\": %.1f, "
+		"\"stolen_percent\": %.1f},\n",
 		mapcache_version(), guest_platform, machine->processor, machine->cpus,
 		machine->kernel, machine->timer_ns, (unsigned long long)bench->options.seed,
-		bench->options.bucket_shift);
+		bench->options.bucket_shift, bench->others_percent, bench->stolen_percent);
 	fprintf(file, "  \"results\": ");
 	report_print_json(&bench->report, file);
 	fprintf(file, "\n}\n");
@@ -146,11 +174,14 @@ static int check_writable(const char *path)
 static int run(struct bench *bench, const struct scenario *scenario)
 {
 	uint64_t buckets = choose_buckets(bench, scenario);
+	struct machine_load before;
 	int error, other;
 
 	if (!buckets)
 		return -ENOMEM;
 	describe(bench, buckets);
+	look_whether_quiet(bench);
+	before = machine_load();
 	report_progress("making a guest of %llu MiB",
 			(unsigned long long)(buckets * scenario_bucket_bytes(bench) >> 20));
 	error = guest_open(&bench->guest, buckets * scenario_bucket_bytes(bench), &bench->options);
@@ -158,6 +189,7 @@ static int run(struct bench *bench, const struct scenario *scenario)
 		return scenario_error("the guest", error);
 	error = scenario->run(bench);
 	report_progress(NULL);
+	warn_if_disturbed(bench, &before, "meanwhile");
 	guest_close(&bench->guest);
 	if (goals_measured(&bench->goals))
 		goals_print(&bench->goals, bench->quick, stdout);
@@ -174,11 +206,6 @@ int main(int argc, char **argv)
 	if (!options_parse(&bench.options, argc, argv, &status))
 		return status;
 	scenario = scenario_find(bench.options.scenario);
-	if (!scenario) {
-		fprintf(stderr, "mapcache-bench: %s: no such scenario; see --help\n",
-			bench.options.scenario);
-		return 2;
-	}
 	if (check_writable(bench.options.json) || check_writable(bench.options.csv))
 		return 2;
 	machine_inspect(&bench.machine);

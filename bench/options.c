@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/applies.h"
 #include "bench/contestant.h"
+#include "bench/guest.h"
 #include "bench/policy.h"
 #include "bench/scenario.h"
 
@@ -35,8 +37,36 @@ enum {
 	OPTION_CONTESTANTS,
 	OPTION_POLICIES,
 	OPTION_DOMID,
+	OPTION_GUEST_BASE,
 	OPTION_JSON,
 	OPTION_CSV,
+};
+
+/* Which options these belong to; 0: every scenario takes it. */
+static const unsigned int applies[] = {
+	[OPTION_WORKING_SET - OPTION_WORKING_SET] = APPLIES_WORKING_SET,
+	[OPTION_THREADS - OPTION_WORKING_SET] = APPLIES_THREADS,
+	[OPTION_RATE - OPTION_WORKING_SET] = APPLIES_RATE,
+	[OPTION_DISTRIBUTION - OPTION_WORKING_SET] = APPLIES_DISTRIBUTION,
+	[OPTION_SKEW - OPTION_WORKING_SET] = APPLIES_DISTRIBUTION,
+	[OPTION_PATTERN - OPTION_WORKING_SET] = APPLIES_PATTERN,
+	[OPTION_COST - OPTION_WORKING_SET] = APPLIES_COST,
+	[OPTION_COST_UNIT - OPTION_WORKING_SET] = APPLIES_COST,
+	[OPTION_BUCKET_SHIFT - OPTION_WORKING_SET] = APPLIES_SHIFTS,
+	[OPTION_GRANULE_SHIFT - OPTION_WORKING_SET] = APPLIES_SHIFTS,
+	[OPTION_RECLAIM_MS - OPTION_WORKING_SET] = APPLIES_RECLAIM_MS,
+	[OPTION_PINNED - OPTION_WORKING_SET] = APPLIES_PINNED,
+	[OPTION_RESIDENT - OPTION_WORKING_SET] = APPLIES_RESIDENT,
+	[OPTION_WRITE - OPTION_WORKING_SET] = APPLIES_WRITE,
+	[OPTION_NO_POPULATE - OPTION_WORKING_SET] = APPLIES_COST,
+	[OPTION_SEED - OPTION_WORKING_SET] = APPLIES_SEED,
+	[OPTION_ROUNDS - OPTION_WORKING_SET] = APPLIES_ROUNDS,
+	[OPTION_DURATION - OPTION_WORKING_SET] = APPLIES_DURATION,
+	[OPTION_CONTESTANTS - OPTION_WORKING_SET] = APPLIES_CONTESTANTS,
+	[OPTION_POLICIES - OPTION_WORKING_SET] = APPLIES_POLICIES,
+	[OPTION_DOMID - OPTION_WORKING_SET] = APPLIES_DOMID,
+	[OPTION_GUEST_BASE - OPTION_WORKING_SET] = APPLIES_GUEST_BASE,
+	[OPTION_CSV - OPTION_WORKING_SET] = 0,
 };
 
 static const struct option long_options[] = {
@@ -62,6 +92,7 @@ static const struct option long_options[] = {
 	{ "contestants", required_argument, NULL, OPTION_CONTESTANTS },
 	{ "policies", required_argument, NULL, OPTION_POLICIES },
 	{ "domid", required_argument, NULL, OPTION_DOMID },
+	{ "guest-base", required_argument, NULL, OPTION_GUEST_BASE },
 	{ "json", required_argument, NULL, OPTION_JSON },
 	{ "csv", required_argument, NULL, OPTION_CSV },
 	{ NULL, 0, NULL, 0 },
@@ -211,6 +242,8 @@ static bool parse_option(struct options *options, int code, const char *name, co
 		return parse_u32(name, text, 1, 3600000, &options->duration_ms);
 	case OPTION_DOMID:
 		return parse_u32(name, text, 0, 32751, &options->domid);
+	case OPTION_GUEST_BASE:
+		return parse_number(name, text, 0, UINT64_C(1) << 46, &options->guest_base);
 	default:
 		return parse_choice(options, code, name, text);
 	}
@@ -257,8 +290,45 @@ static bool take_option(struct options *options, int code, const char *name)
 	}
 }
 
+/* Not to pass over what somebody has asked for. */
+static bool check_applies(const struct options *options)
+{
+	bool real_xen = !strcmp(guest_platform, "xen");
+	unsigned int strange = options->given & ~applies_to(options->scenario, real_xen);
+
+	if (!scenario_find(options->scenario)) {
+		fprintf(stderr, "mapcache-bench: %s: no such scenario; see --help\n",
+			options->scenario);
+		return false;
+	}
+	for (unsigned int i = 0; long_options[i].name; i++) {
+		int code = long_options[i].val;
+
+		if (code < OPTION_WORKING_SET || !(strange & applies[code - OPTION_WORKING_SET]))
+			continue;
+		fprintf(stderr, "mapcache-bench: --%s means nothing to %s%s\n",
+			long_options[i].name, options->scenario,
+			strange & (APPLIES_COST | APPLIES_DOMID) ? " here" : "");
+		return false;
+	}
+	return true;
+}
+
 static bool check_together(const struct options *options)
 {
+	if (options->guest_base & 0xfff) {
+		fprintf(stderr, "mapcache-bench: --guest-base must be a multiple of 4096\n");
+		return false;
+	}
+	if (options->skew && options->distribution != DISTRIBUTION_ZIPF) {
+		fprintf(stderr, "mapcache-bench: --skew means nothing without "
+				"--distribution zipf\n");
+		return false;
+	}
+	if (options->cost_unit_ns && options->cost == COST_NONE) {
+		fprintf(stderr, "mapcache-bench: --cost-unit means nothing without --cost\n");
+		return false;
+	}
 	if (options->granule_shift && (options->granule_shift > options->bucket_shift ||
 				       options->granule_shift + 6 < options->bucket_shift)) {
 		fprintf(stderr,
@@ -274,12 +344,9 @@ bool options_parse(struct options *options, int argc, char **argv, int *status)
 {
 	int code, index = 0;
 
-	*options = (struct options){ .skew = 0.99,
-				     .bucket_shift = 20,
-				     .cost_unit_ns = 1000,
-				     .resident_percent = 1000,
-				     .seed = 1,
-				     .pattern = PATTERN_UNIFORM };
+	*options = (struct options){
+		.bucket_shift = 20, .resident_percent = 1000, .seed = 1, .pattern = PATTERN_UNIFORM
+	};
 	*status = 2;
 	while ((code = getopt_long(argc, argv, "h", long_options, &index)) != -1) {
 		if (code == OPTION_HELP) {
@@ -289,13 +356,20 @@ bool options_parse(struct options *options, int argc, char **argv, int *status)
 		}
 		if (code == '?' || !take_option(options, code, long_options[index].name))
 			return false;
+		options->given |= applies[code - OPTION_WORKING_SET];
 	}
 	if (optind + 1 != argc) {
 		fprintf(stderr, "mapcache-bench: expected one scenario; see --help\n");
 		return false;
 	}
 	options->scenario = argv[optind];
-	return check_together(options);
+	if (!check_applies(options) || !check_together(options))
+		return false;
+	if (!options->skew)
+		options->skew = 0.99;
+	if (!options->cost_unit_ns)
+		options->cost_unit_ns = 1000;
+	return true;
 }
 
 struct option_list options_list(const struct option_list *given, unsigned int count,

@@ -51,6 +51,8 @@ struct options {
 	const char *contestants; /* comma-separated names */
 	const char *policies;    /* comma-separated names */
 	uint32_t domid;          /* real Xen only */
+	uint64_t guest_base;     /* where the guest's RAM begins */
+	unsigned int given;      /* enum applies */
 	const char *json;
 	const char *csv;
 };

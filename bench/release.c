@@ -10,6 +10,7 @@
 
 #include <mapcache/mapcache.h>
 
+#include "bench/backend_base.h"
 #include "bench/backend_timed.h"
 #include "bench/bystander.h"
 #include "bench/clock.h"
@@ -46,7 +47,7 @@ static void unmap_all(void *state, void **base, uint64_t count, size_t pages)
 {
 	for (uint64_t i = 0; i < count; i++)
 		if (base[i])
-			mapcache_backend_xen.unmap(state, base[i], pages, 0);
+			backend_base.unmap(state, base[i], pages, 0);
 }
 
 /* As many mappings made and unmapped one after the other. */
@@ -60,19 +61,19 @@ static int plain_loop(struct release_run *run)
 	if (!errors || !base)
 		result = -ENOMEM;
 	else
-		result = mapcache_backend_xen.open(NULL, run->bench->guest.domid, &state);
+		result = backend_base.open(NULL, run->bench->guest.domid, &state);
 	if (result)
 		goto out;
 	for (uint64_t i = 0; i < run->buckets && !result; i++) {
-		base[i] = mapcache_backend_xen.map(state, NULL, i * pages, pages,
-						   PROT_READ | PROT_WRITE, errors);
+		base[i] = backend_base.map(state, NULL, i * pages, pages, PROT_READ | PROT_WRITE,
+					   errors);
 		if (!base[i])
 			result = -errno;
 	}
 	begin = clock_now();
 	unmap_all(state, base, run->buckets, pages);
 	series_add(&run->plain, (double)(clock_now() - begin));
-	mapcache_backend_xen.close(state);
+	backend_base.close(state);
 out:
 	free(base);
 	free(errors);

@@ -7,6 +7,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Three digits that say something, however small it is. */
+static int decimals(double value)
+{
+	int count = 2;
+
+	if (value >= 1000)
+		return 0;
+	for (; value > 0 && value < 1 && count < 9; value *= 10)
+		count++;
+	return count;
+}
+
 static void print_row(const struct report_row *row)
 {
 	printf("%-10s %-8s %-10s", row->scenario, row->contestant, row->variant);
@@ -22,7 +34,7 @@ static void print_row(const struct report_row *row)
 		printf(" %6u Hz", row->rate);
 	else
 		printf(" %9s", "");
-	printf(" %-26s %14.2f %s\n", row->metric, row->value, row->unit);
+	printf(" %-26s %14.*f %s\n", row->metric, decimals(row->value), row->value, row->unit);
 }
 
 void report_add(struct report *report, const struct report_row *row)

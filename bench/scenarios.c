@@ -25,7 +25,7 @@ static const char usage[] =
 	"\n";
 
 static const char option_help[] =
-	"\noptions (each scenario has its own defaults)\n"
+	"\noptions (each scenario has its own defaults, and refuses what means nothing to it)\n"
 	"  --working-set N,...    buckets in use (answer, release, footprint: mapped; reverse: pins)\n"
 	"  --threads N,...        threads (storm, policies: readers; vstorm: processors)\n"
 	"  --rate HZ,...          INVALIDATE per second (storm, vstorm, policies)\n"
@@ -51,6 +51,7 @@ static const char option_help[] =
 	"  --duration MS          of one contestant in one round\n"
 	"  --seed N               of all random choices, default 1\n"
 	"  --domid N              the domain to map (on a real Xen only)\n"
+	"  --guest-base ADDRESS   where its RAM begins, default 0; 0x40000000 for an Arm guest\n"
 	"  --json FILE            write figures and rows as JSON\n"
 	"  --csv FILE             write rows as CSV\n"
 	"  -h, --help             this text\n";

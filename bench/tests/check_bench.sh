@@ -28,12 +28,17 @@ verdict() # what, status
 	fi
 }
 
-# runs NAME ROWS OPTIONS...: exit status 0 and that many rows at least, none below 0.
+# runs NAME ROWS OPTIONS...: exit status 0 and that many rows at least, none below 0. As short as
+# the scenario lets it be.
 runs()
 {
-	local name=$1 rows=$2 csv=$folder/rows.csv
+	local name=$1 rows=$2 csv=$folder/rows.csv short=(--rounds 1 --duration 3)
 	shift 2
-	"$bench" --rounds 1 --duration 3 --csv "$csv" "$@" >"$folder/out" 2>&1 &&
+	case ${!#} in
+	miss | refresh | answer | release) short=(--rounds 1) ;;
+	footprint | vstorm) short=() ;;
+	esac
+	"$bench" "${short[@]}" --csv "$csv" "$@" >"$folder/out" 2>&1 &&
 		awk -F, -v rows="$rows" 'NR > 1 && $8 < 0 { bad = 1 }
 			END { exit bad || NR <= rows }' "$csv"
 	local status=$?
@@ -78,11 +83,36 @@ runs "scale" 13 --threads 1,3 --working-set 4 scale
 runs "another bucket size" 2 --bucket-shift 16 --working-set 64 --contestants ours,qemu \
 	--threads 1 hit
 
+# A guest whose RAM does not begin at 0 is measured at its own addresses: elsewhere is nothing.
+for scenario in hit miss dma release; do
+	runs "a guest at 1 GiB: $scenario" 1 --guest-base 0x40000000 "$scenario"
+done 2>/dev/null
+
+# What is small is not rounded to nothing.
+"$bench" --rounds 1 --duration 3 --working-set 4 --rate 1000 --pattern rings --cost arm \
+	--cost-unit 1000000 --contestants demu storm 2>/dev/null |
+	awk '/ accesses / { seen = 1; nothing = $(NF - 1) == 0 } END { exit !seen || nothing }'
+verdict "no accesses are 0.00 M/s" $?
+
+# Somebody else at work is noticed, and told; figures are given all the same.
+for ((i = 0; i < 2 * $(nproc); i++)); do
+	timeout 20 sh -c 'while :; do :; done' &
+done
+"$bench" --rounds 3 --duration 50 --working-set 4 --threads 1 --contestants ours \
+	--json "$folder/busy.json" hit >/dev/null 2>"$folder/busy"
+status=$?
+kill $(jobs -p)
+[[ $status -eq 0 ]] && grep -q 'not quiet: meanwhile other programs had [0-9]* %' "$folder/busy" &&
+	grep -qE '"others_percent": [0-9]' "$folder/busy.json"
+verdict "a warning when the machine is not quiet" $?
+
 "$bench" --rounds 1 --duration 1 --working-set 1024 --json "$folder/out.json" reverse \
 	>/dev/null 2>&1 && grep -Eq '^  "reverse_ns": [0-9.]+,$' "$folder/out.json"
 verdict "figures at the top level of the JSON" $?
 for scenario in scale refresh footprint; do
-	"$bench" --rounds 1 --duration 1 --csv "$folder/one.csv" "$scenario" >/dev/null 2>&1
+	rounds=(--rounds 1)
+	[[ $scenario != footprint ]] || rounds=()
+	"$bench" "${rounds[@]}" --csv "$folder/one.csv" "$scenario" >/dev/null 2>&1
 	cat "$folder/one.csv"
 done >"$folder/all.csv"
 bench/model "$folder/all.csv" | awk '$1 == "256" && $2 > 0 { found = 1 } END { exit !found }'
@@ -112,7 +142,17 @@ refuses 2 --json /nonexistent/folder/file hit
 refuses 1 --working-set 1048576 hit
 refuses 1 --contestants demu pin
 refuses 1 --contestants demu --pinned 10 --rate 1000 --pattern rings storm
-refuses 1 --contestants qemu reverse
+refuses 2 --contestants qemu reverse
+refuses 2 --rate 100 hit
+refuses 2 --policies default storm
+refuses 2 --write 50 pin
+refuses 2 --duration 10 miss
+refuses 2 --working-set 64 quick
+refuses 2 --cost pv vstorm
+refuses 2 --domid 3 hit
+refuses 2 --skew 0.5 hit
+refuses 2 --cost-unit 500 hit
+refuses 2 --guest-base 100 hit
 
 echo "$passed passed, $failed failed"
 [[ $failed -eq 0 ]]

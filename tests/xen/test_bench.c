@@ -37,8 +37,8 @@ static void measure(const char *scenario, const char *contestants)
 	char arguments[192], text[16384];
 
 	snprintf(arguments, sizeof(arguments),
-		 "--domid %u --rounds 1 --duration 300 --contestants %s %s", domain.id, contestants,
-		 scenario);
+		 "--domid %u --guest-base 0x%x --rounds 1 --contestants %s %s", domain.id,
+		 GUEST_RAM, contestants, scenario);
 	if (run(arguments, text, sizeof(text)) != 0) {
 		printf("%s\n", text);
 		test_fail(__FILE__, __LINE__, "%s cannot be measured", scenario);
@@ -51,9 +51,9 @@ static void measure(const char *scenario, const char *contestants)
 static void the_benchmark_measures_a_running_domain(void)
 {
 	domain_create(&domain, 1, GUEST_PAGES, 9);
-	measure("--working-set 8 hit", "limit,ours,qemu");
+	measure("--working-set 8 --duration 300 hit", "limit,ours,qemu");
 	measure("--working-set 8 answer", "ours,qemu");
-	measure("--working-set 8 --rate 20 --pattern rings storm", "ours,qemu");
+	measure("--working-set 8 --rate 20 --pattern rings --duration 300 storm", "ours,qemu");
 	domain_destroy(&domain);
 	CHECK(domain_wait_gone(&domain, 5000));
 }
@@ -67,8 +67,7 @@ static void the_benchmark_says_what_it_needs(void)
 }
 
 const struct test bench_tests[] = {
-	TEST_X86(the_benchmark_measures_a_running_domain,
-		 "mapcache-bench-xen takes guest memory to begin at 0"),
+	TEST(the_benchmark_measures_a_running_domain),
 	TEST(the_benchmark_says_what_it_needs),
 };
 const size_t bench_tests_count = sizeof(bench_tests) / sizeof(bench_tests[0]);
