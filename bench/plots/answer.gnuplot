@@ -5,7 +5,7 @@ set xlabel "buckets of 1 MiB mapped"
 set ylabel "ns"
 set logscale xy
 set format y "10^{%L}"
-plot data."answer-ours" title "libmapcache" @ours_style, \
-	data."answer-eager" title "the same, eager" @eager_style, \
-	data."answer-striped" title "striped mutexes" @striped_style, \
-	data."answer-qemu" title "like QEMU" @qemu_style
+plot data."answer-ours" title "ours" @ours_style, \
+	data."answer-eager" title "eager" @eager_style, \
+	data."answer-striped" title "striped" @striped_style, \
+	data."answer-qemu" title "qemu" @qemu_style

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mapcache-bench as a user runs it in a dom0, on a domain that is there. */
 #include "tests/xen/domain.h"
+#include "tests/xen/protocol.h"
 #include "tests/xen/test.h"
 
 #include <stdio.h>
