@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linked into QEMU with --wrap=xen_invalidate_map_cache: notes the time of every call in a file
- * that outlives QEMU. The file is opened before QEMU can lock itself in.
+ * Linked into QEMU with --wrap for each function __wrap_* here: notes the time of every INVALIDATE,
+ * and what is mapped and unmapped, in a file that outlives QEMU. The file is opened before QEMU
+ * can lock itself in.
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -10,10 +11,22 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <xenforeignmemory.h>
+
 #include "probe.h"
 
 void __real_xen_invalidate_map_cache(void);
 void __wrap_xen_invalidate_map_cache(void);
+void *__real_xenforeignmemory_map2(xenforeignmemory_handle *memory, uint32_t dom, void *address,
+				   int prot, int flags, size_t pages, const xen_pfn_t *gfns,
+				   int *error);
+void *__wrap_xenforeignmemory_map2(xenforeignmemory_handle *memory, uint32_t dom, void *address,
+				   int prot, int flags, size_t pages, const xen_pfn_t *gfns,
+				   int *error);
+int __real_munmap(void *address, size_t bytes);
+int __wrap_munmap(void *address, size_t bytes);
+void *__real_mmap(void *address, size_t bytes, int prot, int flags, int file, off_t offset);
+void *__wrap_mmap(void *address, size_t bytes, int prot, int flags, int file, off_t offset);
 
 static struct probe *probe;
 
@@ -51,4 +64,46 @@ void __wrap_xen_invalidate_map_cache(void)
 		probe->nanoseconds[probe->count] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
 	if (probe)
 		probe->count++;
+}
+
+static void note(struct probe_calls *calls, size_t pages, uint64_t start)
+{
+	__atomic_fetch_add(&calls->calls, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&calls->pages, pages, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&calls->nanoseconds, now() - start, __ATOMIC_RELAXED);
+}
+
+void *__wrap_xenforeignmemory_map2(xenforeignmemory_handle *memory, uint32_t dom, void *address,
+				   int prot, int flags, size_t pages, const xen_pfn_t *gfns,
+				   int *error)
+{
+	uint64_t start = now();
+	void *mapped =
+		__real_xenforeignmemory_map2(memory, dom, address, prot, flags, pages, gfns, error);
+
+	if (probe)
+		note(&probe->map, pages, start);
+	return mapped;
+}
+
+/* QEMU's own map cache unmaps by this; what else does is little. */
+int __wrap_munmap(void *address, size_t bytes)
+{
+	uint64_t start = now();
+	int error = __real_munmap(address, bytes);
+
+	if (probe)
+		note(&probe->unmap, bytes / 4096, start);
+	return error;
+}
+
+/* The library's backend unmaps by having its reservation over what was mapped. */
+void *__wrap_mmap(void *address, size_t bytes, int prot, int flags, int file, off_t offset)
+{
+	uint64_t start = now();
+	void *mapped = __real_mmap(address, bytes, prot, flags, file, offset);
+
+	if (probe && prot == PROT_NONE && flags & MAP_FIXED)
+		note(&probe->unmap, bytes / 4096, start);
+	return mapped;
 }
