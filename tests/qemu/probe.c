@@ -25,8 +25,8 @@ void *__wrap_xenforeignmemory_map2(xenforeignmemory_handle *memory, uint32_t dom
 				   int *error);
 int __real_munmap(void *address, size_t bytes);
 int __wrap_munmap(void *address, size_t bytes);
-void *__real_mmap(void *address, size_t bytes, int prot, int flags, int file, off_t offset);
-void *__wrap_mmap(void *address, size_t bytes, int prot, int flags, int file, off_t offset);
+void *__real_mmap64(void *address, size_t bytes, int prot, int flags, int file, off_t offset);
+void *__wrap_mmap64(void *address, size_t bytes, int prot, int flags, int file, off_t offset);
 
 static struct probe *probe;
 
@@ -98,10 +98,10 @@ int __wrap_munmap(void *address, size_t bytes)
 }
 
 /* The library's backend unmaps by having its reservation over what was mapped. */
-void *__wrap_mmap(void *address, size_t bytes, int prot, int flags, int file, off_t offset)
+void *__wrap_mmap64(void *address, size_t bytes, int prot, int flags, int file, off_t offset)
 {
 	uint64_t start = now();
-	void *mapped = __real_mmap(address, bytes, prot, flags, file, offset);
+	void *mapped = __real_mmap64(address, bytes, prot, flags, file, offset);
 
 	if (probe && prot == PROT_NONE && flags & MAP_FIXED)
 		note(&probe->unmap, bytes / 4096, start);
