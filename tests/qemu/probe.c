@@ -45,12 +45,27 @@ __attribute__((constructor)) static void probe_open(void)
 	close(file);
 }
 
-static uint64_t now(void)
+static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec time;
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
+	clock_gettime(clock, &time);
 	return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+static uint64_t now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+static void note_storm(void)
+{
+	uint64_t used = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+
+	if (probe->count == PROBE_STORM)
+		probe->storm_since = used;
+	if (probe->count >= PROBE_STORM)
+		probe->storm_cpu = used - probe->storm_since;
 }
 
 /* Called by the thread of QEMU's main loop only. */
@@ -62,8 +77,10 @@ void __wrap_xen_invalidate_map_cache(void)
 	took = now() - start;
 	if (probe && probe->count < PROBE_TIMES)
 		probe->nanoseconds[probe->count] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
-	if (probe)
-		probe->count++;
+	if (!probe)
+		return;
+	probe->count++;
+	note_storm();
 }
 
 static void note(struct probe_calls *calls, size_t pages, uint64_t start)

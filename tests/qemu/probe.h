@@ -7,6 +7,7 @@
 
 #define PROBE_VARIABLE "MAPCACHE_PROBE" /* of the environment: where that file is to be */
 #define PROBE_TIMES (1u << 20)
+#define PROBE_STORM 20 /* INVALIDATEs after which the guest is taken to balloon */
 
 /* Of xenforeignmemory_map2(), and of whatever undoes what it mapped. */
 struct probe_calls {
@@ -15,7 +16,9 @@ struct probe_calls {
 
 struct probe {
 	struct probe_calls map, unmap;
-	uint32_t count; /* may be more than PROBE_TIMES: then the first are kept */
+	uint64_t storm_cpu,
+		storm_since; /* ns: the process's time since PROBE_STORM, and from when */
+	uint32_t count;      /* may be more than PROBE_TIMES: then the first are kept */
 	uint32_t nanoseconds[PROBE_TIMES];
 };
 
