@@ -25,20 +25,12 @@ struct mapcache_client *mapcache_address_client(struct mapcache *guest,
 	return client;
 }
 
-/* The guest waits to have it back, and cannot take it while it is mapped. */
-static int address_give_back(struct mapcache *grants, void *ptr, uint64_t gpa, uint64_t len,
-			     int timeout_ms)
-{
-	int error = mapcache_unpin(grants, ptr, 0);
-
-	return error ? error : mapcache_unmap(grants, gpa, len, timeout_ms);
-}
-
 int mapcache_address_unpin(struct mapcache *guest, struct mapcache *const grants[2], void *ptr,
 			   size_t len, size_t written, int timeout_ms)
 {
 	struct mapcache_client *client;
 	uint64_t gpa;
+	int error;
 
 	if (!guest || !ptr || !len || written > len)
 		return -EINVAL;
@@ -48,8 +40,11 @@ int mapcache_address_unpin(struct mapcache *guest, struct mapcache *const grants
 			      : mapcache_unpin(guest, ptr, written);
 	}
 	for (int i = 0; grants && i < 2; i++) {
-		if (grants[i] && !mapcache_gpa(grants[i], ptr, &gpa))
-			return address_give_back(grants[i], ptr, gpa, len, timeout_ms);
+		if (!grants[i] || mapcache_gpa(grants[i], ptr, &gpa))
+			continue;
+		error = mapcache_unpin(grants[i], ptr, 0);
+		/* The guest waits to have it back, and cannot take it while it is mapped. */
+		return error ? error : mapcache_unmap(grants[i], gpa, len, timeout_ms);
 	}
 	return -EINVAL;
 }

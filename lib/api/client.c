@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/api/thread.h"
+#include "lib/api/api.h"
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
 #include "lib/cache.h"
@@ -22,34 +22,27 @@ static size_t client_pins_bytes(const struct mapcache *cache)
 int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result)
 {
 	struct mapcache_client *client;
+	size_t bytes;
 	int error;
 
 	if (!cache || !result)
 		return -EINVAL;
-	if (posix_memalign((void **)&client, CACHE_LINE, sizeof(*client)))
+	bytes = sizeof(*client) + cache->settings.bucket_pages * sizeof(*client->error);
+	if (posix_memalign((void **)&client, CACHE_LINE, bytes))
 		return -ENOMEM;
-	memset(client, 0, sizeof(*client));
-	client->error = malloc(cache->settings.bucket_pages * sizeof(*client->error));
-	if (!client->error) {
-		error = -ENOMEM;
-		goto free_client;
-	}
+	memset(client, 0, bytes);
 	client->pins = mmap(NULL, client_pins_bytes(cache), PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (client->pins == MAP_FAILED) {
 		error = -errno;
-		goto free_error;
+		free(client);
+		return error;
 	}
 	client->spare = arena_take_spare(cache);
 	client->cache = cache;
 	clients_add(client);
 	*result = client;
 	return 0;
-free_error:
-	free(client->error);
-free_client:
-	free(client);
-	return error;
 }
 
 /*
@@ -99,7 +92,6 @@ int mapcache_client_close(struct mapcache_client *client)
 	if (client->spare)
 		slot_put(cache, client->spare);
 	munmap(client->pins, client_pins_bytes(cache));
-	free(client->error);
 	free(client);
 	return 0;
 }

@@ -5,9 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/api/options.h"
-#include "lib/api/publish.h"
-#include "lib/api/thread.h"
+#include "lib/api/api.h"
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
 #include "lib/fill/fill.h"

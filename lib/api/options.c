@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/api/options.h"
+#include "lib/api/api.h"
 #include "lib/base/base.h"
 #include "lib/space/reserve.h"
 

@@ -13,7 +13,7 @@
 
 #include <mapcache/published.h>
 
-#include "lib/api/publish.h"
+#include "lib/api/api.h"
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
 #include "lib/base/list.h"

@@ -4,7 +4,7 @@
  * data: a key a cache would leave its values behind when the cache is closed, since nobody can
  * know whether a thread is just about to look at one.
  */
-#include "lib/api/thread.h"
+#include "lib/api/api.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -20,16 +20,6 @@ static bool unmap_touches(struct unmap_range a, struct unmap_range b)
 	return a.first <= b.last && b.first <= a.last;
 }
 
-/* What a slot shows, or is about to: of a span it may be the end of one bucket and the beginning of
- * the next. */
-static struct unmap_range unmap_slot(const struct mapcache *cache, const struct mapping *mapping)
-{
-	uint32_t shift = cache->settings.bucket_shift;
-	uint64_t gpa = mapping_gpa(cache, mapping);
-
-	return (struct unmap_range){ gpa >> shift, (gpa + (UINT64_C(1) << shift) - 1) >> shift };
-}
-
 /* Pages that need not follow one another; past the end of the list what was on an earlier one. */
 static bool unmap_in_list(struct mapcache *cache, const struct mapping *mapping,
 			  struct unmap_range range)
@@ -51,12 +41,16 @@ static bool unmap_in_list(struct mapcache *cache, const struct mapping *mapping,
  */
 static bool unmap_left(struct mapcache *cache, struct unmap_range range)
 {
+	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
 	uint64_t slots = space_slots(cache), was;
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		const struct mapping *mapping = mapping_at(cache, slot);
 		bool listed = mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED;
-		struct unmap_range shown = unmap_slot(cache, mapping);
+		uint64_t gpa = mapping_gpa(cache, mapping);
+		/* Or is about to; of a span the end of one bucket and the beginning of the next. */
+		struct unmap_range shown = { gpa >> cache->settings.bucket_shift,
+					     (gpa + bucket - 1) >> cache->settings.bucket_shift };
 
 		/* Acquire: pairs with the release in fill_adopt(). */
 		mapcache_fence_acquire();

@@ -48,17 +48,17 @@ void account_unmap(struct mapcache *cache, uint64_t mapped);
 void account_retire(struct mapcache *cache, uint64_t epoch, uint64_t current);
 uint64_t account_stale(struct mapcache *cache);
 
-/* notify.c: tell the embedder what shows guest memory. No lock is held. */
+/* embedder.c: any thread, with no lock of the library held */
+/* Messages are rate-limited: a guest decides how often things go wrong. */
+int log_init(struct log *log, const struct mapcache_options *options);
+void log_destroy(struct log *log);
+/* The text has no newline. */
+void log_message(struct mapcache *cache, enum mapcache_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* What shows guest memory. */
 void notify(struct mapcache *cache, enum mapcache_event event, uint64_t gpa, void *address,
 	    uint64_t len);
 /* Xen has said that there is no such domain. Told and logged once. */
 void notify_gone(struct mapcache *cache);
-
-/* log.c: messages to the embedder, rate-limited: a guest decides how often things go wrong. */
-int log_init(struct log *log, const struct mapcache_options *options);
-void log_destroy(struct log *log);
-/* Any thread, no lock of the library held. The text has no newline. */
-void log_message(struct mapcache *cache, enum mapcache_log_level level, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
 
 #endif

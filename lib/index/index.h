@@ -44,7 +44,6 @@ void stripe_remove(struct mapcache *cache, struct stripe *stripe, struct mapping
 /* Make it the most recently used. -ENOMEM: it is no longer in the index. */
 int stripe_touch(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
 struct mapping *stripe_oldest(struct stripe *stripe);
-struct mapping *stripe_newest(struct stripe *stripe);
 struct mapping *stripe_newer(struct mapping *mapping);
 uint64_t stripe_count(struct stripe *stripe);
 

@@ -102,6 +102,16 @@ void stripe_remove(struct mapcache *cache, struct stripe *stripe, struct mapping
 	mapcache_add_relaxed(&cache->index.buckets, UINT64_MAX);
 }
 
+static struct mapping *stripe_newest(struct stripe *stripe)
+{
+	UT_hash_table *table;
+
+	if (!stripe->index)
+		return NULL;
+	table = stripe->index->hh.tbl;
+	return (struct mapping *)ELMT_FROM_HH(table, table->tail);
+}
+
 int stripe_touch(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
 {
 	int error;
@@ -119,16 +129,6 @@ int stripe_touch(struct mapcache *cache, struct stripe *stripe, struct mapping *
 struct mapping *stripe_oldest(struct stripe *stripe)
 {
 	return stripe->index;
-}
-
-struct mapping *stripe_newest(struct stripe *stripe)
-{
-	UT_hash_table *table;
-
-	if (!stripe->index)
-		return NULL;
-	table = stripe->index->hh.tbl;
-	return (struct mapping *)ELMT_FROM_HH(table, table->tail);
 }
 
 struct mapping *stripe_newer(struct mapping *mapping)

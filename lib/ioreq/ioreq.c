@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The life of an ioreq server: open, enable, ranges, close.
- */
+/* The life of a server: open, enable, ranges, other caches, close. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/api/options.h"
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
 #include "lib/ioreq/ioreq.h"

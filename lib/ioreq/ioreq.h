@@ -5,15 +5,6 @@
  * a handler unchecked (I); when INVALIDATE has been answered no cache of the server shows what was
  * mapped before (A).
  *
- *   ioreq.c           its life: open, close, enable, ranges, other caches
- *   ioreq_slot.c      the protocol of one vCPU's slot in the shared page
- *   handoff.h         who serves a request that was deferred
- *   ioreq_serve.c     what becomes of a request: INVALIDATE, the handler, item by item, later
- *   ioreq_buffered.c  the ring of requests that nobody waits for
- *   ioreq_check.c     what a request must look like before anybody computes with it
- *   ioreq_copy.c      the data of a data_is_ptr request
- *   ioreq_stats.c     counters
- *
  * Locks: none. One thread at a time serves a vCPU; the word of struct ioreq_vcpu says which.
  * Guarantees: A, D, H, I.
  */
@@ -25,7 +16,7 @@
 
 #include <mapcache/ioreq.h>
 
-#include "lib/api/publish.h"
+#include "lib/api/api.h"
 #include "lib/cache.h"
 #include "lib/ioreq/handoff.h"
 #include "lib/xen/ioreq_xen.h"
@@ -48,9 +39,9 @@ struct ioreq_vcpu {
 	mapcache_atomic_u64 answer;       /* of a deferred item, until who goes on takes it */
 	mapcache_atomic_u32 answer_error; /* positive */
 
-	struct ioreq request; /* a private copy */
-	uint32_t item;        /* the next one */
-	uint64_t data;        /* what a read gets */
+	struct mapcache_request request; /* checked, or refused */
+	uint32_t item;                   /* the next one */
+	uint64_t data;                   /* what a read gets */
 	bool failed;
 	uint64_t since; /* ns: when it was seen */
 
@@ -90,8 +81,9 @@ uint64_t ioreq_count_time(uint64_t since, mapcache_atomic_u64 *count, mapcache_a
 void ioreq_count_answer(struct mapcache_ioreq *server, uint32_t vcpu);
 
 /* ioreq_serve.c */
-/* What vcpu->request asks for. True: answer it; false: it was deferred. */
-bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, uint32_t vcpu);
+/* A request of a vCPU, a private copy of its slot. True: answer it; false: it was deferred. */
+bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, uint32_t vcpu,
+		 const struct ioreq *raw);
 /* One that came by the ring: nobody waits for an answer. */
 void ioreq_serve_buffered(struct mapcache_ioreq *server, struct mapcache_client *client,
 			  const struct ioreq *raw);
@@ -108,7 +100,7 @@ void ioreq_invalidate(struct mapcache_ioreq *server);
 
 /*
  * Turn a private copy of a slot into a request, if it is one for the handler; flags: of the
- * server's options. 0, or -EINVAL: request is then not to be used.
+ * server's options. 0, or -EINVAL: request is then nothing but what the slot said.
  */
 int ioreq_check_request(const struct ioreq *raw, uint32_t vcpu, uint32_t flags,
 			struct mapcache_request *request);

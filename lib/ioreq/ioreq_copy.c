@@ -11,16 +11,6 @@
 #define PAGE 4096u
 #define SCRATCH 512u
 
-/* Both directions as one call. Returns the bytes moved, at least 1, or -errno. */
-static int64_t move(struct mapcache_client *client, bool to_device, uint64_t gpa, char *buffer,
-		    size_t len)
-{
-	ssize_t moved = to_device ? mapcache_read(client, gpa, buffer, len)
-				  : mapcache_write(client, gpa, buffer, len);
-
-	return moved != 0 ? moved : -EFAULT;
-}
-
 /*
  * All of it, or the error that stopped it. *moved counts the bytes before that: a short count
  * says that something could not be reached, going on says why.
@@ -29,7 +19,9 @@ static int move_all(struct mapcache_client *client, bool to_device, uint64_t gpa
 		    size_t len, size_t *moved)
 {
 	for (*moved = 0; *moved < len;) {
-		int64_t step = move(client, to_device, gpa + *moved, buffer + *moved, len - *moved);
+		char *at = buffer + *moved;
+		ssize_t step = to_device ? mapcache_read(client, gpa + *moved, at, len - *moved)
+					 : mapcache_write(client, gpa + *moved, at, len - *moved);
 
 		if (step < 0)
 			return (int)step;

@@ -11,10 +11,8 @@
 #include "lib/ioreq/ioreq.h"
 
 static void refuse(struct mapcache_ioreq *server, struct ioreq_vcpu *mine, const char *who,
-		   uint32_t vcpu)
+		   const struct ioreq *raw, uint32_t vcpu)
 {
-	const struct ioreq *raw = &mine->request;
-
 	ioreq_count(&mine->count.refused, 1);
 	mine->failed = true;
 	log_message(server->cache, MAPCACHE_LOG_WARNING,
@@ -76,16 +74,13 @@ static bool serve_items(struct mapcache_ioreq *server, struct mapcache_client *c
 			uint32_t vcpu)
 {
 	struct ioreq_vcpu *mine = &server->vcpu[vcpu];
-	struct mapcache_request whole, request;
-	uint32_t items = 1;
+	uint32_t items = ioreq_check_itemised(&mine->request) ? mine->request.count : 1;
 
-	(void)ioreq_check_request(&mine->request, vcpu, server->options.flags, &whole);
-	if (ioreq_check_itemised(&whole))
-		items = whole.count;
 	while (mine->item < items) {
-		request = whole;
+		struct mapcache_request request = mine->request;
+
 		if (items > 1) {
-			request.addr = ioreq_check_item(&whole, mine->item);
+			request.addr = ioreq_check_item(&mine->request, mine->item);
 			request.count = 1;
 		}
 		if (!hand_on(server, client, mine, request))
@@ -95,23 +90,25 @@ static bool serve_items(struct mapcache_ioreq *server, struct mapcache_client *c
 }
 
 /* A request that is refused or fails is answered all the same (H): its vCPU waits. */
-bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, uint32_t vcpu)
+bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, uint32_t vcpu,
+		 const struct ioreq *raw)
 {
 	struct ioreq_vcpu *mine = &server->vcpu[vcpu];
-	struct mapcache_request ignored;
+	int error;
 
 	mine->since = clock_ns();
 	mine->item = 0;
 	mine->data = 0;
 	mine->failed = false;
-	if (mine->request.type == IOREQ_TYPE_INVALIDATE) {
+	error = ioreq_check_request(raw, vcpu, server->options.flags, &mine->request);
+	if (raw->type == IOREQ_TYPE_INVALIDATE) {
 		ioreq_invalidate(server);
 		return true;
 	}
 	ioreq_empty_ring(server, client);
-	if (!ioreq_check_request(&mine->request, vcpu, server->options.flags, &ignored))
+	if (!error)
 		return serve_items(server, client, vcpu);
-	refuse(server, mine, "vCPU", vcpu);
+	refuse(server, mine, "vCPU", raw, vcpu);
 	return true;
 }
 
@@ -126,10 +123,9 @@ void ioreq_serve_buffered(struct mapcache_ioreq *server, struct mapcache_client 
 	if (raw->type == IOREQ_TYPE_TIMEOFFSET &&
 	    !(server->options.flags & MAPCACHE_IOREQ_ALL_TYPES))
 		return;
-	mine->request = *raw;
 	if (raw->dir != IOREQ_WRITE ||
 	    ioreq_check_request(raw, MAPCACHE_IOREQ_NO_VCPU, server->options.flags, &request)) {
-		refuse(server, mine, "buffered", 0);
+		refuse(server, mine, "buffered", raw, 0);
 		return;
 	}
 	request.buffered = true;

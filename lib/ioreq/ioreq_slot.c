@@ -62,7 +62,7 @@ static bool take(struct ioreq *slot, struct ioreq *copy)
 /* What a read gets. With data_is_ptr that went to guest memory: the handler's to write. */
 static void put_data(const struct ioreq_vcpu *vcpu, struct ioreq *slot)
 {
-	if (vcpu->request.type == IOREQ_TYPE_INVALIDATE || vcpu->request.dir != IOREQ_READ)
+	if (vcpu->request.type == IOREQ_TYPE_INVALIDATE || vcpu->request.write)
 		return;
 	if (vcpu->failed)
 		slot->data = ~UINT64_C(0);
@@ -136,7 +136,7 @@ int mapcache_ioreq_handle(struct mapcache_ioreq *server, struct mapcache_client 
 {
 	/* What is taken is answered: a vCPU waits for it, and Xen has no time-out. */
 	CANCEL_DEFERRED;
-	struct ioreq_vcpu *mine;
+	struct ioreq raw;
 
 	if (server == NULL || client == NULL || vcpu >= server->slots ||
 	    mapcache_inside_inline(client))
@@ -145,12 +145,11 @@ int mapcache_ioreq_handle(struct mapcache_ioreq *server, struct mapcache_client 
 	 * the page. */
 	if (!mapcache_load_acquire(&server->enabled_once))
 		return 0;
-	mine = &server->vcpu[vcpu];
-	/* Nothing of mine may be touched yet: the request before this one may be deferred. */
-	if (!take(server->link.slots + vcpu, &mine->request))
+	/* Nothing of the vCPU's may be touched yet: the request before this one may be deferred. */
+	if (!take(server->link.slots + vcpu, &raw))
 		return 0;
 	look_past(server);
-	if (!ioreq_serve(server, client, vcpu))
+	if (!ioreq_serve(server, client, vcpu, &raw))
 		return 0;
 	ioreq_answer(server, vcpu);
 	return 1;

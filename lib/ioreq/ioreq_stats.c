@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/api/options.h"
-#include "lib/api/publish.h"
 #include "lib/base/base.h"
 #include "lib/base/probe.h"
 #include "lib/ioreq/ioreq.h"

@@ -37,19 +37,6 @@ struct span {
 	bool moving;  /* being relocated */
 };
 
-/* What one map call shows of it. pages 0: that was all. */
-struct span_part {
-	uint64_t gpa;
-	struct mapping *slot;
-	uint64_t from;   /* in the span */
-	uint64_t offset; /* in the slot */
-	size_t pages;
-};
-
-#define SPAN_FOREACH(cache, span, part)                                                            \
-	for (struct span_part part = span_part(cache, span, 0); part.pages;                        \
-	     part = span_part(cache, span, part.from + ((uint64_t)part.pages << PAGE_SHIFT)))
-
 /* span_map.c */
 /* Slots for so many bytes from gpa on, side by side; or NULL and *error. */
 struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *error);
@@ -57,7 +44,6 @@ struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *e
 void span_free(struct mapcache *cache, struct span *span);
 
 char *span_pointer(const struct mapcache *cache, const struct span *span, uint64_t gpa);
-struct span_part span_part(const struct mapcache *cache, const struct span *span, uint64_t from);
 /* Its slots show gpa, in the epoch of now: for mapcache_gpa(), drain and the accounts. */
 void span_name(struct mapcache *cache, struct span *span, uint64_t gpa);
 void span_unname(struct mapcache *cache, struct span *span);

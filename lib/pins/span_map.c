@@ -86,7 +86,17 @@ uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping, 
 	return from < span->len ? span->len - from : 0;
 }
 
-struct span_part span_part(const struct mapcache *cache, const struct span *span, uint64_t from)
+/* What one map call shows of a span, from an offset in it on. pages 0: that was all. */
+struct span_part {
+	uint64_t gpa;
+	struct mapping *slot;
+	uint64_t from;   /* in the span */
+	uint64_t offset; /* in the slot */
+	size_t pages;
+};
+
+static struct span_part span_part(const struct mapcache *cache, const struct span *span,
+				  uint64_t from)
 {
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift, at = span->offset + from;
 	struct span_part part = {
@@ -198,13 +208,16 @@ int span_unmap(struct mapcache *cache, struct span *span)
 
 void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event event)
 {
+	struct span_part part = span_part(cache, span, 0);
 	bool told = span->told;
+	uint64_t bytes;
 
 	span->told = event == MAPCACHE_EVENT_ADDED;
 	if (!cache->embedder.notify || (!told && !span->told))
 		return;
-	SPAN_FOREACH (cache, span, part)
-		cache->embedder.notify(cache->embedder.notify_data, event, part.gpa,
-				       span_pointer(cache, span, span->gpa) + part.from,
-				       (uint64_t)part.pages << PAGE_SHIFT);
+	for (; part.pages; part = span_part(cache, span, part.from + bytes)) {
+		bytes = (uint64_t)part.pages << PAGE_SHIFT;
+		notify(cache, event, part.gpa, span_pointer(cache, span, span->gpa) + part.from,
+		       bytes);
+	}
 }

@@ -60,7 +60,8 @@ static bool source_inside(const struct placeholder *placeholder, uint64_t gpa, u
 	return placeholder->gpa >= gpa && placeholder->gpa + placeholder->len <= gpa + len;
 }
 
-int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_t *guest)
+/* Where it is for the guest. */
+static int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_t *guest)
 {
 	int error;
 

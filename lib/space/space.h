@@ -63,8 +63,6 @@ struct source {
 };
 /* As backend->map() of [gpa, gpa + pages * 4096), in one bucket unless address is NULL. */
 void *source_map(struct mapcache *cache, struct source *source);
-/* Where it is for the guest. -errno from the embedder. */
-int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, uint64_t *guest);
 /* Whether a placeholder is part of it and part not. */
 bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len);
 /* All placeholders inside are there no more; what shows them keeps their memory. They are to be

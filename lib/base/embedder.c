@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-
+/* What the embedder is told: messages, what shows guest memory, that the guest is gone. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -60,4 +60,24 @@ void log_message(struct mapcache *cache, enum mapcache_log_level level, const ch
 		snprintf(text + length, sizeof(text) - (size_t)length,
 			 " (%u messages left out before this one)", suppressed);
 	log->write(log->data, level, text);
+}
+
+void notify(struct mapcache *cache, enum mapcache_event event, uint64_t gpa, void *address,
+	    uint64_t len)
+{
+	if (cache->embedder.notify)
+		cache->embedder.notify(cache->embedder.notify_data, event, gpa, address, len);
+}
+
+void notify_gone(struct mapcache *cache)
+{
+	uint32_t told = 0;
+
+	if (!mapcache_replace_acq_rel(&cache->embedder.gone_told, &told, 1))
+		return;
+	log_message(cache, MAPCACHE_LOG_WARNING,
+		    "domain %u is gone: what it had stays mapped here until it is unmapped",
+		    cache->settings.domid);
+	if (cache->embedder.gone)
+		cache->embedder.gone(cache->embedder.gone_data);
 }
