@@ -17,8 +17,8 @@ struct bench {
 	struct guest guest;
 	struct report report;
 	struct goals goals;
-	bool quick;             /* the smallest run that gives every figure */
-	uint64_t buckets_limit; /* larger working sets are left out; 0: none are */
+	bool quick;                            /* the smallest run that gives every figure */
+	uint64_t buckets_limit;                /* larger working sets are left out; 0: none are */
 	double others_percent, stolen_percent; /* of the processors, while it measured */
 };
 

@@ -21,7 +21,7 @@ CONFIGURE = sed -e 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g; s|@XENSIM_
 # Device models and layers to copy from, and the pages that a package carries, which lead to nothing
 # that it does not have. WITHOUT=FILE... leaves some out.
 DOCUMENTS := $(filter-out $(WITHOUT),$(wildcard README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs/*.md docs/*/*.svg docs/*/*.bt \
-	tests/xensim/README.md packaging/libmapcache.wrap \
+	tests/xensim/README.md tests/package/on_xensim.c packaging/libmapcache.wrap \
 	$(addprefix examples/,$(addsuffix .[ch],mmio/* virtio-blk/* dropin/* qemu/* demu/*)) \
 	$(addprefix examples/,qemu/README.md qemu/apply demu/README.md)))
 DOCUMENT_FOLDERS := $(sort $(dir $(DOCUMENTS)))
