@@ -144,6 +144,14 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 	return pointer;
 }
 
+void *pin_piece(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
+		const void *caller)
+{
+	if (mapcache_unlikely(client->cache->pins.ledger))
+		return pin_inside(client, gpa, &len, prot, MAPCACHE_PIN_CONTIGUOUS, caller);
+	return mapcache_pin(client, gpa, &len, prot, MAPCACHE_PIN_CONTIGUOUS);
+}
+
 void *pin_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
 {
 	void *pointer;
@@ -192,7 +200,7 @@ int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, i
 
 		/* All of it in the bucket: a hole in the middle is one in the range. */
 		iov[count].iov_base =
-			mapcache_pin(client, gpa, &part, prot, MAPCACHE_PIN_CONTIGUOUS);
+			pin_piece(client, gpa, part, prot, __builtin_return_address(0));
 		if (!iov[count].iov_base) {
 			error = -errno;
 			(void)mapcache_client_unpin_iov(client, iov, count, 0);
@@ -261,9 +269,17 @@ int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 	return pin_release(cache, ptr, written);
 }
 
+static int pin_give_piece(struct mapcache *cache, struct mapcache_client *client, void *ptr,
+			  const void *caller)
+{
+	if (mapcache_unlikely(cache->pins.ledger))
+		return ledger_unpin(cache, ptr, caller) ? pin_release(cache, ptr, 0) : -EINVAL;
+	return client ? mapcache_client_unpin(client, ptr, 0) : mapcache_unpin(cache, ptr, 0);
+}
+
 /* Whoever's segments are of another cache, or were given up before, hears of it; the rest goes. */
 static int pin_give_iov(struct mapcache *cache, struct mapcache_client *client,
-			const struct iovec *iov, int count, size_t written)
+			const struct iovec *iov, int count, size_t written, const void *caller)
 {
 	CANCEL_DEFERRED;
 	int error = 0;
@@ -273,8 +289,7 @@ static int pin_give_iov(struct mapcache *cache, struct mapcache_client *client,
 	if (written && entry_logging(cache))
 		dirty_unpin_iov(cache, client, iov, count, written);
 	for (int i = 0; i < count; i++) {
-		int failed = client ? mapcache_client_unpin(client, iov[i].iov_base, 0)
-				    : mapcache_unpin(cache, iov[i].iov_base, 0);
+		int failed = pin_give_piece(cache, client, iov[i].iov_base, caller);
 
 		error = error ? error : failed;
 	}
@@ -283,13 +298,16 @@ static int pin_give_iov(struct mapcache *cache, struct mapcache_client *client,
 
 int mapcache_unpin_iov(struct mapcache *cache, const struct iovec *iov, int count, size_t written)
 {
-	return cache ? pin_give_iov(cache, NULL, iov, count, written) : -EINVAL;
+	return cache ? pin_give_iov(cache, NULL, iov, count, written, __builtin_return_address(0))
+		     : -EINVAL;
 }
 
 int mapcache_client_unpin_iov(struct mapcache_client *client, const struct iovec *iov, int count,
 			      size_t written)
 {
-	return client ? pin_give_iov(client->cache, client, iov, count, written) : -EINVAL;
+	return client ? pin_give_iov(client->cache, client, iov, count, written,
+				     __builtin_return_address(0))
+		      : -EINVAL;
 }
 
 static __attribute__((noinline, cold)) int pin_gpa_placed(struct mapcache *cache, const void *ptr,

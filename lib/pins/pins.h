@@ -46,6 +46,10 @@ int pin_too_few(struct iovec *iov, int iovcnt, uint64_t segments);
 /* Take a pin of a slot: inside a section, or under the lock that who counts them holds. */
 void pin_take(struct mapcache_client *client, uint64_t slot);
 
+/* mapcache_pin() of all of len, in one bucket, for a call whose own caller the ledger is to name. */
+void *pin_piece(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
+		const void *caller);
+
 /* A pin of what is mapped and shown, in one bucket; or NULL. */
 void *pin_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
 

@@ -26,6 +26,7 @@ struct missing {
 
 struct sgl {
 	struct mapcache_client *client;
+	const void *caller;
 	int prot;
 	struct iovec *iov;
 	int room, count;
@@ -91,10 +92,8 @@ static void sgl_add_range(struct sgl *sgl, const struct mapcache_range *range)
 /* As any pin in a bucket. */
 static int sgl_pin(struct sgl *sgl, const struct missing *missing)
 {
-	size_t len = missing->iov->iov_len;
-
 	missing->iov->iov_base =
-		mapcache_pin(sgl->client, missing->gpa, &len, sgl->prot, MAPCACHE_PIN_CONTIGUOUS);
+		pin_piece(sgl->client, missing->gpa, missing->iov->iov_len, sgl->prot, sgl->caller);
 	return missing->iov->iov_base ? 0 : -errno;
 }
 
@@ -241,7 +240,11 @@ static int sgl_run(struct sgl *sgl, const struct mapcache_range *ranges, int cou
 int mapcache_pin_sgl(struct mapcache_client *client, const struct mapcache_range *ranges, int count,
 		     int prot, struct iovec *iov, int iovcnt)
 {
-	struct sgl sgl = { .client = client, .prot = prot, .iov = iov, .room = iovcnt };
+	struct sgl sgl = { .client = client,
+			   .caller = __builtin_return_address(0),
+			   .prot = prot,
+			   .iov = iov,
+			   .room = iovcnt };
 	CANCEL_DEFERRED;
 	int result;
 

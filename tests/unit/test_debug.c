@@ -160,6 +160,80 @@ static void the_dump_says_who_holds_a_pin(void **state)
 	bed_stop(&bed);
 }
 
+/* Code that calls the library, and where it is. */
+#define CALLER __attribute__((noinline, section("callers")))
+extern const char __start_callers[], __stop_callers[];
+
+CALLER static void *pin_by_iov(struct mapcache_client *client)
+{
+	struct iovec iov;
+
+	assert_int_equal(mapcache_pin_iov(client, 5 * BED_PAGE, 8, PROT_READ, &iov, 1), 1);
+	return iov.iov_base;
+}
+
+CALLER static void *pin_by_list(struct mapcache_client *client)
+{
+	struct mapcache_range range = { 5 * BED_PAGE, 8 };
+	struct iovec iov;
+
+	assert_int_equal(mapcache_pin_sgl(client, &range, 1, PROT_READ, &iov, 1), 1);
+	return iov.iov_base;
+}
+
+CALLER static void *pin_own(struct mapcache_client *client)
+{
+	size_t len = 8;
+	void *pin = mapcache_pin(client, 5 * BED_PAGE, &len, PROT_READ, MAPCACHE_PIN_OWN_MAPPING);
+
+	assert_non_null(pin);
+	return pin;
+}
+
+CALLER static void unpin_twice(struct mapcache *cache, void *pin)
+{
+	struct iovec iov = { .iov_base = pin, .iov_len = 8 };
+
+	assert_int_equal(mapcache_unpin_iov(cache, &iov, 1, 0), 0);
+	assert_int_equal(mapcache_unpin_iov(cache, &iov, 1, 0), -EINVAL);
+}
+
+static void assert_in_a_caller(const char *text, const char *before)
+{
+	const char *at = strstr(text, before);
+	uintptr_t address;
+
+	assert_non_null(at);
+	address = (uintptr_t)strtoull(at + strlen(before), NULL, 16);
+	assert_in_range(address, (uintptr_t)__start_callers, (uintptr_t)__stop_callers);
+}
+
+static void the_caller_of_a_pin_is_outside_of_the_library(void **state)
+{
+	static void *(*const ways[])(struct mapcache_client *) = { pin_by_iov, pin_by_list,
+								   pin_own };
+	struct bed bed;
+
+	(void)state;
+	start(&bed);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		void *pin = ways[i](bed.client);
+		char *text = NULL;
+		size_t size;
+		FILE *file = open_memstream(&text, &size);
+
+		assert_non_null(file);
+		assert_int_equal(mapcache_dump(bed.cache, file), 0);
+		assert_int_equal(fclose(file), 0);
+		assert_in_a_caller(text, " caller 0x");
+		free(text);
+		said[0] = 0;
+		unpin_twice(bed.cache, pin);
+		assert_in_a_caller(said, "misuse at 0x");
+	}
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +243,7 @@ int main(void)
 		cmocka_unit_test(another_threads_section_is_told),
 		cmocka_unit_test(a_pin_given_back_twice_is_told_and_refused),
 		cmocka_unit_test(the_dump_says_who_holds_a_pin),
+		cmocka_unit_test(the_caller_of_a_pin_is_outside_of_the_library),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
