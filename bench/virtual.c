@@ -126,14 +126,14 @@ static void virtual_close(void *state)
 }
 
 /* Nobody touches it: the reservation stands for guest memory. */
-static void *virtual_map(void *state, void *address, uint64_t gfn, size_t pages, int prot,
-			 int *error)
+static void *virtual_map_frames(void *state, void *address, const uint64_t *gfns, size_t pages,
+				int prot, int *error)
 {
 	const struct virtual_cost *cost = world.storm->cost;
 	uint64_t over = shadow_set(address, pages, 1);
 
 	(void)state;
-	(void)gfn;
+	(void)gfns;
 	(void)prot;
 	memset(error, 0, pages * sizeof(*error));
 	world.sum.calls++;
@@ -142,6 +142,12 @@ static void *virtual_map(void *state, void *address, uint64_t gfn, size_t pages,
 	spend(cost->map_call + cost->map_page * (double)pages +
 	      (over ? 0.4 * cost->unmap_call + cost->unmap_page * (double)over : 0));
 	return address;
+}
+
+static void *virtual_map(void *state, void *address, uint64_t gfn, size_t pages, int prot,
+			 int *error)
+{
+	return virtual_map_frames(state, address, &gfn, pages, prot, error);
 }
 
 static int virtual_unmap(void *state, void *address, size_t pages, int keep)
@@ -164,6 +170,7 @@ static const struct mapcache_backend virtual_backend = {
 	.close = virtual_close,
 	.map = virtual_map,
 	.unmap = virtual_unmap,
+	.map_frames = virtual_map_frames,
 };
 
 /* ---- a storm ---------------------------------------------------------------------------- */
@@ -273,7 +280,7 @@ int virtual_run(const struct virtual_storm *storm, struct virtual_result *result
 	struct mapcache_options options = {
 		.size = sizeof(options),
 		.domid = 1,
-		.flags = MAPCACHE_NO_RECLAIM_THREAD,
+		.flags = MAPCACHE_NO_RECLAIM_THREAD | (getenv("NOB") ? MAPCACHE_NO_BATCHES : 0),
 		.reclaim_ms = storm->reclaim_ms,
 		.max_bytes = (2 * storm->buckets + 64) << 20,
 		.backend = &virtual_backend,

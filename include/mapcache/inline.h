@@ -14,6 +14,8 @@
  *                  [35:0]  host frame number of the bucket's first byte
  *            valid one bit per granule whose every page is mapped in that epoch
  *            All zero: nothing is published.
+ *   granule  one word per granule, beside the entries: where one call has mapped it with granules
+ *            of other buckets. As an entry's word with both flags; zero: nowhere.
  */
 #ifndef MAPCACHE_INLINE_H
 #define MAPCACHE_INLINE_H
@@ -57,6 +59,8 @@ struct mapcache_shared {
 	/* Guest bytes that the table covers. 0 while the table is closed: every look-up then
 	 * takes the slow path, which sweeps and opens it again (tag wrap-around). */
 	mapcache_atomic_u64 limit;
+	/* Address of the words of granules, and guest bytes that they cover; 0: there are none. */
+	mapcache_atomic_u64 granules, granules_end;
 };
 
 /* The head of every client: what its own thread needs for a hit. */
@@ -133,6 +137,40 @@ static inline int mapcache_end_inline(struct mapcache_client *client)
 }
 
 /*
+ * The same where the bucket's entry does not show it. Granules side by side in memory whose words
+ * all carry this epoch are one range, whoever mapped them. Each load of a word is acquire: pairs
+ * with the release in granule_show(), so that who sees the word sees the mapping (A).
+ */
+static inline bool mapcache_ptr_granule(const struct mapcache_client_fast *fast,
+					const struct mapcache_shared *shared, uint64_t gpa,
+					size_t len, int prot, void **pointer)
+{
+	uint32_t shift = fast->granule_shift;
+	uint64_t first = gpa >> shift, more = ((gpa + len - 1) >> shift) - first, word, differ;
+	/* Acquire: pairs with the release in granules_show(). */
+	const mapcache_atomic_u64 *granule =
+		(const mapcache_atomic_u64 *)(uintptr_t)mapcache_load_acquire(&shared->granules);
+	char *base;
+
+	if (!granule || gpa >= mapcache_load_relaxed(&shared->granules_end))
+		return false;
+	granule += (size_t)first;
+	word = mapcache_load_acquire(granule);
+	differ = word ^ mapcache_load_relaxed(&shared->stamp) << MAPCACHE_TAG_SHIFT;
+	if (prot & 2 ? differ >> 36 != 3 : differ >> 37 != 1)
+		return false;
+	for (uint64_t i = 1; i <= more; i++) {
+		if (mapcache_load_acquire(&granule[i]) != word + (i << (shift - 12)))
+			return false;
+	}
+	base = (char *)(uintptr_t)((word & MAPCACHE_ENTRY_FRAME) << 12);
+	if (!base)
+		__builtin_unreachable();
+	*pointer = base + (gpa & ((UINT64_C(1) << shift) - 1));
+	return true;
+}
+
+/*
  * The pointer, if it can be had without a lock. Both loads of the word and the
  * load of valid between them are acquire, and the publisher (lib/protocol/table.h) clears valid before
  * it changes the word and sets bits after: equal words around it mean that the bits read
@@ -174,12 +212,10 @@ static inline bool mapcache_ptr_fast(const struct mapcache_client *client, uint6
 
 		/* Once in 2^26 epochs the tag is 0, as that of an entry without a mapping. */
 		if (differ >> MAPCACHE_TAG_SHIFT ||
-		    !(word & (prot & 2 ? MAPCACHE_ENTRY_WRITABLE : MAPCACHE_ENTRY_FRAME)))
-			return false;
-		if (bits & ~mapcache_load_acquire(&entry->valid))
-			return false;
-		if (mapcache_load_relaxed(&entry->word) != word)
-			return false;
+		    !(word & (prot & 2 ? MAPCACHE_ENTRY_WRITABLE : MAPCACHE_ENTRY_FRAME)) ||
+		    (bits & ~mapcache_load_acquire(&entry->valid)) ||
+		    mapcache_load_relaxed(&entry->word) != word)
+			return mapcache_ptr_granule(fast, shared, gpa, len, prot, pointer);
 	}
 	base = (char *)(uintptr_t)((word & MAPCACHE_ENTRY_FRAME) << 12);
 	/* What is mapped is never at 0: spares the caller's compiler a test for NULL. */

@@ -100,6 +100,7 @@ enum mapcache_log_level {
 /* Look for misuse, and log it with its caller: pointers asked for outside of sections or by another
  * thread, no prot, pins given back twice. Every look-up takes locks then. */
 #define MAPCACHE_DEBUG 0x4u
+#define MAPCACHE_NO_BATCHES 0x8u /* after an invalidation each bucket is mapped by calls of its own */
 
 /* What mapcache_options.notify is told of a part of this process' address space. */
 enum mapcache_event {
@@ -611,7 +612,9 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes);
 	X(memory_bytes, "memory of the library itself, without the guest's")                       \
 	X(long_sections, "sections that held others back for more than a second")                  \
 	X(lost_ranges, "address ranges that another thread took when a map call failed")           \
-	X(lost_bytes, "all of these: they are not used again")
+	X(lost_bytes, "all of these: they are not used again")                                     \
+	X(batches, "of map_calls, those for what was in use before, of many buckets")              \
+	X(pages_batched, "of pages_mapped, theirs")
 
 struct mapcache_stats {
 	size_t size; /* in: sizeof(struct mapcache_stats) */

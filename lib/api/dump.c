@@ -19,6 +19,7 @@
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/watch.h"
 #include "lib/reclaim/reclaim.h"
+#include "lib/space/place.h"
 #include "lib/space/space.h"
 
 static void stats_fill(struct mapcache *cache, struct mapcache_stats *stats)
@@ -105,7 +106,7 @@ struct dump_bucket {
 static struct dump_bucket dump_describe(struct mapcache *cache, struct mapping *mapping)
 {
 	struct dump_bucket bucket = {
-		.gpa = mapping_gpa(cache, mapping),
+		.gpa = place_gpa(cache, mapping, 0),
 		.address = mapping_base(cache, mapping),
 		.busy = mapping->busy,
 	};
@@ -183,7 +184,7 @@ static uint64_t dump_copy_pinned(struct mapcache *cache, void *copies, uint64_t 
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		struct mapping *mapping = mapping_at(cache, slot);
-		struct dump_bucket bucket = { .gpa = mapping_gpa(cache, mapping),
+		struct dump_bucket bucket = { .gpa = place_gpa(cache, mapping, 0),
 					      .epoch = mapcache_load_relaxed(&mapping->epoch),
 					      .address = mapping_base(cache, mapping) };
 

@@ -4,6 +4,7 @@
 
 #include "lib/base/base.h"
 #include "lib/base/probe.h"
+#include "lib/fill/fill.h"
 #include "lib/index/index.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
@@ -80,6 +81,7 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
 	last = (end - 1) >> cache->settings.bucket_shift;
 	span_invalidate(cache, first << cache->settings.bucket_shift,
 			(last - first + 1) << cache->settings.bucket_shift);
+	batch_drop(cache, gpa, end - gpa);
 	if (last - first < index_buckets(cache)) {
 		for (uint64_t index = first; index <= last; index++)
 			invalidate_bucket(cache, index);

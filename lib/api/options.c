@@ -245,8 +245,8 @@ int options_check(struct mapcache *cache, struct mapcache_options *options)
 {
 	int error;
 
-	if (options->flags &
-	    ~(MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER | MAPCACHE_DEBUG))
+	if (options->flags & ~(MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER |
+			       MAPCACHE_DEBUG | MAPCACHE_NO_BATCHES))
 		return options_refuse(cache, "unknown flags");
 	/* Xen's names of domains have 16 bits: another domain's must not come of it (I). */
 	if (options->domid > UINT16_MAX)

@@ -369,11 +369,17 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 	client_count(client, COUNTER_MISSES, 1);
 	PROBE2(fill_begin, fill.cache, gpa);
 	reclaim_help(fill.cache);
-	error = mapping ? fill_known(&fill, mapping) : fill_cold(&fill);
-	if (!error)
-		*pointer = mapping_base(fill.cache, fill.mapping) + request->offset;
-	if (fill.room)
-		space_untake(fill.cache);
+	if (batch_serve(&fill, pointer)) {
+		error = mapping ? fill_release(&fill, mapping, 0) : 0;
+	} else {
+		error = mapping ? fill_known(&fill, mapping) : fill_cold(&fill);
+		if (!error)
+			*pointer = mapping_base(fill.cache, fill.mapping) + request->offset;
+		if (fill.room)
+			space_untake(fill.cache);
+		if (!error)
+			batch_follow(&fill);
+	}
 	PROBE3(fill_end, fill.cache, gpa, error);
 	return error;
 }

@@ -38,6 +38,15 @@ bool lookup_refused(int error);
 /* After many invalidations the table is closed; sweep and open it. */
 void lookup_open_table(struct mapcache *cache);
 
+/* batch.c: what one call has mapped of many buckets */
+int batch_init(struct mapcache *cache);
+/* Also in a child after fork(2), where locks must not be touched. */
+void batch_abandon(struct mapcache *cache);
+/* Retire those made before the epoch. Whether there were any. */
+bool batch_retire(struct mapcache *cache, uint64_t epoch);
+/* The same for those that show any of [gpa, gpa + len), and none that is on its way will. */
+void batch_drop(struct mapcache *cache, uint64_t gpa, uint64_t len);
+
 /* access.c: look-ups for callers who need not be inside a section */
 /*
  * Begin a section with a pointer to as much of [gpa, gpa + *len) as lies in one bucket, or in

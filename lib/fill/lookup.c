@@ -46,6 +46,7 @@ int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int p
  */
 static void lookup_sweep_table(struct mapcache *cache, uint64_t epoch)
 {
+	batch_retire(cache, epoch);
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
 		struct stripe *stripe = stripe_at(cache, i);
 

@@ -43,13 +43,14 @@ int fill_init(struct mapcache *cache)
 	/* Only what is touched shall cost memory. Advice: may be refused. */
 	(void)madvise(habits, (size_t)buckets, MADV_NOHUGEPAGE);
 	cache->fill.habits = habits;
-	return 0;
+	return batch_init(cache);
 }
 
 void fill_destroy(struct mapcache *cache)
 {
 	munmap(cache->fill.habits,
 	       (size_t)(cache->settings.guest_limit >> cache->settings.bucket_shift));
+	batch_abandon(cache);
 }
 
 void fill_stats(struct mapcache *cache, struct mapcache_stats *stats)

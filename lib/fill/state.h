@@ -3,7 +3,28 @@
 #ifndef MAPCACHE_FILL_STATE_H
 #define MAPCACHE_FILL_STATE_H
 
+#include <pthread.h>
+
 #include "lib/base/settings.h"
+#include "lib/fill/hot.h"
+
+struct mapping;
+
+/* Granules of many buckets, mapped by one call into a slot each time (batch.c). */
+struct batches {
+	pthread_mutex_t lock; /* protects what follows, and the words of granules */
+	struct hots hots;
+	struct mapping *first; /* shown; the newest first */
+	uint64_t count;        /* of these */
+	uint64_t dropped;      /* times that what is shown went, and is not to come: batch_drop() */
+	uint64_t granule_ns;   /* what one more takes in a call; 0: not known yet */
+	uint64_t since, period_ns;  /* when the epoch was noticed, and how long they take */
+	uint64_t rest_until;        /* epoch; till then there are none */
+	unsigned int most;          /* granules of the next one */
+	unsigned int overtaken;     /* in a row, with as few as there may be */
+	mapcache_atomic_u64 *words; /* by granule; NULL: there are none yet */
+	bool off;                   /* for good */
+};
 
 struct fills {
 	struct cost cost; /* of map calls */
@@ -12,6 +33,7 @@ struct fills {
 	mapcache_atomic_u64 epoch, since;
 	uint8_t *habits;
 	mapcache_atomic_u64 habits_used;
+	struct batches batches;
 };
 
 #endif

@@ -350,6 +350,7 @@ int mapcache_modified_pins(struct mapcache *cache)
 /* From here on no entry says writable: those that do are shown again, without. */
 static void dirty_hide(struct mapcache *cache)
 {
+	batch_drop(cache, 0, UINT64_MAX);
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
 		struct stripe *stripe = stripe_at(cache, i);
 

@@ -120,6 +120,8 @@ void protocol_stats(struct mapcache *cache, uint64_t slots, struct mapcache_stat
 	stats->refreshed_in_fresh_slot = sums[COUNTER_REFRESHED_IN_FRESH_SLOT];
 	stats->mapped_whole = sums[COUNTER_MAPPED_WHOLE];
 	stats->rescues = sums[COUNTER_RESCUES];
+	stats->batches = sums[COUNTER_BATCHES];
+	stats->pages_batched = sums[COUNTER_PAGES_BATCHED];
 	stats->grace_failures = mapcache_load_relaxed(&cache->protocol.grace_failures);
 	stats->long_sections = mapcache_load_relaxed(&cache->protocol.long_sections);
 	stats->table_sweeps = mapcache_load_relaxed(&cache->protocol.table_sweeps);

@@ -57,6 +57,7 @@ struct mapping *slot_get_run(struct mapcache *cache, uint64_t count, int *error)
 			break;
 		if (round)
 			clock_sleep_ns(NEIGHBOURS_PAUSE_NS);
+		cache->reclaim.batches(cache, UINT64_MAX);
 		neighbours_retire(cache, count);
 		retired_check_pins(cache);
 		retired_advance(cache);

@@ -31,6 +31,12 @@ void reclaim_others(struct mapcache *cache, uint64_t (*others)(struct mapcache *
 	cache->reclaim.others = others;
 }
 
+void reclaim_batches(struct mapcache *cache,
+		     bool (*batches)(struct mapcache *cache, uint64_t epoch))
+{
+	cache->reclaim.batches = batches;
+}
+
 uint64_t reclaim_count_others(struct mapcache *cache, uint64_t slots)
 {
 	return mapcache_add_relaxed(&cache->reclaim.other_slots, slots) + slots;
@@ -57,7 +63,7 @@ static unsigned int reclaim_sweep_stripe(struct mapcache *cache, struct stripe *
 
 bool reclaim_sweep(struct mapcache *cache, uint64_t epoch)
 {
-	bool found = false;
+	bool found = cache->reclaim.batches(cache, epoch);
 
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
 		found |= reclaim_sweep_stripe(cache, stripe_at(cache, i), epoch, UINT_MAX) != 0;
@@ -72,6 +78,7 @@ void reclaim_help(struct mapcache *cache)
 
 	if (mapcache_likely(account_stale(cache) <= cache->settings.stale_max))
 		return;
+	cache->reclaim.batches(cache, epoch_now(&cache->shared));
 	retired_check_pins(cache);
 	retired_advance(cache);
 	release(cache, bytes, false);

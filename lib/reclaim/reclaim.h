@@ -26,6 +26,8 @@ int slot_room(struct mapcache *cache);
 /* The same, and a mapping of nobody's; dirty: what is mapped in it may be left for the caller to
  * map over. NULL and *error: -EAGAIN, -ENOMEM. */
 struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error);
+/* The same, empty, where there is room for both without waiting or evicting; or NULL. */
+struct mapping *slot_try(struct mapcache *cache);
 /* So many neighbours, the first of them, that nothing is mapped in; room is made outside of sections,
  * at the cost of whoever is in the way. NULL and *error, as above. */
 struct mapping *slot_get_run(struct mapcache *cache, uint64_t count, int *error);
@@ -93,6 +95,9 @@ void reclaim_stats(struct mapcache *cache, struct mapcache_stats *stats);
  * are not current; room: or if there are none, at least one more. It returns the bytes unmapped; no
  * lock is held. Before start. */
 void reclaim_others(struct mapcache *cache, uint64_t (*others)(struct mapcache *cache, bool room));
+/* The same for one that only retires what was made before the epoch. Whether there was any. */
+void reclaim_batches(struct mapcache *cache,
+		     bool (*batches)(struct mapcache *cache, uint64_t epoch));
 /* So many slots more that are not in the index. Returns how many there are. */
 uint64_t reclaim_count_others(struct mapcache *cache, uint64_t slots);
 /* Retire what is older than the epoch. Whether there was any. */

@@ -203,7 +203,8 @@ static int slot_wait(struct mapcache *cache, bool dirty, struct mapping **slot)
 			evicted = slot_make_room(cache);
 		if (slot_look(cache, dirty, slot))
 			return 0;
-		/* Contiguous mappings that nobody pins are kept only while there is room. */
+		/* Batches and contiguous mappings that nobody pins are kept only while there is room. */
+		cache->reclaim.batches(cache, UINT64_MAX);
 		if (cache->reclaim.others(cache, true))
 			continue;
 		retired_check_pins(cache);
@@ -216,6 +217,15 @@ static int slot_wait(struct mapcache *cache, bool dirty, struct mapping **slot)
 		else
 			clock_sleep_ns(SLOT_PAUSE_NS);
 	}
+}
+
+struct mapping *slot_try(struct mapcache *cache)
+{
+	struct mapping *mapping = NULL;
+
+	if (slot_plenty(cache) && !space_tight(cache))
+		slot_look(cache, false, &mapping);
+	return mapping;
 }
 
 int slot_room(struct mapcache *cache)

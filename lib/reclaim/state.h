@@ -42,7 +42,8 @@ struct reclaim_thread {
 struct reclaim {
 	struct retired retired;
 	struct reclaim_thread thread;
-	uint64_t (*others)(struct mapcache *cache, bool room); /* reclaim_others() */
+	uint64_t (*others)(struct mapcache *cache, bool room);   /* reclaim_others() */
+	bool (*batches)(struct mapcache *cache, uint64_t epoch); /* reclaim_batches() */
 	mapcache_atomic_u64 other_slots;
 	mapcache_atomic_u64 evict_stripe, help_stripe; /* whose turn it is */
 	mapcache_atomic_u64 evictions, grace_periods;

@@ -323,6 +323,22 @@ void mapping_unpublish(struct mapcache *cache, struct mapping *mapping)
 	table_unpublish(mapping_entry(cache, mapping));
 }
 
+void notify_listed(struct mapcache *cache, struct mapping *mapping, enum mapcache_event event)
+{
+	uint32_t shift = cache->settings.granule_shift;
+	uint64_t granule = UINT64_C(1) << shift, end = mapping_bytes(cache, mapping), from = 0;
+
+	while (cache->embedder.notify && from < end) {
+		uint64_t gpa = place_gpa(cache, mapping, from), len = granule;
+
+		while (from + len < end && place_gpa(cache, mapping, from + len) == gpa + len)
+			len += granule;
+		cache->embedder.notify(cache->embedder.notify_data, event, gpa,
+				       mapping_base(cache, mapping) + from, len);
+		from += len;
+	}
+}
+
 void notify_removing_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask)
 {
 	const struct settings *settings = &cache->settings;
@@ -331,6 +347,10 @@ void notify_removing_mask(struct mapcache *cache, struct mapping *mapping, uint6
 
 	if (!cache->embedder.notify)
 		return;
+	if (mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED) {
+		notify_listed(cache, mapping, MAPCACHE_EVENT_REMOVING);
+		return;
+	}
 	while (first < settings->granules && mask >> first) {
 		unsigned int end;
 

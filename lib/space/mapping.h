@@ -12,6 +12,7 @@
  *   RETIRED in no index; on one of the lists of retired.c until nobody can be using it, or off
  *           them to be unmapped or mapped over
  *   SPAN    in no index; one of the neighbours that a contiguous pin has for itself
+ *   BATCH   in no index; granules of many buckets, shown by their words
  *
  *   FREE -> LIVE     fill/fill.c: slot taken (arena lock), inserted busy (stripe lock)
  *   LIVE -> RETIRED  reclaim/retired.c: unpublished (relaxed store of the table word), out of the
@@ -23,6 +24,9 @@
  *                    list (retired lock), unmapped, then given to the arena (arena lock)
  *   RETIRED -> LIVE  fill/fill.c: the same, but mapped over, which saves the unmap (retired lock,
  *                    then stripe lock)
+ *   FREE -> BATCH    fill/batch.c: slot taken (arena lock), mapped, then shown (batches lock)
+ *   BATCH -> RETIRED fill/batch.c: out of every word, onto the incoming list (batches lock, then
+ *                    retired lock); BATCH -> FREE if nothing could be mapped
  *   FREE -> SPAN     pins/span_map.c: slots of a contiguous pin, side by side (arena lock, then
  *                    clients lock)
  *   SPAN -> FREE     pins/span_set.c: nobody pins it, and it is not to be found any more (spans
@@ -55,7 +59,7 @@ struct run {
 	unsigned int count;
 };
 
-enum mapping_state { MAPPING_FREE, MAPPING_LIVE, MAPPING_RETIRED, MAPPING_SPAN };
+enum mapping_state { MAPPING_FREE, MAPPING_LIVE, MAPPING_RETIRED, MAPPING_SPAN, MAPPING_BATCH };
 
 /* Of mappings in which not every page of a granule could be mapped, or with stale granules beside
  * current ones. */
@@ -69,7 +73,7 @@ struct mapping_detail {
 struct mapping {
 	union {
 		UT_hash_handle hh;    /* LIVE: index by bucket, and LRU order */
-		struct mapping *next; /* RETIRED: list */
+		struct mapping *next; /* RETIRED, BATCH: list */
 		struct span *span;    /* SPAN: whose slot it is (span.h) */
 	};
 	mapcache_atomic_u64 index;       /* bucket number, or a span's MAPPING_FRAME; read without
@@ -214,6 +218,8 @@ int mapping_mark(struct mapcache *cache, struct mapping *mapping, uint64_t old);
 void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping);
 /* Tell the embedder that the granules of the mask go. No lock is held. */
 void notify_removing_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask);
+/* The same of all that a slot shows which is MAPPING_LISTED, or that it shows it from now on. */
+void notify_listed(struct mapcache *cache, struct mapping *mapping, enum mapcache_event event);
 void mapping_doom(struct mapping *mapping);
 bool mapping_doomed(const struct mapping *mapping);
 

@@ -29,7 +29,7 @@ static void spy_close(void *state)
 static void *spy_map(void *state, void *address, uint64_t gfn, size_t pages, int prot, int *error)
 {
 	struct spy *spy = state;
-	struct spy_call call = { true, address, gfn, pages, prot, 0, error };
+	struct spy_call call = { true, address, gfn, pages, prot, 0, error, false };
 	int refused = spy->before ? spy->before(spy, &call) : 0;
 
 	spy_count(&spy->maps);
@@ -43,7 +43,7 @@ static void *spy_map_frames(void *state, void *address, const uint64_t *gfns, si
 			    int prot, int *error)
 {
 	struct spy *spy = state;
-	struct spy_call call = { true, address, gfns[0], pages, prot, 0, error };
+	struct spy_call call = { true, address, gfns[0], pages, prot, 0, error, true };
 	int refused = spy->before ? spy->before(spy, &call) : 0;
 
 	spy_count(&spy->maps);
@@ -57,7 +57,7 @@ static void *spy_map_frames(void *state, void *address, const uint64_t *gfns, si
 static int spy_unmap(void *state, void *address, size_t pages, int keep)
 {
 	struct spy *spy = state;
-	struct spy_call call = { false, address, 0, pages, 0, keep, NULL };
+	struct spy_call call = { false, address, 0, pages, 0, keep, NULL, false };
 	int refused = spy->before ? spy->before(spy, &call) : 0;
 
 	spy_count(&spy->unmaps);

@@ -19,6 +19,7 @@ struct spy_call {
 	int prot;   /* map */
 	int keep;   /* unmap */
 	int *error; /* map */
+	bool list;  /* of frames that need not follow one another */
 };
 
 struct spy {

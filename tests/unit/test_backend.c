@@ -117,10 +117,12 @@ static int check_call(struct spy *spy, const struct spy_call *call)
 	asked->calls++;
 	if (call->map) {
 		wrong |= !call->address || call->pages > 256 || !call->error;
-		wrong |= call->gfn / 256 != (call->gfn + call->pages - 1) / 256;
+		wrong |= !call->list && call->gfn / 256 != (call->gfn + call->pages - 1) / 256;
 		wrong |= call->prot != PROT_READ && call->prot != (PROT_READ | PROT_WRITE);
 		/* A slot is as aligned as its bucket. */
-		wrong |= ((uintptr_t)call->address / BED_PAGE - call->gfn) % 256 != 0;
+		wrong |= ((uintptr_t)call->address / BED_PAGE - (call->list ? 0 : call->gfn)) %
+				 256 !=
+			 0;
 	} else {
 		wrong |= !call->keep;
 	}

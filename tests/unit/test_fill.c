@@ -54,6 +54,13 @@ static int let_time_pass(struct spy *spy, const struct spy_call *call)
 #define DENSE_CALLS 8
 #define SECOND UINT64_C(1000000000)
 
+/* What is about one bucket. */
+#define SLOTS                                                                                      \
+	&(struct rig_options)                                                                      \
+	{                                                                                          \
+		.cache.flags = MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_BATCHES                    \
+	}
+
 static void start_timed(struct bed *bed)
 {
 	static struct spy spy;
@@ -62,9 +69,10 @@ static void start_timed(struct bed *bed)
 	fake.now = 10 * SECOND;
 	fake.call = 3100;
 	fake.page = 100;
-	bed_start(bed, &(struct rig_options){ .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
-							 .backend = &spy_backend,
-							 .backend_data = &spy } });
+	bed_start(bed, &(struct rig_options){
+			       .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_BATCHES,
+					  .backend = &spy_backend,
+					  .backend_data = &spy } });
 }
 
 static void stop_timed(struct bed *bed)
@@ -96,7 +104,7 @@ static void a_bucket_never_seen_is_mapped_whole_by_one_call(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, BED_QUIET);
+	bed_start(&bed, SLOTS);
 	assert_maps(&bed, 5 * BED_PAGE, 8, 1, 256);
 	assert_maps(&bed, 0, BED_BUCKET, 0, 0);
 	bed_stop(&bed);
@@ -131,7 +139,7 @@ static void a_slot_with_little_in_it_is_refreshed_in_place(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, BED_QUIET);
+	bed_start(&bed, SLOTS);
 	bed_read(bed.client, 0);
 	mapcache_invalidate(bed.cache);
 	for (unsigned int i = 0; i < 3; i++)
@@ -156,7 +164,7 @@ static void overlapping_ranges_of_several_epochs_never_split_a_mapping(void **st
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, BED_QUIET);
+	bed_start(&bed, SLOTS);
 	for (unsigned int i = 0; i < 4000; i++) {
 		uint64_t random = random_next(&state_of_random), first, pages;
 
@@ -394,7 +402,8 @@ static void a_bucket_of_one_granule_is_always_mapped_whole(void **state)
 
 	(void)state;
 	bed_start(&bed, &(struct rig_options){ .cache = { .bucket_shift = 12,
-							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD |
+								   MAPCACHE_NO_BATCHES } });
 	for (unsigned int i = 0; i < 4; i++) {
 		for (uint64_t gfn = 0; gfn < 50; gfn++)
 			assert_maps(&bed, gfn * BED_PAGE, BED_PAGE, 1, 1);
@@ -409,9 +418,10 @@ static void past_the_budget_of_kernel_mappings_buckets_are_mapped_whole(void **s
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, &(struct rig_options){
-				.ram_pages = 16 * 256,
-				.cache = { .max_vmas = 64, .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+	bed_start(&bed, &(struct rig_options){ .ram_pages = 16 * 256,
+					       .cache = { .max_vmas = 64,
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD |
+								   MAPCACHE_NO_BATCHES } });
 	for (unsigned int epoch = 0; epoch < 20; epoch++) {
 		for (uint64_t bucket = 0; bucket < 16; bucket++) {
 			for (unsigned int i = 0; i < 14; i++)
@@ -441,7 +451,7 @@ static void a_bucket_that_many_want_is_mapped_once(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, BED_QUIET);
+	bed_start(&bed, SLOTS);
 	gate_close(&gate, 0, false);
 	for (unsigned int i = 0; i < 4; i++) {
 		looks[i] = (struct peer_look){ .gpa = i * BED_PAGE };
@@ -470,7 +480,7 @@ static void who_waited_for_a_map_call_that_failed_tries_itself(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, BED_QUIET);
+	bed_start(&bed, SLOTS);
 	gate_close(&gate, 0, false);
 	for (unsigned int i = 0; i < 4; i++) {
 		looks[i] = (struct peer_look){ .gpa = i * BED_PAGE, .prot = BOTH };

@@ -26,6 +26,13 @@
 	{                                                                                          \
 		.ram_pages = BUCKETS * 256, .cache = { .reclaim_ms = RECLAIM_MS },                 \
 	}
+/* Each bucket by itself. */
+#define PARTS_THREAD                                                                               \
+	&(struct rig_options)                                                                      \
+	{                                                                                          \
+		.ram_pages = BUCKETS * 256,                                                        \
+		.cache = { .flags = MAPCACHE_NO_BATCHES, .reclaim_ms = RECLAIM_MS },               \
+	}
 #define LOOP                                                                                       \
 	&(struct rig_options)                                                                      \
 	{                                                                                          \
@@ -277,7 +284,8 @@ static void reclaim_unmaps_what_is_stale_beside_what_is_in_use(void **state)
 
 	(void)state;
 	bed_start(&bed, &(struct rig_options){ .ram_pages = BUCKETS * 256,
-					       .cache.flags = MAPCACHE_NO_RECLAIM_THREAD });
+					       .cache.flags = MAPCACHE_NO_RECLAIM_THREAD |
+							      MAPCACHE_NO_BATCHES });
 	leave_parts(&bed);
 	assert_int_equal(bed_stats(&bed).stale_bytes, stale);
 	assert_int_equal(bed_stats(&bed).refreshed_in_place, BUCKETS);
@@ -306,7 +314,7 @@ static void the_thread_unmaps_what_is_stale_beside_what_is_in_use(void **state)
 	uint64_t since;
 
 	(void)state;
-	bed_start(&bed, THREAD);
+	bed_start(&bed, PARTS_THREAD);
 	for (unsigned int i = 0; i < 5; i++) {
 		/* A bucket's other parts may be gone before they were left, on a slow machine. */
 		map_all(&bed);
@@ -331,7 +339,7 @@ static void a_storm_does_not_keep_a_part_that_is_cold(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, THREAD);
+	bed_start(&bed, PARTS_THREAD);
 	bed_read(bed.client, 0);
 	mapcache_invalidate(bed.cache);
 	for (unsigned int part = 0; part < PARTS; part++)
@@ -349,7 +357,8 @@ static void past_the_stale_budget_parts_are_unmapped_as_well(void **state)
 
 	(void)state;
 	bed_start(&bed, &(struct rig_options){ .ram_pages = buckets * 16,
-					       .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+					       .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD |
+								   MAPCACHE_NO_BATCHES,
 							  .bucket_shift = 16,
 							  .max_stale_bytes = budget } });
 	for (unsigned int epoch = 0; epoch < 8; epoch++) {

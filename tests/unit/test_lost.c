@@ -78,7 +78,8 @@ static void start(struct bed *bed, struct mapcache_backend *backend, uint64_t nt
 	bed_start(bed, &(struct rig_options){ .ram_pages = RAM_PAGES,
 					      .cache = { .backend = backend,
 							 .max_bytes = 24 * BED_BUCKET,
-							 .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+							 .flags = MAPCACHE_NO_RECLAIM_THREAD |
+								  MAPCACHE_NO_BATCHES } });
 }
 
 /* ---- every call of a cache's life ---------------------------------------------------------- */

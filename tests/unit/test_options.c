@@ -188,7 +188,7 @@ static void what_is_out_of_range_is_refused_and_named(void **state)
 						  .guest_limit = UINT64_C(1) << 45 },
 		       -EINVAL, "guest_limit");
 	assert_refused((struct mapcache_options){ .reclaim_ms = 3600001 }, -EINVAL, "reclaim_ms");
-	assert_refused((struct mapcache_options){ .flags = 8 }, -EINVAL, "flags");
+	assert_refused((struct mapcache_options){ .flags = 0x10 }, -EINVAL, "flags");
 	assert_refused((struct mapcache_options){ .flags = 0x80000000u }, -EINVAL, "flags");
 }
 

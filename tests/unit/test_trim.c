@@ -19,7 +19,8 @@
 static void start(struct bed *bed, struct spy *spy)
 {
 	struct rig_options options = { .cache = { .bucket_shift = RIG_BUCKET_SHIFT,
-						  .flags = MAPCACHE_NO_RECLAIM_THREAD } };
+						  .flags = MAPCACHE_NO_RECLAIM_THREAD |
+							   MAPCACHE_NO_BATCHES } };
 
 	if (spy) {
 		options.cache.backend = &spy_backend;
@@ -76,7 +77,8 @@ static void neighbours_go_in_one_call_and_the_embedder_is_told(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start(&bed, &(struct rig_options){ .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+	bed_start(&bed, &(struct rig_options){ .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD |
+								   MAPCACHE_NO_BATCHES,
 							  .notify = note_removing,
 							  .notify_data = &going } });
 	leave_granules(&bed);
@@ -238,7 +240,8 @@ static uint64_t steps_to_trim(unsigned int buckets)
 	bed_start(&bed, &(struct rig_options){ .ram_pages = buckets * 16,
 					       .cache = { .bucket_shift = 16,
 							  .stripes = 1,
-							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD |
+								   MAPCACHE_NO_BATCHES } });
 	for (unsigned int epoch = 0; epoch < 3; epoch++) {
 		for (uint64_t bucket = 0; bucket < buckets; bucket++)
 			for (uint64_t granule = 0; granule < (epoch == 1 ? 4 : 1); granule += 2)
@@ -277,7 +280,8 @@ static void eviction_passes_over_a_pinned_bucket_once(void **state)
 					       .cache = { .bucket_shift = 12,
 							  .stripes = 1,
 							  .max_bytes = 400 << 12,
-							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD |
+								   MAPCACHE_NO_BATCHES } });
 	for (uint64_t i = 0; i < pinned; i++)
 		pins[i] = bed_pin(bed.client, i * BED_PAGE);
 	steps = 0;

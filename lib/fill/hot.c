@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/fill/hot.h"
+
+#include <stddef.h>
+
+#define HOT_LEVEL_MAX 7u
+#define HOT_IDLE_MAX 16u
+#define HOT_AGAIN 3u /* epochs until one that nobody asked for is tried again */
+
+static struct hot *hot_find(struct hots *hots, uint64_t granule)
+{
+	uint16_t number = granule < hots->granules ? hots->number[granule] : 0;
+
+	return number ? &hots->all[number - 1] : NULL;
+}
+
+void hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch)
+{
+	struct hot *hot = hot_find(hots, granule);
+
+	if (!hot) {
+		if (granule >= hots->granules || hots->count == HOT_MAX)
+			return;
+		hot = &hots->all[hots->count++];
+		*hot = (struct hot){ .granule = granule,
+				     .part = (uint8_t)(hots->newcomers * 255 / HOT_TRUST) };
+		hots->number[granule] = (uint16_t)hots->count;
+	}
+	hot->asked = (uint32_t)epoch;
+	hot->idle = 0;
+}
+
+void hot_refuse(struct hots *hots, uint64_t granule)
+{
+	struct hot *hot = hot_find(hots, granule);
+
+	if (hot)
+		hot->refused = true;
+}
+
+static void hot_remove(struct hots *hots, uint32_t place)
+{
+	hots->number[hots->all[place].granule] = 0;
+	hots->count--;
+	if (place == hots->count)
+		return;
+	hots->all[place] = hots->all[hots->count];
+	hots->number[hots->all[place].granule] = (uint16_t)(place + 1);
+}
+
+void hot_forget(struct hots *hots, uint64_t granule)
+{
+	struct hot *hot = hot_find(hots, granule);
+
+	if (hot)
+		hot_remove(hots, (uint32_t)(hot - hots->all));
+}
+
+/* Whether something that is asked for in so many of all epochs costs less in a batch. */
+static bool hot_pays(uint64_t part, uint64_t all, const struct hot_cost *cost)
+{
+	return part * (cost->call + cost->granule) > all * cost->granule;
+}
+
+/* How many epochs it is in the batch before it is left out again; not all in the same one. */
+static uint8_t hot_wait(const struct hot *hot)
+{
+	uint32_t wait = (1u << hot->level) - 1;
+
+	if (hot->level > 3)
+		wait -= (uint32_t)(hot->granule * UINT64_C(0x9e3779b97f4a7c15) >> 40) % (wait / 2);
+	return (uint8_t)wait;
+}
+
+/* It was left out of the last epoch: was it asked for? False: it goes. */
+static bool hot_prove(struct hots *hots, struct hot *hot, const struct hot_cost *cost)
+{
+	bool asked = hot->asked == (uint32_t)hots->epoch;
+
+	hot->part = (uint8_t)(hot->part + ((asked ? 255 : 0) - hot->part) / 4);
+	if (!hot->level)
+		hots->newcomers +=
+			asked ? (HOT_TRUST - hots->newcomers) / 32 : -(hots->newcomers / 32);
+	if (asked) {
+		if (hot->level < HOT_LEVEL_MAX)
+			hot->level++;
+		hot->wait = hot_wait(hot);
+		return true;
+	}
+	if (hot->level > 1 && hot_pays(hot->part, 255, cost)) {
+		hot->level = 2;
+		hot->wait = HOT_AGAIN;
+		return true;
+	}
+	hot->level = hot->wait = 0;
+	return ++hot->idle < HOT_IDLE_MAX;
+}
+
+/*
+ * Those that are due are left out, as long as their calls cost a quarter of what the batch does;
+ * and those that have been asked for once or twice only, unless such have mostly been worth it: of
+ * many that are asked for seldom some always were a moment ago.
+ */
+static void hot_leave_out(struct hots *hots, const struct hot_cost *cost)
+{
+	uint64_t most = 1 + hots->count * cost->granule / cost->call / 4, outs = 0;
+	bool trusted = hot_pays(hots->newcomers, HOT_TRUST, cost);
+	uint32_t place = hots->count ? hots->turn % hots->count : 0;
+
+	hots->in = 0;
+	for (uint32_t n = 0; n < hots->count;
+	     n++, place = place + 1 < hots->count ? place + 1 : 0) {
+		struct hot *hot = &hots->all[place];
+		bool doubtful = hot->level < 2 && (!trusted || hot->idle);
+
+		hot->out = doubtful || (!hot->wait && outs < most);
+		if (hot->wait)
+			hot->wait--;
+		if (!hot->out)
+			hots->in += !hot->refused;
+		else if (!doubtful) {
+			outs++;
+			hots->turn = place + 1;
+		}
+	}
+}
+
+void hot_begin(struct hots *hots, uint64_t epoch, const struct hot_cost *cost)
+{
+	for (uint32_t place = 0; place < hots->count;) {
+		struct hot *hot = &hots->all[place];
+
+		if (hot->out && !hot_prove(hots, hot, cost))
+			hot_remove(hots, place);
+		else
+			place++;
+	}
+	hot_leave_out(hots, cost);
+	hots->cursor = 0;
+	hots->epoch = epoch;
+}
+
+bool hot_known(struct hots *hots, uint64_t granule)
+{
+	const struct hot *hot = hot_find(hots, granule);
+
+	return hot && !hot->refused;
+}
+
+unsigned int hot_take(struct hots *hots, uint64_t *granule, unsigned int room)
+{
+	unsigned int count = 0;
+
+	for (; hots->cursor < hots->count && count < room; hots->cursor++) {
+		struct hot *hot = &hots->all[hots->cursor];
+
+		/* What has been asked for is mapped already. */
+		if (hot->out || hot->refused || hot->asked == (uint32_t)hots->epoch ||
+		    hot->taken == (uint32_t)hots->epoch)
+			continue;
+		hot->taken = (uint32_t)hots->epoch;
+		granule[count++] = hot->granule;
+	}
+	return count;
+}
