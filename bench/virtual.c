@@ -280,7 +280,7 @@ int virtual_run(const struct virtual_storm *storm, struct virtual_result *result
 	struct mapcache_options options = {
 		.size = sizeof(options),
 		.domid = 1,
-		.flags = MAPCACHE_NO_RECLAIM_THREAD | (getenv("NOB") ? MAPCACHE_NO_BATCHES : 0),
+		.flags = MAPCACHE_NO_RECLAIM_THREAD,
 		.reclaim_ms = storm->reclaim_ms,
 		.max_bytes = (2 * storm->buckets + 64) << 20,
 		.backend = &virtual_backend,

@@ -106,7 +106,6 @@ static bool batch_start(struct mapcache *cache)
 	hots->all = batch_memory(HOT_MAX * sizeof(*hots->all));
 	hots->number = batch_memory(granules * sizeof(*hots->number));
 	hots->granules = granules;
-	hots->newcomers = HOT_TRUST / 2;
 	batches->words = batch_memory(granules * sizeof(*batches->words));
 	if (hots->all && hots->number && batches->words) {
 		granules_show(&cache->shared, batches->words, batch_end(cache));
@@ -248,8 +247,8 @@ static unsigned int batch_room(const struct mapcache *cache)
 	if (batches->off || batches->hots.epoch < batches->rest_until ||
 	    batches->count >= cache->settings.slots / BATCH_SLOTS)
 		return 0;
-	/* All of it, and unmapping it, must fit into an epoch. */
-	if (batches->hots.in * batches->granule_ns > batches->period_ns / 2)
+	/* All that is in use, and unmapping it, must fit into an epoch. */
+	if (batches->hots.count * batches->granule_ns > batches->period_ns / 2)
 		return 0;
 	if (!batches->granule_ns)
 		room = BATCH_FIRST;

@@ -4,7 +4,8 @@
 #include <stddef.h>
 
 #define HOT_LEVEL_MAX 7u
-#define HOT_IDLE_MAX 16u
+#define HOT_IDLE_MAX 64u
+#define HOT_LOOKS 8u /* for one that may go */
 #define HOT_AGAIN 3u /* epochs until one that nobody asked for is tried again */
 
 static struct hot *hot_find(struct hots *hots, uint64_t granule)
@@ -14,12 +15,33 @@ static struct hot *hot_find(struct hots *hots, uint64_t granule)
 	return number ? &hots->all[number - 1] : NULL;
 }
 
+static void hot_remove(struct hots *hots, uint32_t place)
+{
+	hots->number[hots->all[place].granule] = 0;
+	hots->count--;
+	if (place == hots->count)
+		return;
+	hots->all[place] = hots->all[hots->count];
+	hots->number[hots->all[place].granule] = (uint16_t)(place + 1);
+}
+
+/* Room for one more, in place of one that nobody has asked for again. */
+static bool hot_room(struct hots *hots)
+{
+	for (uint32_t i = 0; hots->count == HOT_MAX && i < HOT_LOOKS; i++) {
+		hots->hand = (hots->hand + 1) % HOT_MAX;
+		if (hots->all[hots->hand].idle)
+			hot_remove(hots, hots->hand);
+	}
+	return hots->count < HOT_MAX;
+}
+
 void hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch)
 {
 	struct hot *hot = hot_find(hots, granule);
 
 	if (!hot) {
-		if (granule >= hots->granules || hots->count == HOT_MAX)
+		if (granule >= hots->granules || !hot_room(hots))
 			return;
 		hot = &hots->all[hots->count++];
 		*hot = (struct hot){ .granule = granule,
@@ -38,16 +60,6 @@ void hot_refuse(struct hots *hots, uint64_t granule)
 		hot->refused = true;
 }
 
-static void hot_remove(struct hots *hots, uint32_t place)
-{
-	hots->number[hots->all[place].granule] = 0;
-	hots->count--;
-	if (place == hots->count)
-		return;
-	hots->all[place] = hots->all[hots->count];
-	hots->number[hots->all[place].granule] = (uint16_t)(place + 1);
-}
-
 void hot_forget(struct hots *hots, uint64_t granule)
 {
 	struct hot *hot = hot_find(hots, granule);
@@ -56,10 +68,13 @@ void hot_forget(struct hots *hots, uint64_t granule)
 		hot_remove(hots, (uint32_t)(hot - hots->all));
 }
 
-/* Whether something that is asked for in so many of all epochs costs less in a batch. */
+/*
+ * Whether something that is asked for in so many of all epochs costs less in a batch. Who maps it by
+ * itself unmaps it by the same call; what a batch maps is to be unmapped, which takes about twice as long.
+ */
 static bool hot_pays(uint64_t part, uint64_t all, const struct hot_cost *cost)
 {
-	return part * (cost->call + cost->granule) > all * cost->granule;
+	return part * (cost->call + 3 * cost->granule) > all * 3 * cost->granule;
 }
 
 /* How many epochs it is in the batch before it is left out again; not all in the same one. */
@@ -107,7 +122,6 @@ static void hot_leave_out(struct hots *hots, const struct hot_cost *cost)
 	bool trusted = hot_pays(hots->newcomers, HOT_TRUST, cost);
 	uint32_t place = hots->count ? hots->turn % hots->count : 0;
 
-	hots->in = 0;
 	for (uint32_t n = 0; n < hots->count;
 	     n++, place = place + 1 < hots->count ? place + 1 : 0) {
 		struct hot *hot = &hots->all[place];
@@ -116,12 +130,10 @@ static void hot_leave_out(struct hots *hots, const struct hot_cost *cost)
 		hot->out = doubtful || (!hot->wait && outs < most);
 		if (hot->wait)
 			hot->wait--;
-		if (!hot->out)
-			hots->in += !hot->refused;
-		else if (!doubtful) {
-			outs++;
-			hots->turn = place + 1;
-		}
+		if (!hot->out || doubtful)
+			continue;
+		outs++;
+		hots->turn = place + 1;
 	}
 }
 
