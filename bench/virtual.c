@@ -288,6 +288,8 @@ int virtual_run(const struct virtual_storm *storm, struct virtual_result *result
 	struct mapcache_client *client;
 	int error;
 
+	if (storm->no_batches)
+		options.flags |= MAPCACHE_NO_BATCHES;
 	memset(&world, 0, sizeof(world));
 	world.shadow = calloc(SHADOW_PAGES, 1);
 	if (!world.shadow)

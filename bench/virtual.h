@@ -30,6 +30,7 @@ struct virtual_storm {
 	uint64_t len;                    /* bytes from each */
 	uint64_t buckets;                /* of the guest, 1 MiB each */
 	bool populate;                   /* all of it is mapped before the first INVALIDATE */
+	bool no_batches;                 /* MAPCACHE_NO_BATCHES */
 	unsigned int processors;         /* 1: reclaim's work holds the reader up */
 	uint32_t reclaim_ms;
 	uint32_t rate;            /* INVALIDATE per second */
