@@ -99,6 +99,8 @@ struct world : rl::test_suite<MODEL, THREADS>, mapcache {
 		first = NULL;
 		shared.stamp.store(1, rl::mo_relaxed, RL_INFO);
 		shared.limit.store(uint64_t(WORLD_BUCKETS) << WORLD_SHIFT, rl::mo_relaxed, RL_INFO);
+		shared.granules.store(0, rl::mo_relaxed, RL_INFO);
+		shared.granules_end.store(0, rl::mo_relaxed, RL_INFO);
 		grace.fenced = world_fenced;
 		grace.barrier_epoch.store(0, rl::mo_relaxed, RL_INFO);
 		grace.quiet_epoch.store(0, rl::mo_relaxed, RL_INFO);
