@@ -459,8 +459,8 @@ static bool batch_show(struct batch *batch)
 		if (!batch->whole[i])
 			hot_refuse(&batches->hots, batch->granule[i]);
 	}
-	/* The log is switched on before what is shown is dropped (dirty.c). */
-	if (overtaken || batches->dropped != batch->dropped || entry_logging(batch->cache))
+	/* What has been overtaken would never be found, but for a tag that has come round. */
+	if (overtaken || batches->dropped != batch->dropped)
 		return false;
 	for (unsigned int i = 0; i < batch->count; i++) {
 		if (batch->whole[i])
