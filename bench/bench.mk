@@ -33,8 +33,8 @@ CHECK_FILES += $(B)/bench/instructions
 
 $(eval $(call program,$(B)/bench/test_bench,bench/tests/test_bench.c bench/histogram.c \
 	bench/statistics.c bench/workload.c bench/qemu_cache.c,,$(CMOCKA_LIBS) -lpthread -lm))
-$(eval $(call program,$(B)/bench/test_vstorm,bench/tests/test_vstorm.c bench/virtual.c \
+$(eval $(call program,$(B)/bench/tests/test_vstorm,bench/tests/test_vstorm.c bench/virtual.c \
 	bench/virtual_load.c bench/workload.c,$(LIBMAPCACHE_INTERNAL) $(LIBXENSIM),\
 	$(XENSIM_LDFLAGS) $(VIRTUAL_LDFLAGS) $(CMOCKA_LIBS) -lpthread -lm))
-CHECKS += $(B)/bench/test_bench $(B)/bench/test_vstorm bench/tests/check_bench.sh
+CHECKS += $(B)/bench/test_bench $(B)/bench/tests/test_vstorm bench/tests/check_bench.sh
 CHECK_FILES += $(B)/bench/mapcache-bench

@@ -59,7 +59,8 @@ static bool is_allowed(const struct mapcache_options *options)
 	uint64_t bucket, most = options->max_bytes;
 
 	if (options->flags &
-	    ~(MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER | MAPCACHE_DEBUG))
+	    ~(MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER | MAPCACHE_DEBUG |
+	      MAPCACHE_NO_BATCHES))
 		return false;
 	if (!shifts_are_allowed(shift, options->granule_shift))
 		return false;

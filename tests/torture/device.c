@@ -23,7 +23,8 @@ static void choose_options(struct device *device, uint64_t *random)
 	options->stripes = 1u << random_below(random, 7);
 	options->reclaim_ms = 1 + (uint32_t)random_below(random, 40);
 	options->flags = (one_in(random, 2) ? MAPCACHE_NO_MEMBARRIER : 0) |
-			 (one_in(random, 2) ? MAPCACHE_NO_RECLAIM_THREAD : 0);
+			 (one_in(random, 2) ? MAPCACHE_NO_RECLAIM_THREAD : 0) |
+			 (one_in(random, 4) ? MAPCACHE_NO_BATCHES : 0);
 	/*
 	 * Room for every bucket of the guest, stale ones and pinned ones beside it; less for large
 	 * ones, whose pages, scattered as they are, each cost the simulated host a mapping.

@@ -126,6 +126,7 @@ static void round_features(struct torture *torture, const struct round *round)
 	had[FEATURE_ARM] += round->arch == XENSIM_ARM;
 	for (unsigned int i = 0; i < DOMAINS * CACHES; i++) {
 		const struct device *device = &round->device[i / CACHES][i % CACHES];
+		struct mapcache_stats stats = { .size = sizeof(stats) };
 		uint32_t shift = device->options.bucket_shift, flags = device->options.flags;
 
 		had[FEATURE_SHIFT_12] += shift == 12;
@@ -137,6 +138,8 @@ static void round_features(struct torture *torture, const struct round *round)
 		had[FEATURE_ANYWHERE] += device->anywhere;
 		had[FEATURE_FENCES] += !!(flags & MAPCACHE_NO_MEMBARRIER);
 		had[FEATURE_EMBEDDER] += !!(flags & MAPCACHE_NO_RECLAIM_THREAD);
+		must(!mapcache_stats(device->cache, &stats));
+		had[FEATURE_BATCHES] += stats.batches != 0;
 		had[FEATURE_STORM] += device->domain->pace_us == 0;
 	}
 }

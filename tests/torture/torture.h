@@ -194,6 +194,7 @@ struct round {
 	X(ANYWHERE, "the backend chooses where")                                                   \
 	X(FENCES, "without membarrier")                                                            \
 	X(EMBEDDER, "without reclaim thread")                                                      \
+	X(BATCHES, "with batches mapped")                                                          \
 	X(STORM, "guest without a pause")                                                          \
 	X(FAULTS, "rounds with injected faults")                                                   \
 	X(ARM, "rounds with Arm's rules")
