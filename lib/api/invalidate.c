@@ -9,7 +9,6 @@
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/space.h"
 
 uint64_t mapcache_invalidate(struct mapcache *cache)
 {

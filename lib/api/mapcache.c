@@ -13,7 +13,6 @@
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
 #include "lib/space/space.h"
 
 #define MAPCACHE_TEXT_OF(x) #x

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
 #include "lib/base/list.h"
+#include "lib/base/worker.h"
 #include "lib/cache.h"
 
 _Static_assert(sizeof(struct mapcache_published) <= MAPCACHE_PUBLISHED_BYTES, "one page");
@@ -24,10 +24,7 @@ _Static_assert(sizeof(struct mapcache_published) <= MAPCACHE_PUBLISHED_BYTES, "o
 #define PUBLISH_PERIOD_MAX 3600000u /* ms */
 
 struct publication {
-	pthread_mutex_t lock; /* one writer at a time; protects stop */
-	pthread_cond_t wake;
-	pthread_t thread;
-	bool running, stop;
+	struct worker worker; /* its lock: one writer at a time */
 	char *path;
 	struct mapcache_published *page;
 };
@@ -138,19 +135,16 @@ static void *publish_run(void *data)
 {
 	struct mapcache *cache = data;
 	struct publication *publication = cache->api.publication;
-	uint64_t period = publication->page->period_ms * NS_PER_MS;
-	struct timespec time;
+	struct worker *worker = &publication->worker;
 
-	pthread_mutex_lock(&publication->lock);
-	while (!publication->stop) {
-		uint64_t until = clock_ns() + period;
+	pthread_mutex_lock(&worker->lock);
+	while (!worker->stop) {
+		uint64_t next = clock_ns() + publication->page->period_ms * NS_PER_MS;
 
 		publish_write(cache, publication->page);
-		time.tv_sec = (time_t)(until / NS_PER_SECOND);
-		time.tv_nsec = (long)(until % NS_PER_SECOND);
-		pthread_cond_timedwait(&publication->wake, &publication->lock, &time);
+		worker_sleep(worker, next);
 	}
-	pthread_mutex_unlock(&publication->lock);
+	pthread_mutex_unlock(&worker->lock);
 	return NULL;
 }
 
@@ -190,12 +184,11 @@ close:
 
 static void publish_free(struct publication *publication)
 {
-	if (publication->path && publication->page) {
+	if (publication->page) {
 		munmap(publication->page, MAPCACHE_PUBLISHED_BYTES);
 		unlink(publication->path);
 	}
-	pthread_cond_destroy(&publication->wake);
-	pthread_mutex_destroy(&publication->lock);
+	waiting_destroy(&publication->worker.lock, &publication->worker.wake);
 	free(publication->path);
 	free(publication);
 }
@@ -204,42 +197,18 @@ static struct publication *publish_new(const char *path, int *error)
 {
 	struct publication *publication = calloc(1, sizeof(*publication));
 
-	*error = -ENOMEM;
-	if (!publication)
-		return NULL;
-	*error = -pthread_mutex_init(&publication->lock, NULL);
-	if (*error)
-		goto free_publication;
-	*error = clock_condition_init(&publication->wake);
-	if (*error)
-		goto destroy_lock;
-	publication->path = strdup(path);
-	*error = publication->path ? publish_map(path, &publication->page) : -ENOMEM;
+	*error = publication ? waiting_init(&publication->worker.lock, &publication->worker.wake)
+			     : -ENOMEM;
 	if (*error) {
-		publish_free(publication);
+		free(publication);
 		return NULL;
 	}
-	return publication;
-destroy_lock:
-	pthread_mutex_destroy(&publication->lock);
-free_publication:
-	free(publication);
+	publication->path = strdup(path);
+	*error = publication->path ? publish_map(path, &publication->page) : -ENOMEM;
+	if (!*error)
+		return publication;
+	publish_free(publication);
 	return NULL;
-}
-
-static int publish_start(struct mapcache *cache)
-{
-	struct publication *publication = cache->api.publication;
-	sigset_t all, before;
-	int error;
-
-	/* The embedder's signals are for the embedder's threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = -pthread_create(&publication->thread, NULL, publish_run, cache);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	publication->running = !error;
-	return error;
 }
 
 int mapcache_publish(struct mapcache *cache, const char *path, uint32_t period_ms)
@@ -258,7 +227,8 @@ int mapcache_publish(struct mapcache *cache, const char *path, uint32_t period_m
 	publication->page->period_ms = period_ms;
 	publish_begin(cache, publication->page);
 	cache->api.publication = publication;
-	error = period_ms ? publish_start(cache) : mapcache_publish_now(cache);
+	error = period_ms ? worker_start(&publication->worker, publish_run, cache)
+			  : mapcache_publish_now(cache);
 	if (error) {
 		cache->api.publication = NULL;
 		publish_free(publication);
@@ -275,9 +245,9 @@ int mapcache_publish_now(struct mapcache *cache)
 	publication = cache->api.publication;
 	if (!publication)
 		return -ENOENT;
-	pthread_mutex_lock(&publication->lock);
+	pthread_mutex_lock(&publication->worker.lock);
 	publish_write(cache, publication->page);
-	pthread_mutex_unlock(&publication->lock);
+	pthread_mutex_unlock(&publication->worker.lock);
 	return 0;
 }
 
@@ -287,13 +257,7 @@ void publish_end(struct mapcache *cache)
 
 	if (!publication)
 		return;
-	if (publication->running) {
-		pthread_mutex_lock(&publication->lock);
-		publication->stop = true;
-		pthread_cond_signal(&publication->wake);
-		pthread_mutex_unlock(&publication->lock);
-		pthread_join(publication->thread, NULL);
-	}
+	worker_stop(&publication->worker);
 	cache->api.publication = NULL;
 	publish_free(publication);
 }

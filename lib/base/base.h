@@ -33,8 +33,6 @@ struct clock_wait {
 	uint64_t start, pause;
 };
 bool clock_wait(struct clock_wait *wait, int timeout_ms);
-/* A condition whose time-outs are of that clock. 0 or -errno. */
-int clock_condition_init(pthread_cond_t *condition);
 
 /* account.c: bytes mapped and stale */
 int account_init(struct mapcache *cache);

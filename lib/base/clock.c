@@ -35,19 +35,6 @@ bool clock_wait(struct clock_wait *wait, int timeout_ms)
 	return true;
 }
 
-int clock_condition_init(pthread_cond_t *condition)
-{
-	pthread_condattr_t attributes;
-	int error = -pthread_condattr_init(&attributes);
-
-	if (error)
-		return error;
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	error = -pthread_cond_init(condition, &attributes);
-	pthread_condattr_destroy(&attributes);
-	return error;
-}
-
 /* The last few calls count; one that was held up does not count for much. */
 static void cost_learn(mapcache_atomic_u64 *known, uint64_t ns)
 {

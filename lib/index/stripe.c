@@ -8,28 +8,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/base/worker.h"
+
 /* Chains may grow longer than uthash lets them before it doubles its array, which is read on slow
  * paths only: four bytes a bucket are worth more than two steps along a chain. */
 #undef HASH_BKT_CAPACITY_THRESH
 #define HASH_BKT_CAPACITY_THRESH 14U
 
-static int stripe_init(struct stripe *stripe)
-{
-	int error = -pthread_mutex_init(&stripe->lock, NULL);
-
-	if (error)
-		return error;
-	error = -pthread_cond_init(&stripe->filled, NULL);
-	if (error)
-		pthread_mutex_destroy(&stripe->lock);
-	return error;
-}
-
 static void stripe_destroy(struct stripe *stripe)
 {
 	HASH_CLEAR(hh, stripe->index);
-	pthread_cond_destroy(&stripe->filled);
-	pthread_mutex_destroy(&stripe->lock);
+	waiting_destroy(&stripe->lock, &stripe->filled);
 }
 
 int index_init(struct mapcache *cache)
@@ -43,7 +32,7 @@ int index_init(struct mapcache *cache)
 		return error;
 	memset(stripes, 0, count * sizeof(*stripes));
 	for (i = 0; i < count; i++) {
-		error = stripe_init(&stripes[i]);
+		error = waiting_init(&stripes[i].lock, &stripes[i].filled);
 		if (error)
 			goto destroy;
 	}

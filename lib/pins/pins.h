@@ -13,7 +13,6 @@
 #define MAPCACHE_PINS_H
 
 #include "lib/cache.h"
-#include "lib/pins/report.h"
 
 struct mapping;
 struct span;

@@ -15,7 +15,6 @@
 #include "lib/protocol/epoch.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
-#include "lib/space/space.h"
 
 /* A segment that is not mapped. */
 struct missing {

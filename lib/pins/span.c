@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/base/base.h"
 #include "lib/base/cancel.h"
+#include "lib/base/worker.h"
 #include "lib/fill/fill.h"
 #include "lib/pins/ledger.h"
 #include "lib/pins/pins.h"
@@ -27,16 +27,11 @@ int pins_init(struct mapcache *cache)
 	error = report_init(cache);
 	if (error)
 		goto free_ledger;
-	error = -pthread_mutex_init(&cache->pins.spans.lock, NULL);
+	error = waiting_init(&cache->pins.spans.lock, &cache->pins.spans.moved);
 	if (error)
 		goto destroy_reports;
-	error = -pthread_cond_init(&cache->pins.spans.moved, NULL);
-	if (error)
-		goto destroy_lock;
 	reclaim_others(cache, span_reclaim);
 	return 0;
-destroy_lock:
-	pthread_mutex_destroy(&cache->pins.spans.lock);
 destroy_reports:
 	report_destroy(cache);
 free_ledger:
@@ -56,8 +51,7 @@ void pins_destroy(struct mapcache *cache)
 		free(span);
 	}
 	free(spans->index);
-	pthread_cond_destroy(&spans->moved);
-	pthread_mutex_destroy(&spans->lock);
+	waiting_destroy(&spans->lock, &spans->moved);
 	report_destroy(cache);
 	ledger_free(cache->pins.ledger);
 }

@@ -9,6 +9,7 @@
 #include <mapcache/atomic.h>
 
 #include "lib/base/settings.h"
+#include "lib/base/worker.h"
 #include "lib/reclaim/rest.h"
 
 struct mapcache;
@@ -31,10 +32,7 @@ struct retired {
 
 /* When to retire, and the thread that does it. */
 struct reclaim_thread {
-	pthread_mutex_t lock; /* protects what follows */
-	pthread_cond_t wake;
-	pthread_t thread;
-	bool running, stop;
+	struct worker worker;
 	struct rest rest; /* the thread writes, others read without the lock */
 	uint64_t delay;   /* ns to the next look; the thread's own */
 };

@@ -7,7 +7,6 @@
  * cache that is used, and within a second in one that is not (E).
  */
 #include <pthread.h>
-#include <signal.h>
 
 #include "lib/base/base.h"
 #include "lib/cache.h"
@@ -21,36 +20,22 @@
 
 int reclaim_init(struct mapcache *cache)
 {
-	struct reclaim_thread *thread = &cache->reclaim.thread;
-	pthread_condattr_t attributes;
-	int error;
+	struct worker *worker = &cache->reclaim.thread.worker;
+	int error = -pthread_mutex_init(&cache->reclaim.retired.lock, NULL);
 
-	error = -pthread_mutex_init(&cache->reclaim.retired.lock, NULL);
 	if (error)
 		return error;
-	error = -pthread_mutex_init(&thread->lock, NULL);
+	error = waiting_init(&worker->lock, &worker->wake);
 	if (error)
-		goto destroy_retired;
-	error = -pthread_condattr_init(&attributes);
-	if (error)
-		goto destroy_lock;
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	error = -pthread_cond_init(&thread->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
-	if (error)
-		goto destroy_lock;
-	return 0;
-destroy_lock:
-	pthread_mutex_destroy(&thread->lock);
-destroy_retired:
-	pthread_mutex_destroy(&cache->reclaim.retired.lock);
+		pthread_mutex_destroy(&cache->reclaim.retired.lock);
 	return error;
 }
 
 void reclaim_destroy(struct mapcache *cache)
 {
-	pthread_cond_destroy(&cache->reclaim.thread.wake);
-	pthread_mutex_destroy(&cache->reclaim.thread.lock);
+	struct worker *worker = &cache->reclaim.thread.worker;
+
+	waiting_destroy(&worker->lock, &worker->wake);
 	pthread_mutex_destroy(&cache->reclaim.retired.lock);
 }
 
@@ -107,9 +92,6 @@ static uint64_t thread_until(uint64_t delay)
 static void thread_wait(struct mapcache *cache, uint64_t delay)
 {
 	struct reclaim_thread *thread = &cache->reclaim.thread;
-	uint64_t until = thread_until(delay);
-	struct timespec time = { .tv_sec = (time_t)(until / NS_PER_SECOND),
-				 .tv_nsec = (long)(until % NS_PER_SECOND) };
 	struct rest_work work = thread_work(cache);
 	bool forever = thread_nothing_mapped(cache);
 
@@ -118,10 +100,7 @@ static void thread_wait(struct mapcache *cache, uint64_t delay)
 		mapcache_store_relaxed(&thread->rest.epoch, 0);
 	if ((forever || delay > thread_period(cache)) && !rest_lie_down(&thread->rest, &work))
 		return;
-	if (forever)
-		pthread_cond_wait(&thread->wake, &thread->lock);
-	else
-		pthread_cond_timedwait(&thread->wake, &thread->lock, &time);
+	worker_sleep(&thread->worker, forever ? UINT64_MAX : thread_until(delay));
 	rest_get_up(&thread->rest);
 }
 
@@ -132,57 +111,38 @@ void reclaim_wake(struct mapcache *cache)
 
 	if (mapcache_likely(!rest_needed(&thread->rest, &work)))
 		return;
-	pthread_mutex_lock(&thread->lock);
+	pthread_mutex_lock(&thread->worker.lock);
 	rest_get_up(&thread->rest); /* once is enough */
-	pthread_cond_signal(&thread->wake);
-	pthread_mutex_unlock(&thread->lock);
+	pthread_cond_signal(&thread->worker.wake);
+	pthread_mutex_unlock(&thread->worker.lock);
 }
 
 static void *thread_run(void *data)
 {
 	struct mapcache *cache = data;
-	struct reclaim_thread *thread = &cache->reclaim.thread;
+	struct worker *worker = &cache->reclaim.thread.worker;
 	uint64_t delay = thread_period(cache);
 
 	pace_prepare_thread();
-	pthread_mutex_lock(&thread->lock);
-	while (!thread->stop) {
+	pthread_mutex_lock(&worker->lock);
+	while (!worker->stop) {
 		thread_wait(cache, delay);
-		pthread_mutex_unlock(&thread->lock);
+		pthread_mutex_unlock(&worker->lock);
 		delay = reclaim_look(cache);
-		pthread_mutex_lock(&thread->lock);
+		pthread_mutex_lock(&worker->lock);
 	}
-	pthread_mutex_unlock(&thread->lock);
+	pthread_mutex_unlock(&worker->lock);
 	return NULL;
 }
 
 int reclaim_start(struct mapcache *cache)
 {
-	struct reclaim_thread *thread = &cache->reclaim.thread;
-	sigset_t all, before;
-	int error;
-
 	if (cache->settings.flags & MAPCACHE_NO_RECLAIM_THREAD)
 		return 0;
-	/* The embedder's signals are for the embedder's threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = -pthread_create(&thread->thread, NULL, thread_run, cache);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	thread->running = !error;
-	return error;
+	return worker_start(&cache->reclaim.thread.worker, thread_run, cache);
 }
 
 void reclaim_stop(struct mapcache *cache)
 {
-	struct reclaim_thread *thread = &cache->reclaim.thread;
-
-	if (!thread->running)
-		return;
-	pthread_mutex_lock(&thread->lock);
-	thread->stop = true;
-	pthread_cond_signal(&thread->wake);
-	pthread_mutex_unlock(&thread->lock);
-	pthread_join(thread->thread, NULL);
-	thread->running = false;
+	worker_stop(&cache->reclaim.thread.worker);
 }

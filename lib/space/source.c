@@ -359,12 +359,15 @@ int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
 		return -ENOMEM;
 	*placeholder = (struct placeholder){ .gpa = gpa, .len = len };
 	placeholder->file = memfd_create("mapcache placeholder", MFD_CLOEXEC);
-	if (placeholder->file < 0 || ftruncate(placeholder->file, (off_t)len))
+	if (placeholder->file < 0 || ftruncate(placeholder->file, (off_t)len)) {
 		error = -errno;
-	else
-		error = source_add(cache, placeholder);
-	if (!error)
-		return mapcache_invalidate_range(cache, gpa, len);
+		goto free;
+	}
+	error = source_add(cache, placeholder);
+	if (error)
+		goto free;
+	return mapcache_invalidate_range(cache, gpa, len);
+free:
 	source_free(placeholder);
 	return error;
 }

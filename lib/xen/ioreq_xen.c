@@ -144,16 +144,13 @@ int ioreq_xen_create(struct ioreq_xen *xen, uint32_t pages, bool buffered)
 
 int ioreq_xen_destroy(struct ioreq_xen *xen)
 {
-	int error[3];
-
+	int disabled = ioreq_xen_set_state(xen, false);
 	/* The pages go before the server: Xen frees them with the last mapping. */
-	error[0] = ioreq_xen_set_state(xen, false);
-	error[1] = unmap_pages(xen);
-	error[2] = destroy_server(xen);
-	for (unsigned int step = 0; step < 3; step++)
-		if (error[step])
-			return error[step];
-	return 0;
+	int unmapped = unmap_pages(xen);
+	int destroyed = destroy_server(xen);
+
+	unmapped = disabled ? disabled : unmapped;
+	return unmapped ? unmapped : destroyed;
 }
 
 int ioreq_xen_ring_port(struct ioreq_xen *xen, uint32_t *port)

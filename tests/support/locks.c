@@ -8,7 +8,7 @@ static unsigned int locks_list(struct mapcache *cache, pthread_mutex_t **list)
 {
 	unsigned int count = 0;
 
-	list[count++] = &cache->reclaim.thread.lock;
+	list[count++] = &cache->reclaim.thread.worker.lock;
 	list[count++] = &cache->api.seats_lock;
 	list[count++] = &cache->protocol.sweep_lock;
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)

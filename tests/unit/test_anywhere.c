@@ -198,6 +198,39 @@ static int every_third_unmap_fails(struct spy *spy, const struct spy_call *call)
 	return !call->map && ++*count % 3 == 0 ? -ENOMEM : 0;
 }
 
+/* Slots and addresses are used again and again, in any order. */
+static void pointers_are_found_whatever_was_unmapped_before(void **state)
+{
+	struct spy spy = { .before = NULL };
+	struct mapcache_options options = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+					    .bucket_shift = 16 };
+	volatile uint64_t *pins[16];
+	struct bed bed;
+
+	(void)state;
+	bed_start_anywhere(&bed, &spy, options);
+	for (uint64_t round = 0; round < 20; round++) {
+		for (uint64_t i = 0; i < 16; i++)
+			pins[i] = bed_pin(bed.client, (i ^ round % 16) << 16);
+		for (uint64_t page = 0; page < 16 * 16; page++) {
+			const volatile void *pointer =
+				(const volatile char *)pins[page / 16] + page % 16 * BED_PAGE;
+			uint64_t gpa;
+
+			assert_int_equal(mapcache_gpa(bed.cache, (void *)(uintptr_t)pointer, &gpa),
+					 0);
+			assert_int_equal(gpa,
+					 ((page / 16 ^ round % 16) << 16) + page % 16 * BED_PAGE);
+		}
+		for (uint64_t i = 0; i < 16; i++)
+			assert_int_equal(mapcache_client_unpin(bed.client,
+							       (void *)(uintptr_t)pins[i], 0),
+					 0);
+		assert_int_equal(mapcache_unmap(bed.cache, 0, 16 << 16, 1000), 0);
+	}
+	bed_stop(&bed);
+}
+
 static void what_cannot_be_unmapped_is_tried_again(void **state)
 {
 	uint64_t count = 0;
@@ -365,6 +398,7 @@ int main(void)
 		cmocka_unit_test(a_stale_pin_serves_its_pinner_only),
 		cmocka_unit_test(a_contiguous_pin_is_one_call_and_coherent_with_the_buckets),
 		cmocka_unit_test(room_is_made_by_unmapping_and_pins_stay),
+		cmocka_unit_test(pointers_are_found_whatever_was_unmapped_before),
 		cmocka_unit_test(what_cannot_be_unmapped_is_tried_again),
 		cmocka_unit_test(what_needs_an_address_is_refused),
 		cmocka_unit_test(a_read_only_backend_is_never_asked_for_more),

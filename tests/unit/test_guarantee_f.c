@@ -229,7 +229,7 @@ static int pin_and_look(struct peer *peer, void *data)
 {
 	struct race *race = data;
 
-	for (unsigned int i = 0; i < 20000; i++) {
+	for (unsigned int i = 0; i < 300000; i++) {
 		struct range range = { BED_BUCKET - BED_PAGE, 2 * BED_PAGE, NULL };
 		int error = pin_in_one_piece(peer, &range);
 		uint64_t word, drained;
