@@ -214,6 +214,14 @@ static void sgl_note(struct sgl *sgl)
 	}
 }
 
+static void sgl_undo(struct sgl *sgl)
+{
+	for (int i = 0; i < sgl->count; i++) {
+		if (sgl->iov[i].iov_base)
+			mapcache_client_unpin(sgl->client, sgl->iov[i].iov_base, 0);
+	}
+}
+
 static int sgl_run(struct sgl *sgl, const struct mapcache_range *ranges, int count)
 {
 	uint64_t epoch = epoch_now(&sgl->client->cache->shared);
@@ -228,8 +236,7 @@ static int sgl_run(struct sgl *sgl, const struct mapcache_range *ranges, int cou
 	if (sgl->missing_count)
 		error = sgl_map(sgl);
 	if (error) {
-		/* Of those that are not pinned there is no pointer, which is no error here. */
-		(void)mapcache_client_unpin_iov(sgl->client, sgl->iov, sgl->count, 0);
+		sgl_undo(sgl);
 		return error;
 	}
 	sgl_note(sgl);

@@ -46,6 +46,9 @@ static void assert_said(const char *text)
 
 static void right_use_is_served_and_nothing_is_said(void **state)
 {
+	const struct mapcache_range with_a_hole[] = { { BED_PAGE, 8 },
+						      { 5000 * BED_PAGE, 8 },
+						      { 2 * BED_PAGE, 8 } };
 	size_t len = 2 * BED_BUCKET;
 	struct iovec iov[4];
 	struct bed bed;
@@ -65,6 +68,8 @@ static void right_use_is_served_and_nothing_is_said(void **state)
 			mapcache_pin_iov(bed.client, BED_BUCKET - 8, 16, PROT_READ, iov, 4), 2);
 		assert_int_equal(mapcache_client_unpin(bed.other, iov[0].iov_base, 0), 0);
 		assert_int_equal(mapcache_unpin(bed.cache, iov[1].iov_base, 0), 0);
+		assert_int_equal(mapcache_pin_sgl(bed.client, with_a_hole, 3, PROT_READ, iov, 4),
+				 -EFAULT);
 		mapcache_invalidate(bed.cache);
 		assert_int_equal(mapcache_drain(bed.cache, mapcache_epoch(bed.cache), 1000,
 						MAPCACHE_DRAIN_PINS),
