@@ -105,6 +105,7 @@ static void warn_if_disturbed(struct bench *bench, const struct machine_load *si
 	machine_disturbed(since, others, stolen);
 	if (*others <= QUIET_PERCENT && *stolen <= QUIET_PERCENT)
 		return;
+	fflush(stdout);
 	fprintf(stderr,
 		"mapcache-bench: this machine is not quiet: %s other programs had %.0f %% of its "
 		"processors, other machines of its host %.0f %%; do not rely on these figures\n",

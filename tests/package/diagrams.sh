@@ -28,6 +28,11 @@ sed -nE '/^\| contestant/,/^$/s/^\| (`.*`) \|.*/\1/p' docs/benchmarks.md | grep 
 grep -ho ' title "[a-z]*' bench/plots/*.gnuplot | sed 's/.*"//' | sort -u |
 	comm -13 "$work/contestants" - | grep . && fail "names in plots that the text does not have"
 
+for plot in bench/plots/*.gnuplot; do
+	plot=docs/plots/$(basename "$plot" .gnuplot).svg
+	grep -q '>ours[,<]' "$plot" || fail "$plot was drawn before designs got their names: make bench"
+done
+
 have gnuplot || exit 0
 {
 	echo "scenario,contestant,variant,buckets,threads,rate,metric,value,unit"
