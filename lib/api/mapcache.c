@@ -189,7 +189,7 @@ static void mapcache_close_in_a_child(struct mapcache *cache)
 	space_abandon(cache);
 	protocol_abandon(cache);
 	index_abandon(cache);
-	fill_destroy(cache);
+	fill_abandon(cache);
 	thread_forget(cache);
 	free(cache);
 }

@@ -276,6 +276,7 @@ void options_room(struct mapcache *cache, const struct mapcache_options *asked,
 {
 	const struct embedder *embedder = &cache->embedder;
 	uint64_t room = UINT64_MAX, least = UINT64_C(4) << options->bucket_shift;
+	bool kept = asked->max_bytes || asked->whole_count;
 
 	if (embedder->backend->room)
 		room = embedder->backend->room(embedder->backend_state);
@@ -283,22 +284,18 @@ void options_room(struct mapcache *cache, const struct mapcache_options *asked,
 		return;
 	/* Half: the others are still to come, and have seen the same. */
 	room = room / 2 > least ? room / 2 : least;
-	if (asked->max_bytes || asked->whole_count) {
-		if (options->max_bytes > room)
-			log_message(
-				cache, MAPCACHE_LOG_WARNING,
-				"each page that is mapped costs this system one of its own, or may: "
-				"max_bytes is %llu MiB, more than half of what is free",
-				(unsigned long long)options->max_bytes >> 20);
+	if (!kept) {
+		options->max_bytes = options->max_bytes < room ? options->max_bytes : room;
+		if (!asked->max_stale_bytes)
+			options->max_stale_bytes = options_stale(options);
+		options_settle(cache, options);
+	} else if (options->max_bytes <= room) {
 		return;
 	}
-	options->max_bytes = options->max_bytes < room ? options->max_bytes : room;
-	if (!asked->max_stale_bytes)
-		options->max_stale_bytes = options_stale(options);
-	options_settle(cache, options);
 	log_message(
-		cache, MAPCACHE_LOG_INFO,
+		cache, kept ? MAPCACHE_LOG_WARNING : MAPCACHE_LOG_INFO,
 		"each page that is mapped costs this system one of its own, or may: max_bytes is "
-		"%llu MiB, half of what is free at most",
-		(unsigned long long)options->max_bytes >> 20);
+		"%llu MiB, %s",
+		(unsigned long long)options->max_bytes >> 20,
+		kept ? "more than half of what is free" : "half of what is free at most");
 }

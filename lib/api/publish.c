@@ -184,7 +184,7 @@ close:
 
 static void publish_free(struct publication *publication)
 {
-	if (publication->page) {
+	if (publication->path && publication->page) {
 		munmap(publication->page, MAPCACHE_PUBLISHED_BYTES);
 		unlink(publication->path);
 	}

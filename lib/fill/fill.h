@@ -20,8 +20,9 @@
 
 /* plan.c */
 int fill_init(struct mapcache *cache);
-/* Also in a child after fork(2). */
 void fill_destroy(struct mapcache *cache);
+/* In a child after fork(2), where locks must not be touched: the address space only. */
+void fill_abandon(struct mapcache *cache);
 void fill_stats(struct mapcache *cache, struct mapcache_stats *stats);
 
 /* lookup.c */

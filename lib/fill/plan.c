@@ -38,15 +38,26 @@ int fill_init(struct mapcache *cache)
 	void *habits = mmap(NULL, (size_t)buckets, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
+	int error;
+
 	if (habits == MAP_FAILED)
 		return -errno;
 	/* Only what is touched shall cost memory. Advice: may be refused. */
 	(void)madvise(habits, (size_t)buckets, MADV_NOHUGEPAGE);
 	cache->fill.habits = habits;
-	return batch_init(cache);
+	error = batch_init(cache);
+	if (error)
+		munmap(habits, (size_t)buckets);
+	return error;
 }
 
 void fill_destroy(struct mapcache *cache)
+{
+	pthread_mutex_destroy(&cache->fill.batches.lock);
+	fill_abandon(cache);
+}
+
+void fill_abandon(struct mapcache *cache)
 {
 	munmap(cache->fill.habits,
 	       (size_t)(cache->settings.guest_limit >> cache->settings.bucket_shift));
