@@ -35,7 +35,8 @@ static const struct {
 	{ "policies", STORM | APPLIES_POLICIES },
 	/* It has costs and a guest of its own. */
 	{ "vstorm", APPLIES_WORKING_SET | APPLIES_THREADS | APPLIES_RATE | APPLIES_PATTERN |
-			    APPLIES_RECLAIM_MS | APPLIES_SEED | APPLIES_DOMID },
+			    APPLIES_RECLAIM_MS | APPLIES_SEED | APPLIES_DOMID |
+			    APPLIES_NO_BATCHES },
 	/* Figures with goals are of the default everything; how often is free. */
 	{ "quick", GUEST | REPEATED | APPLIES_SEED },
 	{ "full", GUEST | REPEATED | APPLIES_SEED },

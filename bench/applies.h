@@ -25,6 +25,7 @@ enum applies {
 	APPLIES_SEED = 1 << 15,
 	APPLIES_DOMID = 1 << 16, /* on a real Xen */
 	APPLIES_GUEST_BASE = 1 << 17,
+	APPLIES_NO_BATCHES = 1 << 18,
 };
 
 /* What the scenario takes on this platform; 0 when there is none of that name. */

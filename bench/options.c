@@ -31,6 +31,7 @@ enum {
 	OPTION_RESIDENT,
 	OPTION_WRITE,
 	OPTION_NO_POPULATE,
+	OPTION_NO_BATCHES,
 	OPTION_SEED,
 	OPTION_ROUNDS,
 	OPTION_DURATION,
@@ -59,6 +60,7 @@ static const unsigned int applies[] = {
 	[OPTION_RESIDENT - OPTION_WORKING_SET] = APPLIES_RESIDENT,
 	[OPTION_WRITE - OPTION_WORKING_SET] = APPLIES_WRITE,
 	[OPTION_NO_POPULATE - OPTION_WORKING_SET] = APPLIES_COST,
+	[OPTION_NO_BATCHES - OPTION_WORKING_SET] = APPLIES_NO_BATCHES,
 	[OPTION_SEED - OPTION_WORKING_SET] = APPLIES_SEED,
 	[OPTION_ROUNDS - OPTION_WORKING_SET] = APPLIES_ROUNDS,
 	[OPTION_DURATION - OPTION_WORKING_SET] = APPLIES_DURATION,
@@ -86,6 +88,7 @@ static const struct option long_options[] = {
 	{ "resident", required_argument, NULL, OPTION_RESIDENT },
 	{ "write", required_argument, NULL, OPTION_WRITE },
 	{ "no-populate", no_argument, NULL, OPTION_NO_POPULATE },
+	{ "no-batches", no_argument, NULL, OPTION_NO_BATCHES },
 	{ "seed", required_argument, NULL, OPTION_SEED },
 	{ "rounds", required_argument, NULL, OPTION_ROUNDS },
 	{ "duration", required_argument, NULL, OPTION_DURATION },
@@ -274,6 +277,9 @@ static bool take_option(struct options *options, int code, const char *name)
 	switch (code) {
 	case OPTION_NO_POPULATE:
 		options->no_populate = true;
+		return true;
+	case OPTION_NO_BATCHES:
+		options->no_batches = true;
 		return true;
 	case OPTION_CONTESTANTS:
 		return parse_names(name, optarg, known_contestant, &options->contestants);

@@ -45,6 +45,7 @@ struct options {
 	uint32_t resident_percent; /* byte budget over working set */
 	uint32_t write_percent;
 	bool no_populate;
+	bool no_batches;
 	uint64_t seed;
 	uint32_t rounds;
 	uint32_t duration_ms;    /* of one contestant in one round */

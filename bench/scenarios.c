@@ -47,6 +47,7 @@ static const char option_help[] =
 	"                         in the proportions of such a machine\n"
 	"  --cost-unit NS         what a one-page map takes in that model, default 1000\n"
 	"  --no-populate          page tables are not filled when mapping\n"
+	"  --no-batches           each bucket is mapped by calls of its own (vstorm)\n"
 	"  --rounds N             1..101\n"
 	"  --duration MS          of one contestant in one round\n"
 	"  --seed N               of all random choices, default 1\n"

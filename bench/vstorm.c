@@ -58,6 +58,7 @@ static int run_load(struct bench *bench, const struct virtual_load *load,
 				      ? (unsigned int)bench->options.threads.value[0]
 				      : 1,
 		.reclaim_ms = bench->options.reclaim_ms,
+		.no_batches = bench->options.no_batches,
 		.rate = rate,
 	};
 	struct virtual_result result = { 0 };

@@ -100,7 +100,7 @@ enum mapcache_log_level {
 /* Look for misuse, and log it with its caller: pointers asked for outside of sections or by another
  * thread, no prot, pins given back twice. Every look-up takes locks then. */
 #define MAPCACHE_DEBUG 0x4u
-#define MAPCACHE_NO_BATCHES 0x8u /* after an invalidation each bucket is mapped by calls of its own */
+#define MAPCACHE_NO_BATCHES 0x8u /* each bucket is mapped by calls of its own */
 
 /* What mapcache_options.notify is told of a part of this process' address space. */
 enum mapcache_event {

@@ -58,9 +58,8 @@ static bool is_allowed(const struct mapcache_options *options)
 	uint32_t shift = options->bucket_shift ? options->bucket_shift : 20;
 	uint64_t bucket, most = options->max_bytes;
 
-	if (options->flags &
-	    ~(MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER | MAPCACHE_DEBUG |
-	      MAPCACHE_NO_BATCHES))
+	if (options->flags & ~(MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER |
+			       MAPCACHE_DEBUG | MAPCACHE_NO_BATCHES))
 		return false;
 	if (!shifts_are_allowed(shift, options->granule_shift))
 		return false;
