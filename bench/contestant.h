@@ -24,6 +24,7 @@ struct contestant_config {
 	uint32_t granule_shift; /* 0: default, and so for all below */
 	uint64_t max_bytes;
 	uint32_t reclaim_ms;
+	bool no_batches;
 	bool no_reclaim_thread;
 	const struct mapcache_backend *backend;
 };

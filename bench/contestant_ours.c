@@ -99,7 +99,8 @@ int ours_open(const struct contestant_config *config, void **instance)
 	struct mapcache_options options = {
 		.size = sizeof(options),
 		.domid = config->domid,
-		.flags = config->no_reclaim_thread ? MAPCACHE_NO_RECLAIM_THREAD : 0,
+		.flags = (config->no_reclaim_thread ? MAPCACHE_NO_RECLAIM_THREAD : 0) |
+			 (config->no_batches ? MAPCACHE_NO_BATCHES : 0),
 		.bucket_shift = config->bucket_shift,
 		.granule_shift = config->granule_shift,
 		.reclaim_ms = config->reclaim_ms,

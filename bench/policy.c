@@ -6,6 +6,7 @@
 
 const struct policy policies[] = {
 	{ .name = "default", .text = "as it comes" },
+	{ .name = "no-batches", .text = "each bucket by calls of its own", .no_batches = true },
 	{ .name = "granule-32K", .text = "granules of 32 KiB", .granule_shift = 15 },
 	{ .name = "granule-64K", .text = "of 64 KiB", .granule_shift = 16 },
 	{ .name = "bucket-64K", .text = "buckets of 64 KiB, granules of 16", .bucket_shift = 16 },
@@ -46,6 +47,7 @@ void policy_configure(const struct policy *policy, struct contestant_config *con
 		config->bucket_shift = policy->bucket_shift;
 	if (policy->granule_shift)
 		config->granule_shift = policy->granule_shift;
+	config->no_batches = policy->no_batches;
 	if (policy->reclaim_ms)
 		config->reclaim_ms = policy->reclaim_ms;
 }

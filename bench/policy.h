@@ -12,6 +12,7 @@
 struct policy {
 	const char *name, *text;
 	uint32_t bucket_shift, granule_shift, reclaim_ms;
+	bool no_batches;
 };
 
 extern const struct policy policies[];

@@ -15,8 +15,8 @@
  *   base      settings, clock, log, accounts, callbacks
  *   xen       the only callers of Xen's libraries
  *
- * Locks, outermost first (docs/invariants.md has the table): sweep -> stripe -> retired -> clients,
- * and spans -> clients; the others are taken alone, or last. None is held across a backend call, a
+ * Locks, outermost first (docs/invariants.md has the table): sweep -> stripe or batches -> retired ->
+ * clients, and spans -> clients; the others are taken alone, or last. None is held across a backend call, a
  * callback or a wait for a section.
  */
 #ifndef MAPCACHE_CACHE_H

@@ -5,7 +5,7 @@
  * later one (A), good until the section ends (B); an error that changed nothing (H); no wait for
  * another section inside one (J).
  *
- * Locks: none of its own; a stripe's while it looks, none while it maps (G).
+ * Lock: the batches'; a stripe's while it looks, none while it maps (G).
  * Guarantees: A, G, H, J.
  */
 #ifndef MAPCACHE_FILL_H
@@ -43,6 +43,7 @@ void lookup_open_table(struct mapcache *cache);
 int batch_init(struct mapcache *cache);
 /* Also in a child after fork(2), where locks must not be touched. */
 void batch_abandon(struct mapcache *cache);
+void batch_stats(struct mapcache *cache, struct mapcache_stats *stats);
 /* Retire those made before the epoch. Whether there were any. */
 bool batch_retire(struct mapcache *cache, uint64_t epoch);
 /* The same for those that show any of [gpa, gpa + len), and none that is on its way will. */

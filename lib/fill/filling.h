@@ -45,7 +45,7 @@ int fill_map(struct fill *fill, struct run run);
 /* The same for each run of the request's granules that is not in current. */
 int fill_missing(struct fill *fill, uint64_t current);
 
-/* batch.c: no lock is held. The request's granules are mapped by one call together with what else is
+/* batch_map.c: no lock is held. The request's granules are mapped by one call together with what else is
  * in use, and *pointer is theirs; false: they are not. */
 bool batch_serve(struct fill *fill, void **pointer);
 /* The request was mapped, by a call of its own. What else is in use is mapped by one more; whether

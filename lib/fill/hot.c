@@ -47,6 +47,8 @@ void hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch)
 		*hot = (struct hot){ .granule = granule,
 				     .part = (uint8_t)(hots->newcomers * 255 / HOT_TRUST) };
 		hots->number[granule] = (uint16_t)hots->count;
+		if (granule >= hots->used)
+			hots->used = granule + 1;
 	}
 	hot->asked = (uint32_t)epoch;
 	hot->idle = 0;

@@ -32,6 +32,7 @@ struct hots {
 	struct hot *all;   /* HOT_MAX */
 	uint16_t *number;  /* by granule: 1 + its place in all; 0: it has none */
 	uint64_t granules; /* that have a number */
+	uint64_t used;     /* of these, at least all that were asked for are below */
 	uint64_t epoch;    /* that all was made ready for */
 	uint32_t count, turn, cursor, hand;
 	uint32_t newcomers; /* of those asked for once, how many are again at once, of HOT_TRUST */

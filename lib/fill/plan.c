@@ -68,6 +68,7 @@ void fill_stats(struct mapcache *cache, struct mapcache_stats *stats)
 {
 	stats->memory_bytes += account_resident(cache->fill.habits,
 						mapcache_load_relaxed(&cache->fill.habits_used));
+	batch_stats(cache, stats);
 }
 
 /*

@@ -17,12 +17,12 @@
 #include "bench/workload.h"
 #include "tests/xen/test.h"
 
-#define BUCKETS 16u
-#define WARM_UP 6 /* INVALIDATEs until the cache knows how its buckets are used */
+#define BUCKETS 64u
+#define WARM_UP 40 /* INVALIDATEs until the cache knows how its buckets are used */
 #define CYCLES 6
 #define RECLAIM_MS 60000 /* the test reclaims, after each cycle */
 
-static const char *const names[] = { "default", "granule-64K", "bucket-64K" };
+static const char *const names[] = { "default", "no-batches" };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
 static const struct storm {
@@ -74,7 +74,8 @@ static void measure(const struct domain *domain, const struct storm *storm,
 {
 	struct mapcache_options options = { .size = sizeof(options),
 					    .domid = domain->id,
-					    .flags = MAPCACHE_NO_RECLAIM_THREAD,
+					    .flags = MAPCACHE_NO_RECLAIM_THREAD |
+						     (policy->no_batches ? MAPCACHE_NO_BATCHES : 0),
 					    .reclaim_ms = RECLAIM_MS,
 					    .granule_shift = policy->granule_shift };
 	struct workload workload;

@@ -77,6 +77,7 @@ void test_sleep_ms(unsigned int ms);
 	X(servers)                                                                                 \
 	X(outside)                                                                                 \
 	X(holes)                                                                                   \
+	X(batches)                                                                                 \
 	X(pins)                                                                                    \
 	X(death)                                                                                   \
 	X(restrict)                                                                                \
