@@ -47,6 +47,37 @@ static void conclude(struct bench *bench, const struct operation_results *result
 	}
 }
 
+static void conclude_refreshed(struct bench *bench, const struct operation_results *results)
+{
+	operations_ratio(bench, GOAL_hit_refreshed_vs_direct_w64,
+			 operations_series(results, "ours", 1),
+			 operations_series(results, "limit", 1));
+}
+
+/* What is asked for is no other case than this one. */
+static bool wants_refreshed(const struct options *options)
+{
+	return !options->working_sets.count && !options->threads.count && !options->contestants &&
+	       !options->pattern_given;
+}
+
+/* Buckets that are mapped in part: 4 neighbouring pages of each. */
+static int refreshed_run(struct bench *bench, const struct operation_plan *hit)
+{
+	static const uint64_t buckets[] = { 64 }, threads[] = { 1 };
+	struct operation_plan plan = *hit;
+
+	plan.metric = "access_refreshed";
+	plan.fastest_metric = "access_refreshed_fastest";
+	plan.contestants = "limit,ours";
+	plan.working_sets = options_list(&bench->options.working_sets, 1, buckets);
+	plan.threads = options_list(&bench->options.threads, 1, threads);
+	plan.pattern = PATTERN_RINGS;
+	plan.refreshed = true;
+	plan.conclude = conclude_refreshed;
+	return operations_run(bench, &plan);
+}
+
 static int hit_run(struct bench *bench)
 {
 	static const uint64_t threads[] = { 1, 2 };
@@ -60,10 +91,14 @@ static int hit_run(struct bench *bench)
 		.threads = options_list(&bench->options.threads, bench->machine.cpus > 1 ? 2 : 1,
 					threads),
 		.duration_ns = scenario_duration_ns(bench, 4, 10),
+		.pattern = bench->options.pattern,
 		.conclude = conclude,
 	};
+	int error = operations_run(bench, &plan);
 
-	return operations_run(bench, &plan);
+	if (!error && wants_refreshed(&bench->options))
+		error = refreshed_run(bench, &plan);
+	return error;
 }
 
 const struct scenario scenario_hit = {

@@ -101,6 +101,13 @@ static double rusage_seconds(int who)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+uint64_t machine_sleeps(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_nvcsw;
+}
+
 struct machine_load machine_load(void)
 {
 	/* user nice system idle iowait irq softirq steal; guest time is in the first two. */

@@ -22,6 +22,9 @@ struct machine_load {
 };
 struct machine_load machine_load(void);
 
+/* How often threads of this process have gone to sleep. */
+uint64_t machine_sleeps(void);
+
 /* What others took of this machine's processors since then, and other machines of its host, in per
  * cent; 0 when the kernel does not say. */
 void machine_disturbed(const struct machine_load *since, double *others, double *stolen);

@@ -16,7 +16,10 @@ static int measure_cell(struct bench *bench, const struct operation_plan *plan,
 		.duration_ns = plan->duration_ns,
 	};
 	double ns;
-	int error = measure_run(&results->lineup->entries[column], &measure, &ns);
+	int error;
+
+	measure.shape.pattern = plan->pattern;
+	error = measure_run(&results->lineup->entries[column], &measure, &ns);
 
 	if (error)
 		return scenario_error(results->lineup->entries[column].contestant->name, error);
@@ -35,6 +38,22 @@ static int measure_round(struct bench *bench, const struct operation_plan *plan,
 	return error;
 }
 
+/* A round that does not count maps again what is used. */
+static int refresh(struct bench *bench, const struct operation_plan *plan,
+		   struct operation_results *results)
+{
+	int error;
+
+	for (unsigned int i = 0; i < results->lineup->count; i++) {
+		struct lineup_entry *entry = &results->lineup->entries[i];
+
+		entry->contestant->invalidate(entry->instance);
+	}
+	error = measure_round(bench, plan, results);
+	memset(results->series, 0, sizeof(results->series));
+	return error;
+}
+
 static void report_results(struct bench *bench, const struct operation_plan *plan,
 			   const struct operation_results *results)
 {
@@ -44,7 +63,7 @@ static void report_results(struct bench *bench, const struct operation_plan *pla
 			struct report_row out = {
 				.scenario = plan->scenario,
 				.contestant = results->lineup->entries[column].contestant->name,
-				.variant = options_pattern_name(bench->options.pattern),
+				.variant = options_pattern_name(plan->pattern),
 				.buckets = results->buckets,
 				.threads = (uint32_t)results->threads.value[row],
 				.metric = plan->metric,
@@ -120,6 +139,8 @@ static int run_working_set(struct bench *bench, const struct operation_plan *pla
 	error = prepare(bench, plan, &lineup, buckets);
 	if (!error)
 		error = hold_all(bench, &lineup, held, &pointers);
+	if (!error && plan->refreshed)
+		error = refresh(bench, plan, results);
 	for (unsigned int round = 0; round < rounds && !error; round++) {
 		report_progress("%s: %llu buckets, round %u of %u", plan->scenario,
 				(unsigned long long)buckets, round + 1, rounds);

@@ -19,6 +19,9 @@ struct operation_plan {
 	const char *contestants;
 	struct option_list working_sets, threads;
 	uint64_t duration_ns;
+	enum pattern pattern;
+	/* One INVALIDATE before all rounds: what is used is mapped again, the rest of a bucket is not. */
+	bool refreshed;
 	/* Each bucket has one more pin all the time, so that nothing is unmapped at an unpin. */
 	bool keep_pinned;
 	/* Figures from the results of one working set; may be NULL. */

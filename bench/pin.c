@@ -42,6 +42,7 @@ static int pin_run(struct bench *bench)
 		.threads = options_list(&bench->options.threads, bench->machine.cpus > 1 ? 2 : 1,
 					threads),
 		.duration_ns = scenario_duration_ns(bench, 4, 10),
+		.pattern = bench->options.pattern,
 		.keep_pinned = true,
 		.conclude = conclude,
 	};

@@ -6,10 +6,10 @@
 #include "bench/scenario.h"
 
 static const struct scenario *const all[] = {
-	&scenario_hit,    &scenario_pin,       &scenario_miss,    &scenario_refresh,
-	&scenario_answer, &scenario_storm,     &scenario_release, &scenario_reverse,
-	&scenario_dma,    &scenario_footprint, &scenario_vstorm,  &scenario_throughput,
-	&scenario_scale,
+	&scenario_hit,    &scenario_pin,        &scenario_miss,    &scenario_refresh,
+	&scenario_answer, &scenario_storm,      &scenario_release, &scenario_reverse,
+	&scenario_dma,    &scenario_footprint,  &scenario_vstorm,  &scenario_idle,
+	&scenario_budget, &scenario_throughput, &scenario_scale,
 };
 /* The last two give no figure that has a goal. */
 #define ALL (sizeof(all) / sizeof(all[0]))

@@ -34,6 +34,7 @@ static int run_threads(struct bench *bench)
 		.working_sets = options_list(&bench->options.working_sets, 1, buckets),
 		.threads = options_list(&bench->options.threads, 6, threads),
 		.duration_ns = scenario_duration_ns(bench, 5, 20),
+		.pattern = bench->options.pattern,
 	};
 
 	return operations_run(bench, &plan);

@@ -33,8 +33,8 @@ struct scenario {
 
 extern const struct scenario scenario_hit, scenario_pin, scenario_miss, scenario_refresh,
 	scenario_answer, scenario_storm, scenario_release, scenario_throughput, scenario_reverse,
-	scenario_dma, scenario_footprint, scenario_scale, scenario_policies, scenario_vstorm,
-	scenario_quick, scenario_full;
+	scenario_dma, scenario_footprint, scenario_idle, scenario_budget, scenario_scale,
+	scenario_policies, scenario_vstorm, scenario_quick, scenario_full;
 
 /* NULL when there is none of that name. */
 const struct scenario *scenario_find(const char *name);

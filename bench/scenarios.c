@@ -9,10 +9,11 @@
 #include "bench/policy.h"
 
 static const struct scenario *const scenarios[] = {
-	&scenario_hit,      &scenario_pin,    &scenario_miss,      &scenario_refresh,
-	&scenario_answer,   &scenario_storm,  &scenario_release,   &scenario_throughput,
-	&scenario_reverse,  &scenario_dma,    &scenario_footprint, &scenario_scale,
-	&scenario_policies, &scenario_vstorm, &scenario_quick,     &scenario_full,
+	&scenario_hit,     &scenario_pin,   &scenario_miss,      &scenario_refresh,
+	&scenario_answer,  &scenario_storm, &scenario_release,   &scenario_throughput,
+	&scenario_reverse, &scenario_dma,   &scenario_footprint, &scenario_idle,
+	&scenario_budget,  &scenario_scale, &scenario_policies,  &scenario_vstorm,
+	&scenario_quick,   &scenario_full,
 };
 #define COUNT (sizeof(scenarios) / sizeof(scenarios[0]))
 

@@ -13,7 +13,6 @@
 #include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
 
-#define HIT_NS 60
 #define PAGE_SHIFT 12
 /* Pages of address space, more than any cache here reserves: where a page is in it says which
  * it is. */
@@ -206,7 +205,7 @@ static int look_up(struct mapcache_client *client, uint64_t gpa, uint64_t len)
 	error = mapcache_ptr(client, gpa, (size_t)len, PROT_READ) ? 0 : -errno;
 	mapcache_end(client);
 	world.accesses++;
-	pass(HIT_NS);
+	pass(VIRTUAL_HIT_NS);
 	reclaim_if_due();
 	return error;
 }

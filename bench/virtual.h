@@ -13,6 +13,9 @@
 
 #include "bench/workload.h"
 
+/* What a hit takes, and an access by base + gpa here: ns. */
+#define VIRTUAL_HIT_NS 60
+
 /* What map calls take, in ns. */
 struct virtual_cost {
 	const char *name;
