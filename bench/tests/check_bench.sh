@@ -36,7 +36,8 @@ runs()
 	shift 2
 	case ${!#} in
 	miss | refresh | answer | release) short=(--rounds 1) ;;
-	footprint | vstorm) short=() ;;
+	footprint | vstorm | budget) short=() ;;
+	idle) short=(--duration 100) ;;
 	esac
 	"$bench" "${short[@]}" --csv "$csv" "$@" >"$folder/out" 2>&1 &&
 		awk -F, -v rows="$rows" 'NR > 1 && $8 < 0 { bad = 1 }
@@ -79,6 +80,8 @@ runs "throughput" 6 --threads 1,2 throughput
 runs "reverse" 1 --working-set 16 reverse
 runs "dma" 3 --working-set 10 dma
 runs "footprint" 4 --working-set 16 footprint
+runs "idle" 2 idle
+runs "budget" 6 --working-set 64 budget
 runs "scale" 13 --threads 1,3 --working-set 4 scale
 runs "another bucket size" 2 --bucket-shift 16 --working-set 64 --contestants ours,qemu \
 	--threads 1 hit
@@ -109,6 +112,20 @@ verdict "a warning when the machine is not quiet" $?
 "$bench" --rounds 1 --duration 1 --working-set 1024 --json "$folder/out.json" reverse \
 	>/dev/null 2>&1 && grep -Eq '^  "reverse_ns": [0-9.]+,$' "$folder/out.json"
 verdict "figures at the top level of the JSON" $?
+
+# Every figure that has a goal is measured somewhere, and stands in docs/benchmarks.md.
+sed -nE 's/^\tX\(([a-z0-9_]+),.*/\1/p' bench/goals.h | sort >"$folder/keys"
+[[ $(wc -l <"$folder/keys") -ge 44 ]]
+verdict "the keys of goals.h" $?
+while read -r key; do
+	grep -qw "GOAL_$key" bench/*.c
+	verdict "$key is measured" $?
+done <"$folder/keys"
+sed -nE '/^\| figures/,/^$/s/^\| (`[^|]*) \|.*/\1/p' docs/benchmarks.md | grep -o '[a-z0-9_]*' |
+	sort >"$folder/named"
+diff -u "$folder/keys" "$folder/named"
+verdict "the keys of docs/benchmarks.md" $?
+
 for scenario in scale refresh footprint; do
 	rounds=(--rounds 1)
 	[[ $scenario != footprint ]] || rounds=()
