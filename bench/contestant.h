@@ -17,6 +17,10 @@
 
 struct mapcache;
 
+/* What timed loops consist of: left to itself a compiler inlines it for one design and calls it for
+ * another. */
+#define CONTESTANT_INLINE static inline __attribute__((always_inline))
+
 struct contestant_config {
 	uint32_t domid;
 	uint64_t guest_bytes; /* RAM that will be used, from 0 */

@@ -55,7 +55,7 @@ static struct demu_way *demu_replace(struct demu_thread *thread, struct demu_way
 }
 
 /* Called with the mutex held. */
-static inline char *demu_look_up(struct demu_thread *thread, uint64_t gpa)
+CONTESTANT_INLINE char *demu_look_up(struct demu_thread *thread, uint64_t gpa)
 {
 	struct demu *cache = thread->cache;
 	uint64_t gfn = gpa >> 12;
@@ -74,7 +74,7 @@ static inline char *demu_look_up(struct demu_thread *thread, uint64_t gpa)
 	return found->page + (gpa & 4095);
 }
 
-static inline uint32_t demu_read(struct demu_thread *thread, uint64_t gpa)
+CONTESTANT_INLINE uint32_t demu_read(struct demu_thread *thread, uint64_t gpa)
 {
 	const volatile uint32_t *pointer;
 	uint32_t value;
@@ -86,7 +86,7 @@ static inline uint32_t demu_read(struct demu_thread *thread, uint64_t gpa)
 	return value;
 }
 
-static inline void demu_write(struct demu_thread *thread, uint64_t gpa, uint32_t value)
+CONTESTANT_INLINE void demu_write(struct demu_thread *thread, uint64_t gpa, uint32_t value)
 {
 	volatile uint32_t *pointer;
 

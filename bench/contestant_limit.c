@@ -22,7 +22,7 @@ struct limit_thread {
 	uint64_t bytes;
 };
 
-static inline uint32_t limit_read(struct limit_thread *thread, uint64_t gpa)
+CONTESTANT_INLINE uint32_t limit_read(struct limit_thread *thread, uint64_t gpa)
 {
 	if (__builtin_expect(gpa > thread->bytes - 4, 0)) {
 		thread->head.failures++;
@@ -31,7 +31,7 @@ static inline uint32_t limit_read(struct limit_thread *thread, uint64_t gpa)
 	return *(const volatile uint32_t *)(thread->base + gpa);
 }
 
-static inline void limit_write(struct limit_thread *thread, uint64_t gpa, uint32_t value)
+CONTESTANT_INLINE void limit_write(struct limit_thread *thread, uint64_t gpa, uint32_t value)
 {
 	if (__builtin_expect(gpa > thread->bytes - 4, 0))
 		thread->head.failures++;

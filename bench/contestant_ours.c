@@ -13,7 +13,7 @@ struct ours_context {
 	struct ours_thread *thread;
 };
 
-static inline struct ours_context ours_enter(struct ours_thread *thread)
+CONTESTANT_INLINE struct ours_context ours_enter(struct ours_thread *thread)
 {
 	return (struct ours_context){ .client = thread->client, .thread = thread };
 }
@@ -33,7 +33,7 @@ static __attribute__((noinline, cold)) void *ours_slow(struct ours_thread *threa
 	return pointer;
 }
 
-static inline void *ours_pointer(struct ours_context own, uint64_t gpa, int prot)
+CONTESTANT_INLINE void *ours_pointer(struct ours_context own, uint64_t gpa, int prot)
 {
 	void *pointer;
 
@@ -42,7 +42,7 @@ static inline void *ours_pointer(struct ours_context own, uint64_t gpa, int prot
 	return ours_slow(own.thread, gpa, prot);
 }
 
-static inline uint32_t ours_read(struct ours_context own, uint64_t gpa)
+CONTESTANT_INLINE uint32_t ours_read(struct ours_context own, uint64_t gpa)
 {
 	const volatile uint32_t *pointer;
 	uint32_t value = 0;
@@ -55,7 +55,7 @@ static inline uint32_t ours_read(struct ours_context own, uint64_t gpa)
 	return value;
 }
 
-static inline void ours_write(struct ours_context own, uint64_t gpa, uint32_t value)
+CONTESTANT_INLINE void ours_write(struct ours_context own, uint64_t gpa, uint32_t value)
 {
 	volatile uint32_t *pointer;
 
@@ -66,14 +66,14 @@ static inline void ours_write(struct ours_context own, uint64_t gpa, uint32_t va
 	mapcache_end(own.client);
 }
 
-static inline void *ours_pin(struct ours_context own, uint64_t gpa)
+CONTESTANT_INLINE void *ours_pin(struct ours_context own, uint64_t gpa)
 {
 	size_t len = 4;
 
 	return mapcache_pin(own.client, gpa, &len, PROT_READ | PROT_WRITE, 0);
 }
 
-static inline void ours_unpin(struct ours_context own, uint64_t gpa, void *pointer)
+CONTESTANT_INLINE void ours_unpin(struct ours_context own, uint64_t gpa, void *pointer)
 {
 	(void)gpa;
 	if (mapcache_unlikely(mapcache_client_unpin(own.client, pointer, 0) != 0))

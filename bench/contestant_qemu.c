@@ -11,7 +11,8 @@ struct qemu_thread {
 	struct qemu_cache *cache;
 };
 
-static inline void *qemu_pointer(struct qemu_thread *thread, uint64_t gpa, size_t len, bool lock)
+CONTESTANT_INLINE void *qemu_pointer(struct qemu_thread *thread, uint64_t gpa, size_t len,
+				     bool lock)
 {
 	bool missed = false;
 	void *pointer = qemu_cache_map(thread->cache, gpa, len, lock, &missed);
@@ -23,14 +24,14 @@ static inline void *qemu_pointer(struct qemu_thread *thread, uint64_t gpa, size_
 	return pointer;
 }
 
-static inline uint32_t qemu_read(struct qemu_thread *thread, uint64_t gpa)
+CONTESTANT_INLINE uint32_t qemu_read(struct qemu_thread *thread, uint64_t gpa)
 {
 	const volatile uint32_t *pointer = qemu_pointer(thread, gpa, 4, false);
 
 	return pointer ? *pointer : 0;
 }
 
-static inline void qemu_write(struct qemu_thread *thread, uint64_t gpa, uint32_t value)
+CONTESTANT_INLINE void qemu_write(struct qemu_thread *thread, uint64_t gpa, uint32_t value)
 {
 	volatile uint32_t *pointer = qemu_pointer(thread, gpa, 4, false);
 
@@ -38,12 +39,12 @@ static inline void qemu_write(struct qemu_thread *thread, uint64_t gpa, uint32_t
 		*pointer = value;
 }
 
-static inline void *qemu_pin(struct qemu_thread *thread, uint64_t gpa)
+CONTESTANT_INLINE void *qemu_pin(struct qemu_thread *thread, uint64_t gpa)
 {
 	return qemu_pointer(thread, gpa, 4, true);
 }
 
-static inline void qemu_unpin(struct qemu_thread *thread, uint64_t gpa, void *pointer)
+CONTESTANT_INLINE void qemu_unpin(struct qemu_thread *thread, uint64_t gpa, void *pointer)
 {
 	(void)gpa;
 	if (!qemu_cache_unlock(thread->cache, pointer))
@@ -54,8 +55,8 @@ static inline void qemu_unpin(struct qemu_thread *thread, uint64_t gpa, void *po
  * Otherwise its pointers are used after the mutex was dropped, as QEMU does. In a storm they
  * would be unmapped under the reader's hands, so there the access is made before the unlock.
  */
-static inline void qemu_safe_access(struct qemu_thread *thread, uint64_t gpa, uint32_t *read,
-				    uint32_t written)
+CONTESTANT_INLINE void qemu_safe_access(struct qemu_thread *thread, uint64_t gpa, uint32_t *read,
+					uint32_t written)
 {
 	volatile uint32_t *pointer;
 	bool missed = false;
@@ -71,7 +72,7 @@ static inline void qemu_safe_access(struct qemu_thread *thread, uint64_t gpa, ui
 	thread->head.failures += !pointer;
 }
 
-static inline uint32_t qemu_safe_read(struct qemu_thread *thread, uint64_t gpa)
+CONTESTANT_INLINE uint32_t qemu_safe_read(struct qemu_thread *thread, uint64_t gpa)
 {
 	uint32_t value = 0;
 
@@ -79,7 +80,7 @@ static inline uint32_t qemu_safe_read(struct qemu_thread *thread, uint64_t gpa)
 	return value;
 }
 
-static inline void qemu_safe_write(struct qemu_thread *thread, uint64_t gpa, uint32_t value)
+CONTESTANT_INLINE void qemu_safe_write(struct qemu_thread *thread, uint64_t gpa, uint32_t value)
 {
 	qemu_safe_access(thread, gpa, NULL, value);
 }

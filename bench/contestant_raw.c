@@ -33,7 +33,7 @@ struct raw_thread {
 	size_t next;
 };
 
-static inline char *raw_map(struct raw_thread *thread, uint64_t gpa, size_t pages)
+CONTESTANT_INLINE char *raw_map(struct raw_thread *thread, uint64_t gpa, size_t pages)
 {
 	struct raw *cache = thread->cache;
 	char *base;
@@ -48,12 +48,12 @@ static inline char *raw_map(struct raw_thread *thread, uint64_t gpa, size_t page
 	return base;
 }
 
-static inline void raw_unmap(struct raw_thread *thread, char *base, size_t pages)
+CONTESTANT_INLINE void raw_unmap(struct raw_thread *thread, char *base, size_t pages)
 {
 	thread->cache->backend->unmap(thread->cache->state, base, pages, 0);
 }
 
-static inline uint32_t raw_read(struct raw_thread *thread, uint64_t gpa)
+CONTESTANT_INLINE uint32_t raw_read(struct raw_thread *thread, uint64_t gpa)
 {
 	char *base = raw_map(thread, gpa, 1);
 	uint32_t value;
@@ -65,7 +65,7 @@ static inline uint32_t raw_read(struct raw_thread *thread, uint64_t gpa)
 	return value;
 }
 
-static inline void raw_write(struct raw_thread *thread, uint64_t gpa, uint32_t value)
+CONTESTANT_INLINE void raw_write(struct raw_thread *thread, uint64_t gpa, uint32_t value)
 {
 	char *base = raw_map(thread, gpa, 1);
 

@@ -79,7 +79,7 @@ static struct striped_entry *striped_fill(struct striped_thread *thread,
 	return entry;
 }
 
-static inline struct striped_stripe *striped_lock(struct striped_thread *thread, uint64_t gpa)
+CONTESTANT_INLINE struct striped_stripe *striped_lock(struct striped_thread *thread, uint64_t gpa)
 {
 	uint64_t index = gpa >> thread->cache->bucket_shift;
 	struct striped_stripe *stripe = &thread->cache->stripes[index % STRIPES];
@@ -88,14 +88,14 @@ static inline struct striped_stripe *striped_lock(struct striped_thread *thread,
 	return stripe;
 }
 
-static inline void striped_unlock(struct striped_stripe *stripe)
+CONTESTANT_INLINE void striped_unlock(struct striped_stripe *stripe)
 {
 	pthread_mutex_unlock(&stripe->mutex);
 }
 
 /* Called with the stripe's mutex held. */
-static inline struct striped_entry *striped_look_up(struct striped_thread *thread,
-						    struct striped_stripe *stripe, uint64_t gpa)
+CONTESTANT_INLINE struct striped_entry *striped_look_up(struct striped_thread *thread,
+							struct striped_stripe *stripe, uint64_t gpa)
 {
 	uint64_t index = gpa >> thread->cache->bucket_shift;
 	struct striped_entry *entry;
@@ -111,15 +111,15 @@ static inline struct striped_entry *striped_look_up(struct striped_thread *threa
 	return entry;
 }
 
-static inline char *striped_pointer(struct striped_thread *thread, struct striped_entry *entry,
-				    uint64_t gpa)
+CONTESTANT_INLINE char *striped_pointer(struct striped_thread *thread, struct striped_entry *entry,
+					uint64_t gpa)
 {
 	uint64_t mask = (UINT64_C(1) << thread->cache->bucket_shift) - 1;
 
 	return entry ? entry->base + (gpa & mask) : NULL;
 }
 
-static inline uint32_t striped_read(struct striped_thread *thread, uint64_t gpa)
+CONTESTANT_INLINE uint32_t striped_read(struct striped_thread *thread, uint64_t gpa)
 {
 	struct striped_stripe *stripe = striped_lock(thread, gpa);
 	const volatile uint32_t *pointer = (const volatile uint32_t *)striped_pointer(
@@ -130,7 +130,7 @@ static inline uint32_t striped_read(struct striped_thread *thread, uint64_t gpa)
 	return value;
 }
 
-static inline void striped_write(struct striped_thread *thread, uint64_t gpa, uint32_t value)
+CONTESTANT_INLINE void striped_write(struct striped_thread *thread, uint64_t gpa, uint32_t value)
 {
 	struct striped_stripe *stripe = striped_lock(thread, gpa);
 	volatile uint32_t *pointer = (volatile uint32_t *)striped_pointer(
@@ -141,7 +141,7 @@ static inline void striped_write(struct striped_thread *thread, uint64_t gpa, ui
 	striped_unlock(stripe);
 }
 
-static inline void *striped_pin(struct striped_thread *thread, uint64_t gpa)
+CONTESTANT_INLINE void *striped_pin(struct striped_thread *thread, uint64_t gpa)
 {
 	struct striped_stripe *stripe = striped_lock(thread, gpa);
 	struct striped_entry *entry = striped_look_up(thread, stripe, gpa);
@@ -153,7 +153,7 @@ static inline void *striped_pin(struct striped_thread *thread, uint64_t gpa)
 }
 
 /* The caller still knows the address, so that no search by pointer is needed. */
-static inline void striped_unpin(struct striped_thread *thread, uint64_t gpa, void *pointer)
+CONTESTANT_INLINE void striped_unpin(struct striped_thread *thread, uint64_t gpa, void *pointer)
 {
 	uint64_t index = gpa >> thread->cache->bucket_shift;
 	struct striped_stripe *stripe = striped_lock(thread, gpa);

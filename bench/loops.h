@@ -5,7 +5,7 @@
  *   DESIGN_PINS     1 when the design has pins
  *   DESIGN_UNSAFE   1 when a pointer can be unmapped before it is used: then the storm takes
  *                   DESIGN_safe_read and DESIGN_safe_write
- * and, static inline,
+ * and, CONTESTANT_INLINE,
  *   DESIGN_read(thread, gpa) -> uint32_t      one 4-byte access
  *   DESIGN_write(thread, gpa, value)
  *   DESIGN_pin(thread, gpa) -> void *, DESIGN_unpin(thread, gpa, pointer)
@@ -100,8 +100,8 @@ static void LOOP_NAME(storm_end)(DESIGN_CONTEXT thread, struct storm_reader *rea
 }
 #endif
 
-static inline void LOOP_NAME(storm_access)(DESIGN_CONTEXT thread, struct storm_reader *reader,
-					   uint64_t where, uint32_t value)
+CONTESTANT_INLINE void LOOP_NAME(storm_access)(DESIGN_CONTEXT thread, struct storm_reader *reader,
+					       uint64_t where, uint32_t value)
 {
 	(void)reader;
 #if DESIGN_PINS
