@@ -68,7 +68,7 @@ extern const struct virtual_load virtual_loads[];
 extern const unsigned int virtual_loads_count;
 const struct virtual_load *virtual_load_find(const char *name);
 
-/* The storm's cost, buckets, processors, reclaim_ms and rate are given. 0 or -errno. */
+/* The storm's cost, buckets, processors, reclaim_ms and rate are given, epochs may be. 0 or -errno. */
 int virtual_load_run(const struct virtual_load *load, uint64_t seed, struct virtual_storm *storm,
 		     struct virtual_result *result);
 

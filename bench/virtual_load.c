@@ -61,8 +61,10 @@ int virtual_load_run(const struct virtual_load *load, uint64_t seed, struct virt
 	storm->populate = !load->burst;
 	storm->requests = load->burst ? storm->rate : 0;
 	storm->burst = load->burst;
-	storm->warm_up = WARM_UP;
-	storm->epochs = EPOCHS;
+	if (!storm->epochs) {
+		storm->warm_up = WARM_UP;
+		storm->epochs = EPOCHS;
+	}
 	error = virtual_run(storm, result);
 	storm->workload = NULL;
 	workload_close(&workload);
