@@ -213,6 +213,7 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 {
 	struct settings *settings = &cache->settings;
 
+	cache->embedder.options = *options;
 	settings->domid = options->domid;
 	settings->bucket_shift = options->bucket_shift;
 	settings->granule_shift = options->granule_shift;
@@ -228,14 +229,6 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	settings->stale_max = options->max_stale_bytes;
 	settings->vmas_max = options->max_vmas;
 	settings->guest_limit = options->guest_limit;
-	cache->embedder.notify = options->notify;
-	cache->embedder.notify_data = options->notify_data;
-	cache->embedder.report_failed = options->report_failed;
-	cache->embedder.report_failed_data = options->report_failed_data;
-	cache->embedder.gone = options->gone;
-	cache->embedder.gone_data = options->gone_data;
-	cache->embedder.translate = options->translate;
-	cache->embedder.translate_data = options->translate_data;
 	settings->granules = 1u << (options->bucket_shift - options->granule_shift);
 	settings->granule_pages = 1u << (options->granule_shift - PAGE_SHIFT);
 	settings->bucket_pages = 1u << (options->bucket_shift - PAGE_SHIFT);

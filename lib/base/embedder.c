@@ -65,8 +65,9 @@ void log_message(struct mapcache *cache, enum mapcache_log_level level, const ch
 void notify(struct mapcache *cache, enum mapcache_event event, uint64_t gpa, void *address,
 	    uint64_t len)
 {
-	if (cache->embedder.notify)
-		cache->embedder.notify(cache->embedder.notify_data, event, gpa, address, len);
+	if (cache->embedder.options.notify)
+		cache->embedder.options.notify(cache->embedder.options.notify_data, event, gpa,
+					       address, len);
 }
 
 void notify_gone(struct mapcache *cache)
@@ -78,6 +79,6 @@ void notify_gone(struct mapcache *cache)
 	log_message(cache, MAPCACHE_LOG_WARNING,
 		    "domain %u is gone: what it had stays mapped here until it is unmapped",
 		    cache->settings.domid);
-	if (cache->embedder.gone)
-		cache->embedder.gone(cache->embedder.gone_data);
+	if (cache->embedder.options.gone)
+		cache->embedder.options.gone(cache->embedder.options.gone_data);
 }

@@ -22,15 +22,7 @@ struct embedder {
 	struct mapcache_backend backend_known; /* the given one, completed */
 	const struct mapcache_backend *backend;
 	void *backend_state;
-	void (*notify)(void *data, enum mapcache_event event, uint64_t gpa, void *address,
-		       uint64_t len);
-	void *notify_data;
-	int (*translate)(void *data, uint64_t address, uint64_t len, uint64_t *gpa);
-	void *translate_data;
-	void (*report_failed)(void *data, uint64_t gfn, uint64_t pages, int error);
-	void *report_failed_data;
-	void (*gone)(void *data);
-	void *gone_data;
+	struct mapcache_options options; /* its callbacks; numbers are in the settings */
 	mapcache_atomic_u32 gone_told;
 };
 

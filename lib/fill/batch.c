@@ -36,7 +36,7 @@ int batch_init(struct mapcache *cache)
 	/* Those that can be granted are a page a bucket; those that are translated have no frames. */
 	batches->off = !(embedder->backend->flags & MAPCACHE_BACKEND_FIXED) ||
 		       embedder->backend->flags & MAPCACHE_BACKEND_READ_ONLY ||
-		       !embedder->backend->map_frames || embedder->translate ||
+		       !embedder->backend->map_frames || embedder->options.translate ||
 		       settings->flags & (MAPCACHE_NO_BATCHES | MAPCACHE_DEBUG) ||
 		       settings->granules < BATCH_LEAST || settings->slots < BATCH_SLOTS_MIN;
 	batches->most = settings->granules - 1;

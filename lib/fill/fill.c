@@ -192,7 +192,7 @@ static int fill_cold(struct fill *fill)
 	struct mapping *mapping;
 	int error;
 
-	mapping = slot_get(fill->cache, whole && !fill->cache->embedder.notify, &error);
+	mapping = slot_get(fill->cache, whole && !fill->cache->embedder.options.notify, &error);
 	if (!mapping)
 		return fill_spare(fill, error);
 	fill->room = true;
@@ -223,7 +223,7 @@ static int fill_cold(struct fill *fill)
  */
 static bool fill_maps_over(const struct fill *fill, bool whole)
 {
-	return whole && !fill->cache->embedder.notify && !slot_plenty(fill->cache);
+	return whole && !fill->cache->embedder.options.notify && !slot_plenty(fill->cache);
 }
 
 /* What could only be read a moment ago is not tried for writing again but for who asks for that.

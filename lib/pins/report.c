@@ -137,9 +137,9 @@ static void report_lost(struct sending *sending, const struct mapcache_extent *e
 	log_message(cache, MAPCACHE_LOG_ERROR,
 		    "%llu modified pages from frame 0x%llx could not be reported (error %d)",
 		    (unsigned long long)extent->pages, (unsigned long long)extent->gfn, -error);
-	if (cache->embedder.report_failed)
-		cache->embedder.report_failed(cache->embedder.report_failed_data, extent->gfn,
-					      extent->pages, error);
+	if (cache->embedder.options.report_failed)
+		cache->embedder.options.report_failed(cache->embedder.options.report_failed_data,
+						      extent->gfn, extent->pages, error);
 }
 
 /* What every part of it would get as well. */

@@ -213,7 +213,7 @@ void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event 
 	uint64_t bytes;
 
 	span->told = event == MAPCACHE_EVENT_ADDED;
-	if (!cache->embedder.notify || (!told && !span->told))
+	if (!cache->embedder.options.notify || (!told && !span->told))
 		return;
 	for (; part.pages; part = span_part(cache, span, part.from + bytes)) {
 		bytes = (uint64_t)part.pages << PAGE_SHIFT;

@@ -328,13 +328,13 @@ void notify_listed(struct mapcache *cache, struct mapping *mapping, enum mapcach
 	uint32_t shift = cache->settings.granule_shift;
 	uint64_t granule = UINT64_C(1) << shift, end = mapping_bytes(cache, mapping), from = 0;
 
-	while (cache->embedder.notify && from < end) {
+	while (cache->embedder.options.notify && from < end) {
 		uint64_t gpa = place_gpa(cache, mapping, from), len = granule;
 
 		while (from + len < end && place_gpa(cache, mapping, from + len) == gpa + len)
 			len += granule;
-		cache->embedder.notify(cache->embedder.notify_data, event, gpa,
-				       mapping_base(cache, mapping) + from, len);
+		cache->embedder.options.notify(cache->embedder.options.notify_data, event, gpa,
+					       mapping_base(cache, mapping) + from, len);
 		from += len;
 	}
 }
@@ -345,7 +345,7 @@ void notify_removing_mask(struct mapcache *cache, struct mapping *mapping, uint6
 	uint64_t gpa = mapcache_load_relaxed(&mapping->index) << settings->bucket_shift;
 	unsigned int first = 0;
 
-	if (!cache->embedder.notify)
+	if (!cache->embedder.options.notify)
 		return;
 	if (mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED) {
 		notify_listed(cache, mapping, MAPCACHE_EVENT_REMOVING);

@@ -39,7 +39,7 @@ static size_t place_frames_bytes(const struct mapcache *cache)
 static bool place_lists(const struct mapcache *cache)
 {
 	return cache->embedder.backend->map_frames && space_fixed(cache) &&
-	       !cache->embedder.translate;
+	       !cache->embedder.options.translate;
 }
 
 /* Where they are noted only once somebody wants a list, so that who never does is not charged for
@@ -112,7 +112,7 @@ static int place_init_chosen(struct mapcache *cache)
 
 int place_init(struct mapcache *cache)
 {
-	int error = cache->embedder.translate ? place_init_frames(cache) : 0;
+	int error = cache->embedder.options.translate ? place_init_frames(cache) : 0;
 
 	if (!error)
 		error = place_init_chosen(cache);
@@ -223,7 +223,7 @@ uint64_t place_frame(struct mapcache *cache, const void *pointer, uint64_t *line
 	bool listed = mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED;
 	uint64_t page = UINT64_C(1) << PAGE_SHIFT;
 
-	if (cache->embedder.translate || listed) {
+	if (cache->embedder.options.translate || listed) {
 		*linear = page - (offset & (page - 1));
 		return mapcache_load_relaxed(place_frames(cache, mapping, offset));
 	}
@@ -274,7 +274,7 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (cache->embedder.translate)
+	if (cache->embedder.options.translate)
 		source.frames = place_frames(cache, mapping, offset);
 	if (fixed)
 		source.address = mapping_base(cache, mapping) + offset;

@@ -66,9 +66,10 @@ static int source_translate(struct mapcache *cache, uint64_t gpa, uint64_t len, 
 	int error;
 
 	*guest = gpa;
-	if (!cache->embedder.translate)
+	if (!cache->embedder.options.translate)
 		return 0;
-	error = cache->embedder.translate(cache->embedder.translate_data, gpa, len, guest);
+	error = cache->embedder.options.translate(cache->embedder.options.translate_data, gpa, len,
+						  guest);
 	if (!error && ((*guest & ((UINT64_C(1) << PAGE_SHIFT) - 1)) || *guest + len < *guest))
 		error = -EINVAL;
 	return error > 0 ? -EINVAL : error;
