@@ -141,10 +141,11 @@ static inline int mapcache_end_inline(struct mapcache_client *client)
  * all carry this epoch are one range, whoever mapped them. Each load of a word is acquire: pairs
  * with the release in granule_show(), so that who sees the word sees the mapping (A).
  */
-static inline bool mapcache_ptr_granule(const struct mapcache_client_fast *fast,
-					const struct mapcache_shared *shared, uint64_t gpa,
+static inline bool mapcache_ptr_granule(const struct mapcache_client *client, uint64_t gpa,
 					size_t len, int prot, void **pointer)
 {
+	const struct mapcache_client_fast *fast = (const struct mapcache_client_fast *)client;
+	const struct mapcache_shared *shared = fast->shared;
 	uint32_t shift = fast->granule_shift;
 	uint64_t first = gpa >> shift, more = ((gpa + len - 1) >> shift) - first, word, differ;
 	/* Acquire: pairs with the release in granules_show(). */
@@ -152,8 +153,13 @@ static inline bool mapcache_ptr_granule(const struct mapcache_client_fast *fast,
 		(const mapcache_atomic_u64 *)(uintptr_t)mapcache_load_acquire(&shared->granules);
 	char *base;
 
-	if (!granule || gpa >= mapcache_load_relaxed(&shared->granules_end))
+	/* The bucket's bounds: neither past them nor while the table is closed. */
+	if (!granule || gpa >= mapcache_load_relaxed(&shared->granules_end) ||
+	    gpa >= mapcache_load_relaxed(&shared->limit) ||
+	    (uint64_t)len - 1 > fast->bucket_mask - (gpa & fast->bucket_mask))
 		return false;
+	/* As for the bucket's entry: the section's store before the word and the stamp (B). */
+	mapcache_order_after(&fast->section, granule, shared);
 	granule += (size_t)first;
 	word = mapcache_load_acquire(granule);
 	differ = word ^ mapcache_load_relaxed(&shared->stamp) << MAPCACHE_TAG_SHIFT;
@@ -175,11 +181,10 @@ static inline bool mapcache_ptr_granule(const struct mapcache_client_fast *fast,
  * load of valid between them are acquire, and the publisher (lib/protocol/table.h) clears valid before
  * it changes the word and sets bits after: equal words around it mean that the bits read
  * belong to that mapping in that epoch (A), and the mapping outlives our section (B).
- * Always: left to itself, gcc makes a pin a third dearer by a call.
+ * Here: where its bucket is mapped.
  */
-static inline __attribute__((always_inline)) bool
-mapcache_ptr_fast(const struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
-		  void **pointer)
+static inline bool mapcache_ptr_bucket(const struct mapcache_client *client, uint64_t gpa,
+				       size_t len, int prot, void **pointer)
 {
 	const struct mapcache_client_fast *fast = (const struct mapcache_client_fast *)client;
 	const struct mapcache_shared *shared = fast->shared;
@@ -217,7 +222,7 @@ mapcache_ptr_fast(const struct mapcache_client *client, uint64_t gpa, size_t len
 		    !(word & (prot & 2 ? MAPCACHE_ENTRY_WRITABLE : MAPCACHE_ENTRY_FRAME)) ||
 		    (bits & ~mapcache_load_acquire(&entry->valid)) ||
 		    mapcache_load_relaxed(&entry->word) != word)
-			return mapcache_ptr_granule(fast, shared, gpa, len, prot, pointer);
+			return false;
 	}
 	base = (char *)(uintptr_t)((word & MAPCACHE_ENTRY_FRAME) << 12);
 	/* What is mapped is never at 0: spares the caller's compiler a test for NULL. */
@@ -225,6 +230,14 @@ mapcache_ptr_fast(const struct mapcache_client *client, uint64_t gpa, size_t len
 		__builtin_unreachable();
 	*pointer = base + offset;
 	return true;
+}
+
+/* The same, or where its granules are. */
+static inline bool mapcache_ptr_fast(const struct mapcache_client *client, uint64_t gpa, size_t len,
+				     int prot, void **pointer)
+{
+	return mapcache_likely(mapcache_ptr_bucket(client, gpa, len, prot, pointer)) ||
+	       mapcache_ptr_granule(client, gpa, len, prot, pointer);
 }
 
 static inline void *mapcache_ptr_inline(struct mapcache_client *client, uint64_t gpa, size_t len,

@@ -126,7 +126,7 @@ static uint64_t batch_granule(const struct mapcache *cache, const struct mapping
 
 uint64_t batch_word(const struct mapcache *cache, const struct mapping *mapping, unsigned int i)
 {
-	uint64_t offset = (uint64_t)i << cache->settings.granule_shift;
+	uintptr_t offset = (uintptr_t)i << cache->settings.granule_shift;
 
 	return granule_word(mapcache_load_relaxed(&mapping->epoch),
 			    (uintptr_t)mapping_base(cache, mapping) + offset);

@@ -92,7 +92,7 @@ static __attribute__((noinline)) void *pin_inside(struct mapcache_client *client
 	if (part > *len)
 		part = *len;
 	mapcache_begin_slow(client);
-	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) ||
+	if (mapcache_unlikely(!mapcache_ptr_bucket(client, gpa, (size_t)part, prot, &pointer) ||
 			      !pin_take_hit(client, pointer)))
 		goto missed;
 	*len = (size_t)part;
@@ -134,7 +134,7 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 	if (mapcache_unlikely(mapcache_load_own(&fast->section) != 0))
 		return pin_inside(client, gpa, len, prot, flags, __builtin_return_address(0));
 	mapcache_begin_inline(client);
-	if (mapcache_unlikely(!mapcache_ptr_fast(client, gpa, (size_t)part, prot, &pointer) ||
+	if (mapcache_unlikely(!mapcache_ptr_bucket(client, gpa, (size_t)part, prot, &pointer) ||
 			      !pin_take_hit(client, pointer)))
 		return pin_missed(client, gpa, len, prot, flags);
 	*len = (size_t)part;

@@ -112,7 +112,7 @@ static int replace_span(struct relocation *relocation, struct span *span, uint64
 
 	/* Whoever unpins it will report what it shows then. */
 	if (span->writable && entry_logging(cache))
-		dirty_unpin(cache, NULL, span_pointer(cache, span, span->gpa), span->len);
+		dirty_unpin(cache, NULL, span_pointer(cache, span, span->gpa), (size_t)span->len);
 	span_notify(cache, span, MAPCACHE_EVENT_REMOVING);
 	error = span_unmap(cache, span);
 	if (!error || back) {

@@ -78,7 +78,8 @@ static void a_child_may_close_and_the_parent_goes_on(void **state)
 static int close_and_look(struct bed *bed, void *data)
 {
 	/* Of the reservation, some slots on: foreign memory is not in a child anyway. */
-	void *page = (void *)(((uintptr_t)data & ~(uintptr_t)(BED_PAGE - 1)) + 4 * BED_BUCKET);
+	void *page = (void *)(((uintptr_t)data & ~(uintptr_t)(BED_PAGE - 1)) +
+			      4 * (uintptr_t)BED_BUCKET);
 
 	/* msync() of what is not mapped is ENOMEM. */
 	if (msync(page, BED_PAGE, MS_ASYNC) != 0 && errno == ENOMEM)
@@ -144,8 +145,8 @@ static void a_child_that_closes_leaves_what_it_has_mapped_itself(void **state)
 	bed_start(&bed, BED_QUIET);
 	pin = bed_pin(bed.client, GPA);
 	/* As the kernel treats foreign mappings. */
-	assert_int_equal(madvise((void *)((uintptr_t)pin & ~(BED_BUCKET - 1)), BED_BUCKET,
-				 MADV_DONTFORK),
+	assert_int_equal(madvise((void *)((uintptr_t)pin & ~(uintptr_t)(BED_BUCKET - 1)),
+				 BED_BUCKET, MADV_DONTFORK),
 			 0);
 	assert_int_equal(in_a_child(map_close_and_look, &bed, (void *)(uintptr_t)pin), 0);
 	assert_int_equal(mapcache_unpin(bed.cache, (void *)(uintptr_t)pin, 0), 0);
