@@ -223,7 +223,7 @@ static int run_quick(struct bench *bench)
 	now.pattern = PATTERN_RINGS;
 	now.rate = 100;
 	now.contestants = "ours,limit";
-	now.duration_ns = scenario_duration_ns(bench, 700, 0);
+	now.duration_ns = scenario_duration_ns(bench, 500, 0);
 	return error ? error : run_case(bench, &now);
 }
 
@@ -261,7 +261,7 @@ static int run_long(struct bench *bench)
 				  .pattern = PATTERN_RINGS,
 				  .contestants = "ours,limit" };
 
-	now.duration_ns = scenario_duration_ns(bench, 700, 6000);
+	now.duration_ns = scenario_duration_ns(bench, 500, 6000);
 	return run_case(bench, &now);
 }
 

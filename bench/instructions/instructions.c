@@ -14,6 +14,7 @@
 #include <mapcache/mapcache.h>
 
 #define BUCKET (UINT64_C(1) << 20)
+#define GRANULE (UINT64_C(1) << 14)
 
 static int memory_open(void *data, uint32_t domid, void **state)
 {
@@ -62,7 +63,7 @@ static const struct mapcache_backend memory_backend = {
 	.unmap = memory_unmap,
 };
 
-static uint64_t hit(struct mapcache_client *client, uint64_t count, int prot)
+static uint64_t hit(struct mapcache_client *client, uint64_t count, int prot, uint64_t bytes)
 {
 	uint64_t sum = 0;
 
@@ -70,7 +71,7 @@ static uint64_t hit(struct mapcache_client *client, uint64_t count, int prot)
 		const volatile uint32_t *pointer;
 
 		mapcache_begin(client);
-		pointer = mapcache_ptr(client, i << 2 & (BUCKET - 1), 4, prot);
+		pointer = mapcache_ptr(client, i << 2 & (bytes - 1), 4, prot);
 		if (pointer)
 			sum += *pointer;
 		mapcache_end(client);
@@ -145,9 +146,11 @@ static int run(struct mapcache *cache, struct mapcache_client *client, const cha
 	if (!whole || mapcache_client_unpin(client, whole, 0))
 		return 1;
 	if (!strcmp(operation, "hit"))
-		sum = hit(client, count, PROT_READ);
+		sum = hit(client, count, PROT_READ, BUCKET);
 	else if (!strcmp(operation, "hit_write"))
-		sum = hit(client, count, PROT_READ | PROT_WRITE);
+		sum = hit(client, count, PROT_READ | PROT_WRITE, BUCKET);
+	else if (!strcmp(operation, "hit_refreshed"))
+		sum = mapcache_invalidate(cache) + hit(client, count, PROT_READ, GRANULE);
 	else if (!strcmp(operation, "pin_unpin"))
 		sum = pin(client, count, 0);
 	else if (!strcmp(operation, "pin_contiguous"))
