@@ -19,6 +19,13 @@ for page in README.md CONTRIBUTING.md docs/*.md; do
 done >"$work/long"
 [ ! -s "$work/long" ] || fail "table lines of more than 200 characters:" "$(cat "$work/long")"
 
+# Goals in the table of results are those of the benchmark.
+bench/results | cut -d '|' -f 2,3 >"$work/goals"
+[ "$(wc -l <"$work/goals")" -gt 10 ] || fail "docs/benchmarks.md has no table of results"
+sed -n '/^| figures | goal/,/^$/p' docs/benchmarks.md | grep . | cut -d '|' -f 2,3 |
+	diff -u "$work/goals" - >"$work/differences" ||
+	fail "goals in bench/goals.h (-) and docs/benchmarks.md (+):" "$(cat "$work/differences")"
+
 # One guarantee a line: "LETTER text", without markup.
 sed -nE 's/^\| ([A-J]) \| (.*) \|$/\1 \2/p' README.md | tr -d '`' >"$work/readme"
 sed -n '/^ \* Guarantees/,/^ \*$/p' include/mapcache/mapcache.h |
