@@ -126,6 +126,9 @@ sed -nE '/^\| figures/,/^$/s/^\| (`[^|]*) \|.*/\1/p' docs/benchmarks.md | grep -
 diff -u "$folder/keys" "$folder/named"
 verdict "the keys of docs/benchmarks.md" $?
 
+! nm "$bench" | grep -E ' (mapcache_ptr_(fast|bucket)|(ours|limit|qemu)_(read|write|pointer))$'
+verdict "no look-up of a timed loop is a call" $?
+
 for scenario in scale refresh footprint; do
 	rounds=(--rounds 1)
 	[[ $scenario != footprint ]] || rounds=()
