@@ -16,7 +16,7 @@ mkdir -p "$folder" build/foreign
 need_cmocka arm64
 launcher=(qemu-aarch64-static -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$cmocka")
 arguments=(CROSS_COMPILE=aarch64-linux-gnu-)
-chosen="test_barrier test_cancel test_guarantee_c test_guarantee_d test_invalidate test_lookup test_pin"
+chosen="test_barrier test_batch test_cancel test_guarantee_c test_guarantee_d test_invalidate test_lookup test_pin"
 build
 
 # shellcheck disable=SC2034 # by name

@@ -18,7 +18,7 @@ mkdir -p "$folder" build/foreign
 need_cmocka i386
 launcher=(env LD_LIBRARY_PATH="$cmocka")
 arguments=(B="$folder" CC=gcc CFLAGS="-m32 -idirafter /usr/include/x86_64-linux-gnu")
-chosen="test_anywhere test_barrier test_cancel test_client test_grants test_guarantee_a test_guarantee_i test_hostile_guest"
+chosen="test_anywhere test_barrier test_batch test_cancel test_client test_grants test_guarantee_a test_guarantee_i test_hostile_guest"
 chosen="$chosen test_hostile_requests test_lookup test_pin test_replace test_thread_client test_unmap"
 build
 
