@@ -243,10 +243,10 @@ static bool batch_prepare(struct batch *batch)
 
 static bool batch_whole(const struct batch *batch, unsigned int i)
 {
-	unsigned int pages = batch->cache->settings.granule_pages;
+	size_t pages = batch->cache->settings.granule_pages;
 	const int *error = batch->client->error + i * pages;
 
-	for (unsigned int page = 0; page < pages; page++) {
+	for (size_t page = 0; page < pages; page++) {
 		if (error[page])
 			return false;
 	}

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/fill/hot.h"
 
-#include <stddef.h>
-
 #define HOT_LEVEL_MAX 7u
 #define HOT_IDLE_MAX 64u
+#define HOT_NONE UINT32_MAX
 #define HOT_LOOKS 8u /* for one that may go */
 #define HOT_AGAIN 3u /* epochs until one that nobody asked for is tried again */
 
-static struct hot *hot_find(struct hots *hots, uint64_t granule)
+static uint32_t hot_place(const struct hots *hots, uint64_t granule)
 {
 	uint16_t number = granule < hots->granules ? hots->number[granule] : 0;
 
-	return number ? &hots->all[number - 1] : NULL;
+	return number ? number - 1u : HOT_NONE;
 }
 
 static void hot_remove(struct hots *hots, uint32_t place)
@@ -38,36 +37,38 @@ static bool hot_room(struct hots *hots)
 
 void hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch)
 {
-	struct hot *hot = hot_find(hots, granule);
+	uint32_t place = hot_place(hots, granule);
 
-	if (!hot) {
+	if (place == HOT_NONE) {
 		if (granule >= hots->granules || !hot_room(hots))
 			return;
-		hot = &hots->all[hots->count++];
-		*hot = (struct hot){ .granule = granule,
-				     .part = (uint8_t)(hots->newcomers * 255 / HOT_TRUST) };
+		place = hots->count++;
+		hots->all[place] = (struct hot){
+			.granule = granule,
+			.part = (uint8_t)(hots->newcomers * 255 / HOT_TRUST),
+		};
 		hots->number[granule] = (uint16_t)hots->count;
 		if (granule >= hots->used)
 			hots->used = granule + 1;
 	}
-	hot->asked = (uint32_t)epoch;
-	hot->idle = 0;
+	hots->all[place].asked = (uint32_t)epoch;
+	hots->all[place].idle = 0;
 }
 
 void hot_refuse(struct hots *hots, uint64_t granule)
 {
-	struct hot *hot = hot_find(hots, granule);
+	uint32_t place = hot_place(hots, granule);
 
-	if (hot)
-		hot->refused = true;
+	if (place != HOT_NONE)
+		hots->all[place].refused = true;
 }
 
 void hot_forget(struct hots *hots, uint64_t granule)
 {
-	struct hot *hot = hot_find(hots, granule);
+	uint32_t place = hot_place(hots, granule);
 
-	if (hot)
-		hot_remove(hots, (uint32_t)(hot - hots->all));
+	if (place != HOT_NONE)
+		hot_remove(hots, place);
 }
 
 /*
@@ -154,11 +155,11 @@ void hot_begin(struct hots *hots, uint64_t epoch, const struct hot_cost *cost)
 	hots->epoch = epoch;
 }
 
-bool hot_known(struct hots *hots, uint64_t granule)
+bool hot_known(const struct hots *hots, uint64_t granule)
 {
-	const struct hot *hot = hot_find(hots, granule);
+	uint32_t place = hot_place(hots, granule);
 
-	return hot && !hot->refused;
+	return place != HOT_NONE && !hots->all[place].refused;
 }
 
 unsigned int hot_take(struct hots *hots, uint64_t *granule, unsigned int room)

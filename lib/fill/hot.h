@@ -48,7 +48,7 @@ void hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch);
 /* A new epoch: what is left out of its batches. */
 void hot_begin(struct hots *hots, uint64_t epoch, const struct hot_cost *cost);
 /* Whether it was asked for lately, and could be mapped. */
-bool hot_known(struct hots *hots, uint64_t granule);
+bool hot_known(const struct hots *hots, uint64_t granule);
 /* The next of those that are to be in a batch, so many at most; each is given once an epoch.
  * Returns how many. */
 unsigned int hot_take(struct hots *hots, uint64_t *granule, unsigned int room);
