@@ -106,13 +106,14 @@ missed:
 }
 
 static __attribute__((noinline)) void *pin_unusual(struct mapcache_client *client, uint64_t gpa,
-						   const size_t *len, int prot, unsigned int flags)
+						   const size_t *len, int prot, unsigned int flags,
+						   const void *caller)
 {
 	if (!client || !len || (flags & ~(MAPCACHE_PIN_CONTIGUOUS | MAPCACHE_PIN_OWN_MAPPING))) {
 		errno = EINVAL;
 		return NULL;
 	}
-	return span_pin(client, gpa, *len, prot, flags & MAPCACHE_PIN_OWN_MAPPING);
+	return span_pin(client, gpa, *len, prot, flags & MAPCACHE_PIN_OWN_MAPPING, caller);
 }
 
 /* A contiguous pin that lies in one bucket is as any other. */
@@ -124,13 +125,13 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 	void *pointer;
 
 	if (mapcache_unlikely(!client || !len || flags & ~MAPCACHE_PIN_CONTIGUOUS))
-		return pin_unusual(client, gpa, len, prot, flags);
+		return pin_unusual(client, gpa, len, prot, flags, __builtin_return_address(0));
 	fast = &client->fast;
 	part = fast->bucket_mask - (gpa & fast->bucket_mask) + 1;
 	if (mapcache_likely(part >= *len))
 		part = *len;
 	else if (flags)
-		return span_pin(client, gpa, *len, prot, false);
+		return span_pin(client, gpa, *len, prot, false, __builtin_return_address(0));
 	if (mapcache_unlikely(mapcache_load_own(&fast->section) != 0))
 		return pin_inside(client, gpa, len, prot, flags, __builtin_return_address(0));
 	mapcache_begin_inline(client);

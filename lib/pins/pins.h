@@ -54,7 +54,8 @@ void *pin_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot
 
 /* span*.c: contiguous pins */
 /* own: in address space that no other pin gets. */
-void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot, bool own);
+void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot, bool own,
+	       const void *caller);
 /* What is stale and nobody pins goes; room: or one that was not used for long. Returns the bytes
  * unmapped. */
 uint64_t span_reclaim(struct mapcache *cache, bool room);

@@ -165,7 +165,8 @@ static int span_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, 
 	return 0;
 }
 
-void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot, bool own)
+void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot, bool own,
+	       const void *caller)
 {
 	bool write = prot & PROT_WRITE;
 	char *pointer = NULL;
@@ -178,6 +179,6 @@ void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int p
 	if (error)
 		errno = -error;
 	else if (mapcache_unlikely(client->cache->pins.ledger != NULL))
-		ledger_pin(client, pointer, (size_t)len, __builtin_return_address(0));
+		ledger_pin(client, pointer, (size_t)len, caller);
 	return pointer;
 }
