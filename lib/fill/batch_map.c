@@ -20,6 +20,8 @@
 #define BATCH_CALLS 4   /* its granules may take as long as so many calls */
 #define BATCH_SLOTS 8   /* at most this part of all slots */
 #define BATCH_REST 6    /* epochs without, as a power of two, at most */
+#define BATCH_LONG_NS (100 * NS_PER_MS)
+#define BATCH_LONG_REST (10 * NS_PER_SECOND)
 
 /* ---- what is worth a place; batches lock held ---------------------------------------------- */
 
@@ -55,6 +57,7 @@ static unsigned int batch_room(const struct mapcache *cache)
 	uint64_t room = BATCH_CALLS * cost.call / cost.granule;
 
 	if (batches->off || batches->hots.epoch < batches->rest_until ||
+	    batches->since < batches->away_until ||
 	    batches->count >= cache->settings.slots / BATCH_SLOTS)
 		return 0;
 	/* All that is in use, and unmapping it, must fit into an epoch. */
@@ -338,6 +341,9 @@ static int batch_map(struct batch *batch)
 	pthread_mutex_lock(&cache->fill.batches.lock);
 	batch_learn(cache, batch->count, begin);
 	shown = batch_show(batch);
+	/* A page that was away held up who asked for another one: not again for long. */
+	if (begin > BATCH_LONG_NS)
+		cache->fill.batches.away_until = cache->fill.batches.since + BATCH_LONG_REST;
 	pthread_mutex_unlock(&cache->fill.batches.lock);
 	if (!shown)
 		retired_push(cache, mapping, mapping->mapped);

@@ -440,6 +440,35 @@ static void a_batch_of_which_pages_fail_shows_the_others(void **state)
 	bed_stop(&bed);
 }
 
+/* A page that is paged out holds up who asks for another one: once in a long while. */
+static void held_up(struct bed *bed)
+{
+	(void)bed;
+	now += 200000000;
+}
+
+static void after_one_that_was_held_up_there_are_none_for_long(void **state)
+{
+	uint64_t batches;
+	struct bed bed;
+
+	(void)state;
+	start(&bed);
+	batches = bed_stats(&bed).batches;
+	during.act = held_up;
+	epoch(&bed);
+	assert_true(during.done);
+	assert_int_equal(bed_stats(&bed).batches, batches + 1);
+	/* Ten seconds, of which each epoch takes 10 ms. */
+	for (unsigned int i = 0; i < 900; i++)
+		epoch(&bed);
+	assert_int_equal(bed_stats(&bed).batches, batches + 1);
+	for (unsigned int i = 0; i < 200; i++)
+		epoch(&bed);
+	assert_true(bed_stats(&bed).batches > batches + 50);
+	bed_stop(&bed);
+}
+
 static void where_slots_are_needed_batches_go(void **state)
 {
 	struct rig_options options = small;
@@ -515,6 +544,7 @@ int main(void)
 		cmocka_unit_test(a_hole_is_left_out_and_the_rest_is_mapped),
 		cmocka_unit_test(a_batch_that_fails_costs_nobody_anything),
 		cmocka_unit_test(a_batch_of_which_pages_fail_shows_the_others),
+		cmocka_unit_test(after_one_that_was_held_up_there_are_none_for_long),
 		cmocka_unit_test(where_slots_are_needed_batches_go),
 		cmocka_unit_test(the_embedder_is_told_of_its_parts),
 	};
