@@ -22,7 +22,7 @@ check-qemu check-qemu-short:
 	$(DEPS) build check xen qemu
 	+$(Q)$(SUBMAKE) run-$@
 run-check-qemu: $(QEMU_FILES)
-	+@tests/qemu/check all
+	+@tests/qemu/check figures; figures=$$?; tests/qemu/check all && exit $$figures
 run-check-qemu-short: $(QEMU_FILES)
 	+@tests/run tests/qemu/check
 
