@@ -20,7 +20,7 @@
 #define BATCH_CALLS 4   /* its granules may take as long as so many calls */
 #define BATCH_SLOTS 8   /* at most this part of all slots */
 #define BATCH_REST 6    /* epochs without, as a power of two, at most */
-#define BATCH_LONG_NS (100 * NS_PER_MS)
+#define BATCH_LONG_NS NS_PER_SECOND
 #define BATCH_LONG_REST (10 * NS_PER_SECOND)
 
 /* ---- what is worth a place; batches lock held ---------------------------------------------- */
