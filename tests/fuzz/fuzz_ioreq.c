@@ -286,6 +286,7 @@ static void start(struct world *world)
 	must(!mapcache_client_open(world->cache, &world->client));
 	world->server = (struct mapcache_ioreq){
 		.cache = world->cache,
+		.caches = { world->cache },
 		.options = { .vcpus = 3, .handler = handle, .handler_data = world },
 		.link = { .slots = world->slots, .ring = &world->ring },
 		.slots = 3,
