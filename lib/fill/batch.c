@@ -11,9 +11,9 @@
 #include "lib/space/place.h"
 
 #define BATCH_SLOTS_MIN 8
-/* Guest memory past it is mapped as ever: with granules of 16 KiB 640 MiB of address space for the
- * rest. */
-#define BATCH_END (UINT64_C(1) << (sizeof(void *) > 4 ? 40 : 32))
+/* Guest memory past it is mapped as ever: with granules of 16 KiB 160 MiB of address space for the
+ * rest, which a kernel that overcommits nothing charges. */
+#define BATCH_END (UINT64_C(1) << (sizeof(void *) > 4 ? 38 : 32))
 
 static uint64_t batch_end(const struct mapcache *cache)
 {
