@@ -56,6 +56,18 @@ uint64_t account_stale(struct mapcache *cache)
 	return stale;
 }
 
+void *account_reserve(uint64_t bytes, int prot)
+{
+	void *memory =
+		mmap(NULL, (size_t)bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	/* Advice: may be refused. */
+	(void)madvise(memory, (size_t)bytes, MADV_NOHUGEPAGE);
+	return memory;
+}
+
 uint64_t account_resident(const void *start, uint64_t bytes)
 {
 	static const size_t step = 256; /* pages asked about at once */

@@ -40,6 +40,8 @@ void account_destroy(struct mapcache *cache);
 void account_stats(struct mapcache *cache, struct mapcache_stats *stats);
 /* Of a range of address space, the bytes that are in memory. */
 uint64_t account_resident(const void *start, uint64_t bytes);
+/* Address space that costs memory only where it is touched; for munmap(2). NULL: errno. */
+void *account_reserve(uint64_t bytes, int prot);
 void account_map(struct mapcache *cache, uint64_t epoch, uint64_t mapped, uint64_t current);
 void account_unmap(struct mapcache *cache, uint64_t mapped);
 /* What was current in the epoch, and still is mapped, counts as stale from now on. */

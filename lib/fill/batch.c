@@ -44,18 +44,6 @@ int batch_init(struct mapcache *cache)
 	return -pthread_mutex_init(&batches->lock, NULL);
 }
 
-static void *batch_memory(uint64_t bytes)
-{
-	void *memory = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (memory == MAP_FAILED)
-		return NULL;
-	/* Only what is touched shall cost memory. Advice: may be refused. */
-	(void)madvise(memory, (size_t)bytes, MADV_NOHUGEPAGE);
-	return memory;
-}
-
 static void batch_unmap(void *memory, uint64_t bytes)
 {
 	if (memory)
@@ -84,10 +72,11 @@ bool batch_start(struct mapcache *cache)
 
 	if (batches->words)
 		return true;
-	hots->all = batch_memory(HOT_MAX * sizeof(*hots->all));
-	hots->number = batch_memory(granules * sizeof(*hots->number));
+	hots->all = account_reserve(HOT_MAX * sizeof(*hots->all), PROT_READ | PROT_WRITE);
+	hots->number = account_reserve(granules * sizeof(*hots->number), PROT_READ | PROT_WRITE);
 	hots->granules = granules;
-	batches->words = batch_memory(granules * sizeof(*batches->words));
+	batches->words =
+		account_reserve(granules * sizeof(*batches->words), PROT_READ | PROT_WRITE);
 	if (hots->all && hots->number && batches->words) {
 		granules_show(&cache->shared, batches->words, batch_end(cache));
 		return true;
@@ -157,9 +146,7 @@ static bool batch_touches(const struct mapcache *cache, const struct mapping *ma
 	for (unsigned int i = 0; i < batch_size(mapping); i++) {
 		uint64_t at = batch_granule(cache, mapping, i) * granule;
 
-		if (at + granule > gpa && at - gpa < len)
-			return true;
-		if (gpa >= at && gpa - at < granule)
+		if (at >= gpa ? at - gpa < len : gpa - at < granule)
 			return true;
 	}
 	return false;

@@ -70,13 +70,14 @@ static unsigned int batch_room(const struct mapcache *cache)
 }
 
 /* An INVALIDATE came before a batch was there, which was in vain: with fewer, or none for a while. */
-static void batch_overtaken(struct batches *batches, bool overtaken)
+static void batch_overtaken(struct mapcache *cache, bool overtaken)
 {
-	unsigned int all = batches->most * 2;
+	struct batches *batches = &cache->fill.batches;
+	unsigned int all = cache->settings.granules - 1;
 
 	if (!overtaken) {
 		batches->overtaken = 0;
-		batches->most = all;
+		batches->most = batches->most * 2 < all ? batches->most * 2 : all;
 	} else if (batches->most >= 2 * BATCH_LEAST) {
 		batches->most /= 2;
 	} else {
@@ -262,9 +263,7 @@ static bool batch_show(struct batch *batch)
 	struct batches *batches = &batch->cache->fill.batches;
 	bool overtaken = epoch_now(&batch->cache->shared) != batch->epoch;
 
-	batch_overtaken(batches, overtaken);
-	if (batches->most > batch->cache->settings.granules - 1)
-		batches->most = batch->cache->settings.granules - 1;
+	batch_overtaken(batch->cache, overtaken);
 	if (overtaken)
 		client_count(batch->client, COUNTER_MAPS_OVERTAKEN, 1);
 	for (unsigned int i = 0; i < batch->count; i++) {

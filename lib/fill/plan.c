@@ -35,15 +35,11 @@
 int fill_init(struct mapcache *cache)
 {
 	uint64_t buckets = cache->settings.guest_limit >> cache->settings.bucket_shift;
-	void *habits = mmap(NULL, (size_t)buckets, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
+	void *habits = account_reserve(buckets, PROT_READ | PROT_WRITE);
 	int error;
 
-	if (habits == MAP_FAILED)
+	if (!habits)
 		return -errno;
-	/* Only what is touched shall cost memory. Advice: may be refused. */
-	(void)madvise(habits, (size_t)buckets, MADV_NOHUGEPAGE);
 	cache->fill.habits = habits;
 	error = batch_init(cache);
 	if (error)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "lib/base/base.h"
+
 /*
  * The table is reserved for the whole guest space as read-only zero pages, which cost nothing
  * and are not counted by the kernel's overcommit rules, and made writable in chunks where
@@ -35,14 +37,11 @@ int table_init(struct table *table, uint64_t buckets)
 	table->chunks = (uint8_t *)calloc(1, (size_t)table_chunks(buckets));
 	if (!table->chunks)
 		return -ENOMEM;
-	entries = mmap(NULL, (size_t)table_bytes(buckets), PROT_READ,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (entries == MAP_FAILED) {
+	entries = account_reserve(table_bytes(buckets), PROT_READ);
+	if (!entries) {
 		error = -errno;
 		goto free_chunks;
 	}
-	/* Only what is touched shall cost memory. Advice: may be refused. */
-	(void)madvise(entries, (size_t)table_bytes(buckets), MADV_NOHUGEPAGE);
 	table->entries = (struct mapcache_entry *)entries;
 	error = -pthread_mutex_init(&table->lock, NULL);
 	if (error)

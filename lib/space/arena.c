@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "lib/base/base.h"
 #include "lib/space/mapping.h"
 
 /* One bucket more, to align the first slot. */
@@ -61,15 +62,11 @@ int arena_init(struct arena *arena, uint64_t slots, uint32_t shift, bool reserve
 	error = reserve ? arena_reserve(arena) : 0;
 	if (error)
 		return error;
-	arena->mappings =
-		mmap(NULL, (size_t)(slots * sizeof(*arena->mappings)), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (arena->mappings == MAP_FAILED) {
+	arena->mappings = account_reserve(slots * sizeof(*arena->mappings), PROT_READ | PROT_WRITE);
+	if (!arena->mappings) {
 		error = -errno;
 		goto unreserve;
 	}
-	/* Only what is touched shall cost memory. Advice: may be refused. */
-	(void)madvise(arena->mappings, (size_t)(slots * sizeof(*arena->mappings)), MADV_NOHUGEPAGE);
 	error = -pthread_mutex_init(&arena->lock, NULL);
 	if (error)
 		goto unmap;

@@ -22,13 +22,6 @@ static size_t place_bytes(const struct mapcache *cache)
 			(cache->space.places.mask + 1) * sizeof(uint32_t));
 }
 
-/* Costs memory only where it is touched. */
-static void *place_memory(size_t bytes)
-{
-	return mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-}
-
 static size_t place_frames_bytes(const struct mapcache *cache)
 {
 	return (size_t)(cache->space.arena.slots * cache->settings.bucket_pages * sizeof(uint64_t));
@@ -46,9 +39,11 @@ static bool place_lists(const struct mapcache *cache)
  * it where the kernel overcommits nothing. Two at a time: one of theirs goes. */
 static int place_init_frames(struct mapcache *cache)
 {
-	mapcache_atomic_u64 *missing = NULL, *frames = place_memory(place_frames_bytes(cache));
+	mapcache_atomic_u64 *missing = NULL;
+	mapcache_atomic_u64 *frames =
+		account_reserve(place_frames_bytes(cache), PROT_READ | PROT_WRITE);
 
-	if (frames == MAP_FAILED)
+	if (!frames)
 		return -errno;
 	/* Acquire and release: who names the table in a slot's index has seen it. */
 	if (!__atomic_compare_exchange_n(&cache->space.frames, &missing, frames, false,
@@ -97,8 +92,8 @@ static int place_init_chosen(struct mapcache *cache)
 	while (heads < cache->space.arena.slots && heads < PLACE_HEADS_MAX)
 		heads *= 2;
 	places->mask = heads - 1;
-	of = place_memory(place_bytes(cache));
-	if (of == MAP_FAILED)
+	of = account_reserve(place_bytes(cache), PROT_READ | PROT_WRITE);
+	if (!of)
 		return -errno;
 	error = -pthread_mutex_init(&places->lock, NULL);
 	if (error) {

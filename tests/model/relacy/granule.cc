@@ -113,15 +113,17 @@ struct ranges : batching<ranges, 3> {
 };
 
 /* In slot 0 when it begins. */
-struct unmapped : batching<unmapped, 2> {
+template <typename MODEL> struct shown : batching<MODEL, 2> {
 	void before()
 	{
-		batching::before();
-		map(0, 1);
-		show(0, 0, 1);
-		show(0, 1, 1);
+		batching<MODEL, 2>::before();
+		this->map(0, 1);
+		this->show(0, 0, 1);
+		this->show(0, 1, 1);
 	}
+};
 
+struct unmapped : shown<unmapped> {
 	void thread(unsigned index)
 	{
 		if (index == 0) {
@@ -134,15 +136,7 @@ struct unmapped : batching<unmapped, 2> {
 };
 
 /* The next epoch's batch is shown before the last one's slot is unmapped. */
-struct replaced : batching<replaced, 2> {
-	void before()
-	{
-		batching::before();
-		map(0, 1);
-		show(0, 0, 1);
-		show(0, 1, 1);
-	}
-
+struct replaced : shown<replaced> {
 	void thread(unsigned index)
 	{
 		if (index == 0) {
