@@ -476,7 +476,6 @@ int mapcache_placeholder_end(struct mapcache *cache, uint64_t gpa, uint64_t len)
  *   -ETIMEDOUT  a section from before is still open, or a report is still on its way: what such
  *               sections write may be missing (on), or has not been reported yet (off)
  *   -EPERM      membarrier(2) is refused since the cache was opened: as -ETIMEDOUT
- *   -ENOMEM     off: no memory for the list of what is pinned, which was not reported
  *   others      off: from the backend, which has failed to report some of it
  */
 MAPCACHE_CHECKED int mapcache_dirty_log(struct mapcache *cache, bool enable);
@@ -501,7 +500,6 @@ int mapcache_modified(struct mapcache_client *client, const void *ptr, size_t le
  * does not wait for sections; may block as Xen does.
  *   -EINVAL     cache is NULL
  *   -EOPNOTSUPP the backend cannot report
- *   -ENOMEM     no memory for the list: nothing was reported
  *   others      from the backend, as above
  */
 int mapcache_modified_pins(struct mapcache *cache);

@@ -36,6 +36,8 @@ int lookup_slow(struct mapcache_client *client, const struct request *request, v
 void *lookup_pointer(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
 /* Errors that a page gives because it can only be read. Not -EFAULT: there is none (backend.h). */
 bool lookup_refused(int error);
+/* No entry of the table shows what is older than the epoch; a busy bucket's owner shows it anew. */
+void lookup_hide(struct mapcache *cache, uint64_t epoch);
 /* After many invalidations the table is closed; sweep and open it. */
 void lookup_open_table(struct mapcache *cache);
 

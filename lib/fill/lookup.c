@@ -38,15 +38,8 @@ int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int p
 	return 0;
 }
 
-/*
- * Entries of stale mappings go from the table, so that their tags cannot be met again when
- * the counter has come round; then the table is opened. If another sweep fell due meanwhile,
- * it is closed again: with 2^24 epochs between two and tags of 2^26, nothing that the first
- * one left can have come round.
- */
-static void lookup_sweep_table(struct mapcache *cache, uint64_t epoch)
+void lookup_hide(struct mapcache *cache, uint64_t epoch)
 {
-	batch_retire(cache, epoch);
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
 		struct stripe *stripe = stripe_at(cache, i);
 
@@ -60,6 +53,12 @@ static void lookup_sweep_table(struct mapcache *cache, uint64_t epoch)
 	}
 }
 
+/*
+ * Entries of stale mappings go from the table, so that their tags cannot be met again when
+ * the counter has come round; then the table is opened. If another sweep fell due meanwhile,
+ * it is closed again: with 2^24 epochs between two and tags of 2^26, nothing that the first
+ * one left can have come round.
+ */
 void lookup_open_table(struct mapcache *cache)
 {
 	uint64_t epoch;
@@ -67,7 +66,8 @@ void lookup_open_table(struct mapcache *cache)
 	if (mapcache_likely(mapcache_load_relaxed(&cache->shared.limit)) ||
 	    !protocol_sweep_begin(cache, &epoch))
 		return;
-	lookup_sweep_table(cache, epoch);
+	batch_retire(cache, epoch);
+	lookup_hide(cache, epoch);
 	protocol_sweep_end(cache, epoch);
 }
 

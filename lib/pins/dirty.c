@@ -11,7 +11,7 @@
  * addresses may mean others by now.
  */
 #include <errno.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/base.h"
 #include "lib/base/cancel.h"
@@ -32,68 +32,56 @@
 
 /* ---- lists of extents ------------------------------------------------------------------ */
 
-static void dirty_remove(struct dirty *dirty, unsigned int i)
-{
-	dirty->count--;
-	for (; i < dirty->count; i++)
-		dirty->extent[i] = dirty->extent[i + 1];
-}
-
 static uint64_t dirty_end(const struct mapcache_extent *extent)
 {
 	return extent->gfn + extent->pages;
 }
 
-/* Grow extent i over its successors that it touches now. */
-static void dirty_absorb(struct dirty *dirty, unsigned int i)
+/* Join the two neighbours with the smallest gap, where there is none or room is needed. */
+static bool dirty_join(struct dirty *dirty)
 {
-	struct mapcache_extent *extent = &dirty->extent[i];
-
-	while (i + 1 < dirty->count && extent[1].gfn <= dirty_end(extent)) {
-		if (dirty_end(&extent[1]) > dirty_end(extent))
-			extent->pages = dirty_end(&extent[1]) - extent->gfn;
-		dirty_remove(dirty, i + 1);
-	}
-}
-
-/* Room for one more: join the two with the smallest gap. */
-static void dirty_squeeze(struct dirty *dirty)
-{
-	unsigned int best = 0;
+	struct mapcache_extent *extent = dirty->extent;
 	uint64_t least = UINT64_MAX;
+	unsigned int best = 0;
 
 	for (unsigned int i = 0; i + 1 < dirty->count; i++) {
-		uint64_t gap = dirty->extent[i + 1].gfn - dirty_end(&dirty->extent[i]);
+		uint64_t end = dirty_end(&extent[i]), next = extent[i + 1].gfn;
+		uint64_t gap = next > end ? next - end : 0;
 
 		if (gap < least) {
 			least = gap;
 			best = i;
 		}
 	}
-	dirty->extent[best].pages = dirty_end(&dirty->extent[best + 1]) - dirty->extent[best].gfn;
-	dirty_remove(dirty, best + 1);
+	if (dirty->count < 2 || (least && dirty->count <= DIRTY_EXTENTS))
+		return false;
+	extent += best;
+	if (dirty_end(&extent[1]) > dirty_end(extent))
+		extent->pages = dirty_end(&extent[1]) - extent->gfn;
+	dirty->count--;
+	memmove(&extent[1], &extent[2], (dirty->count - best - 1) * sizeof(*extent));
+	return true;
 }
 
-static void dirty_add(void *list, uint64_t gfn, uint64_t pages)
+static void dirty_add(struct dirty *dirty, uint64_t gfn, uint64_t pages)
 {
-	struct dirty *dirty = list;
 	struct mapcache_extent *extent = dirty->extent;
-	unsigned int i = 0;
+	unsigned int i = dirty->count++;
 
-	if (dirty->count == DIRTY_EXTENTS)
-		dirty_squeeze(dirty);
-	while (i < dirty->count && dirty_end(&extent[i]) < gfn)
-		i++;
-	if (i < dirty->count && extent[i].gfn <= gfn) {
-		if (gfn + pages > dirty_end(&extent[i]))
-			extent[i].pages = gfn + pages - extent[i].gfn;
-	} else {
-		for (unsigned int j = dirty->count; j > i; j--)
-			extent[j] = extent[j - 1];
-		extent[i] = (struct mapcache_extent){ gfn, pages };
-		dirty->count++;
-	}
-	dirty_absorb(dirty, i);
+	for (; i > 0 && extent[i - 1].gfn > gfn; i--)
+		extent[i] = extent[i - 1];
+	extent[i] = (struct mapcache_extent){ gfn, pages };
+	while (dirty_join(dirty))
+		;
+}
+
+/* error: the first of a report that fails. */
+static void dirty_send(struct mapcache *cache, struct dirty *dirty, int *error)
+{
+	int failed = dirty->count ? report_send(cache, dirty->extent, dirty->count) : 0;
+
+	dirty->count = 0;
+	*error = *error ? *error : failed;
 }
 
 /* ---- which frames an address shows ------------------------------------------------------ */
@@ -115,9 +103,10 @@ static uint64_t dirty_room(struct mapcache *cache, const void *pointer)
 	return bucket - (uint64_t)((const char *)pointer - mapping_base(cache, mapping));
 }
 
-/* What [pointer, pointer + len) shows, to a list; it is held, and in what dirty_room() says of it. */
+/* What [pointer, pointer + len), which is in what dirty_room() says of it, shows, to a list. error:
+ * no section is open, so that a full list is told; NULL: it is kept. */
 static void dirty_frames(struct mapcache *cache, const char *pointer, uint64_t len,
-			 void (*add)(void *list, uint64_t gfn, uint64_t pages), void *list)
+			 struct dirty *dirty, int *error)
 {
 	uint64_t part, in_page;
 
@@ -126,7 +115,9 @@ static void dirty_frames(struct mapcache *cache, const char *pointer, uint64_t l
 
 		part = part < len ? part : len;
 		in_page = (uintptr_t)pointer & ((UINT64_C(1) << PAGE_SHIFT) - 1);
-		add(list, gfn, ((in_page + part - 1) >> PAGE_SHIFT) + 1);
+		if (error && dirty->count == DIRTY_EXTENTS)
+			dirty_send(cache, dirty, error);
+		dirty_add(dirty, gfn, ((in_page + part - 1) >> PAGE_SHIFT) + 1);
 	}
 }
 
@@ -138,7 +129,7 @@ void dirty_note(struct mapcache_client *client, const void *pointer, uint64_t le
 	if (!client->dirty.count)
 		report_begin(client->cache, &client->report,
 			     epoch_of(mapcache_load_relaxed(&client->fast.section)));
-	dirty_frames(client->cache, pointer, len, dirty_add, &client->dirty);
+	dirty_frames(client->cache, pointer, len, &client->dirty, NULL);
 }
 
 void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
@@ -158,11 +149,11 @@ void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len
 void section_report(struct mapcache_client *client)
 {
 	CANCEL_DEFERRED;
+	int error = 0;
 
 	if (!client->dirty.count)
 		return;
-	report_send(client->cache, client->dirty.extent, client->dirty.count);
-	client->dirty.count = 0;
+	dirty_send(client->cache, &client->dirty, &error);
 	report_end(client->cache, &client->report);
 }
 
@@ -195,15 +186,14 @@ int dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client, cons
 		if (part && inside)
 			dirty_note(client, iov[i].iov_base, part);
 		else if (part)
-			dirty_frames(cache, iov[i].iov_base, part, dirty_add, &dirty);
+			dirty_frames(cache, iov[i].iov_base, part, &dirty, NULL);
 		written -= iov[i].iov_len < written ? iov[i].iov_len : written;
 	}
 	if (inside && client->dirty.count)
 		dirty_flush(client);
 	if (inside)
 		return 0;
-	if (dirty.count)
-		error = report_send(cache, dirty.extent, dirty.count);
+	dirty_send(cache, &dirty, &error);
 	report_end(cache, &report);
 	return error;
 }
@@ -234,93 +224,70 @@ int mapcache_modified(struct mapcache_client *client, const void *ptr, size_t le
 
 /* ---- what is pinned -------------------------------------------------------------------- */
 
-/* Grows: nothing is told while a lock is held. */
-struct gathered {
-	struct mapcache *cache;
-	struct mapcache_extent *extent;
-	size_t count, room;
-	int error;
-};
-
-static void gather(void *list, uint64_t gfn, uint64_t pages)
+/* What the span whose first slot it is shows for writing to its pinners. */
+static uint64_t pinned_span(struct mapcache *cache, const struct mapping *mapping,
+			    const char **pointer)
 {
-	struct gathered *all = list;
-	struct mapcache_extent *last = all->count ? &all->extent[all->count - 1] : NULL, *grown;
-
-	if (all->error)
-		return;
-	if (last && last->gfn + last->pages == gfn) {
-		last->pages += pages;
-		return;
-	}
-	if (!all->extent || all->count == all->room) {
-		all->room = all->room ? 2 * all->room : 64;
-		grown = realloc(all->extent, all->room * sizeof(*grown));
-		if (!grown) {
-			all->error = -ENOMEM;
-			all->room = all->count;
-			return;
-		}
-		all->extent = grown;
-	}
-	all->extent[all->count++] = (struct mapcache_extent){ gfn, pages };
-}
-
-static void gather_spans(struct gathered *all)
-{
-	struct mapcache *cache = all->cache;
-	struct spans *spans = &cache->pins.spans;
 	const struct span *span;
+	uint64_t len = 0;
 
-	pthread_mutex_lock(&spans->lock);
-	for (span = span_next(spans, NULL); span; span = span_next(spans, span)) {
-		if (span_pins(cache, span) && span->writable)
-			dirty_frames(cache, span_pointer(cache, span, span->gpa), span->len, gather,
-				     all);
+	/* The one for what its pinner has found, the other keeps it from being freed. */
+	pthread_mutex_lock(&cache->pins.spans.lock);
+	clients_lock(cache);
+	span = mapping_state(mapping) == MAPPING_SPAN ? mapping->span : NULL;
+	if (span && span->first == mapping && span_pins_locked(cache, span) && span->writable) {
+		*pointer = span_pointer(cache, span, span->gpa);
+		len = span->len;
 	}
-	pthread_mutex_unlock(&spans->lock);
-}
-
-static void gather_granules(struct gathered *all, const struct mapping *mapping, uint64_t granules)
-{
-	uint64_t bytes = UINT64_C(1) << all->cache->settings.granule_shift;
-	const char *base = mapping_base(all->cache, mapping);
-
-	for (unsigned int i = 0; i < all->cache->settings.granules; i++) {
-		if (granules >> i & 1)
-			dirty_frames(all->cache, base + i * bytes, bytes, gather, all);
-	}
+	clients_unlock(cache);
+	pthread_mutex_unlock(&cache->pins.spans.lock);
+	return len;
 }
 
 /*
- * A pinned bucket's mapping stays what it is (B) but for what its owner maps beside it: while
- * that goes on nobody else may look, and all of the bucket is taken.
+ * The granules that a pinned bucket's mapping shows for writing. It stays what it is (B) but for
+ * what its owner maps beside it: while that goes on nobody else may look, and all of it is taken.
  */
-static void gather_slot(struct gathered *all, struct mapping *mapping)
+static uint64_t pinned_granules(struct mapcache *cache, struct mapping *mapping)
 {
-	struct mapcache *cache = all->cache;
 	struct stripe *stripe = stripe_of(cache, mapcache_load_relaxed(&mapping->index));
+	uint64_t granules = UINT64_MAX;
 	bool live;
 
 	pthread_mutex_lock(&stripe->lock);
 	live = mapping_state(mapping) == MAPPING_LIVE;
-	if (live && mapping->busy)
-		gather_granules(all, mapping, UINT64_MAX);
-	else if (live)
-		gather_granules(all, mapping, mapping->mapped & ~mapping_denied(mapping));
+	if (live && !mapping->busy)
+		granules = mapping->mapped & ~mapping_denied(mapping);
 	pthread_mutex_unlock(&stripe->lock);
 	/* It never comes back from there while it is pinned. */
-	if (!live)
-		gather_granules(all, mapping, retired_writable(cache, mapping));
+	return live ? granules : retired_writable(cache, mapping);
+}
+
+/* What is given up meanwhile, and shows other frames then, was reported by who gave it up. */
+static void pinned_add(struct mapcache *cache, struct mapping *mapping, struct dirty *dirty,
+		       int *error)
+{
+	uint64_t bytes = UINT64_C(1) << cache->settings.granule_shift, granules = 0, len = 0;
+	const char *pointer = mapping_base(cache, mapping);
+
+	if (mapping_state(mapping) == MAPPING_SPAN)
+		len = pinned_span(cache, mapping, &pointer);
+	else if (client_pins(cache, mapping))
+		granules = pinned_granules(cache, mapping);
+	dirty_frames(cache, pointer, len, dirty, error);
+	for (unsigned int i = 0; i < cache->settings.granules; i++) {
+		if (granules >> i & 1)
+			dirty_frames(cache, pointer + i * bytes, bytes, dirty, error);
+	}
 }
 
 int mapcache_modified_pins(struct mapcache *cache)
 {
-	struct gathered all = { .cache = cache };
+	struct dirty dirty = { .count = 0 };
 	struct report report;
 	CANCEL_DEFERRED;
 	uint64_t slots;
-	int error;
+	int error = 0;
 
 	if (!cache)
 		return -EINVAL;
@@ -330,39 +297,14 @@ int mapcache_modified_pins(struct mapcache *cache)
 		return 0;
 	report_begin(cache, &report, epoch_now(&cache->shared));
 	slots = space_slots(cache);
-	for (uint64_t slot = 0; slot < slots && !all.error; slot++) {
-		struct mapping *mapping = mapping_at(cache, slot);
-
-		if (mapping_state(mapping) != MAPPING_SPAN && client_pins(cache, mapping))
-			gather_slot(&all, mapping);
-	}
-	gather_spans(&all);
-	error = all.error;
-	if (!error && all.count)
-		error = report_send(cache, all.extent, all.count);
+	for (uint64_t slot = 0; slot < slots; slot++)
+		pinned_add(cache, mapping_at(cache, slot), &dirty, &error);
+	dirty_send(cache, &dirty, &error);
 	report_end(cache, &report);
-	free(all.extent);
 	return error;
 }
 
 /* ---- on and off ------------------------------------------------------------------------ */
-
-/* From here on no entry says writable: those that do are shown again, without. */
-static void dirty_hide(struct mapcache *cache)
-{
-	batch_drop(cache, 0, UINT64_MAX);
-	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		struct stripe *stripe = stripe_at(cache, i);
-
-		pthread_mutex_lock(&stripe->lock);
-		for (struct mapping *mapping = stripe_oldest(stripe); mapping;
-		     mapping = stripe_newer(mapping)) {
-			/* A busy one's owner will see the switch under this lock. */
-			mapping_unpublish(cache, mapping);
-		}
-		pthread_mutex_unlock(&stripe->lock);
-	}
-}
 
 /* Until no section is left that began before the switch, and no report of one is on its way. */
 static int dirty_wait(struct mapcache *cache, int timeout_ms)
@@ -378,7 +320,8 @@ static int dirty_wait(struct mapcache *cache, int timeout_ms)
 		if (!clock_wait(&wait, timeout_ms))
 			return -ETIMEDOUT;
 	}
-	newest = report_newest(cache);
+	/* Of those that have ended each has begun its report before. */
+	newest = mapcache_load_relaxed(&cache->pins.reports.newest);
 	while (!report_over(cache, UINT64_MAX, newest)) {
 		if (!clock_wait(&wait, timeout_ms))
 			return -ETIMEDOUT;
@@ -398,9 +341,11 @@ int mapcache_dirty_log_wait(struct mapcache *cache, bool enable, int timeout_ms)
 		return -EDEADLK;
 	if (enable) {
 		entry_set_logging(cache, true);
-		/* Stripe locks order the switch before every later publication; the tick and the
-		 * barrier order it before every later section. */
-		dirty_hide(cache);
+		/* Entries that say writable are shown again, without, also by who is busy. Stripe
+		 * locks order the switch before every later publication; the tick and the barrier
+		 * order it before every later section. */
+		batch_drop(cache, 0, UINT64_MAX);
+		lookup_hide(cache, UINT64_MAX);
 	} else {
 		/* While it is on: who gives up a pin meanwhile reports it, or we do. */
 		error = mapcache_modified_pins(cache);

@@ -49,7 +49,7 @@ void report_begin(struct mapcache *cache, struct report *report, uint64_t epoch)
 	struct reports *reports = &cache->pins.reports;
 
 	pthread_mutex_lock(&reports->lock);
-	report->number = ++reports->number;
+	report->number = mapcache_add_relaxed(&reports->newest, 1) + 1;
 	report->epoch = epoch;
 	DL_PREPEND(reports->first, report);
 	pthread_mutex_unlock(&reports->lock);
@@ -75,17 +75,6 @@ bool report_over(struct mapcache *cache, uint64_t epoch, uint64_t number)
 		report = report->next;
 	pthread_mutex_unlock(&reports->lock);
 	return !report;
-}
-
-uint64_t report_newest(struct mapcache *cache)
-{
-	struct reports *reports = &cache->pins.reports;
-	uint64_t number;
-
-	pthread_mutex_lock(&reports->lock);
-	number = reports->number;
-	pthread_mutex_unlock(&reports->lock);
-	return number;
 }
 
 /* One call; what passes by itself is waited for, a few times. */
@@ -118,10 +107,8 @@ static void report_taken(struct mapcache *cache, const struct mapcache_extent *e
 /* The guest's last frame, or past it, where there is nothing that could have been written. */
 static void report_past_the_top(struct mapcache *cache, const struct mapcache_extent *extent)
 {
-	mapcache_add_relaxed(&cache->pins.reports.refused, extent->pages);
-	if (mapcache_load_relaxed(&cache->pins.reports.top_told))
-		return;
-	mapcache_store_relaxed(&cache->pins.reports.top_told, 1);
+	if (mapcache_add_relaxed(&cache->pins.reports.refused, extent->pages))
+		return; /* that was told */
 	log_message(cache, MAPCACHE_LOG_INFO,
 		    "frame 0x%llx was modified and cannot be reported: Xen does not take the "
 		    "guest's last frame, nor what is past it",

@@ -29,10 +29,9 @@ struct report {
 struct reports {
 	pthread_mutex_t lock; /* protects what follows */
 	struct report *first; /* as many as threads that report */
-	uint64_t number;      /* of the newest */
 
-	mapcache_atomic_u64 top; /* 1 + the highest frame that was ever taken */
-	mapcache_atomic_u32 top_told;
+	mapcache_atomic_u64 newest; /* its number; written under the lock */
+	mapcache_atomic_u64 top;    /* 1 + the highest frame that was ever taken */
 	mapcache_atomic_u64 calls, errors, pages, refused; /* statistics */
 };
 
@@ -45,8 +44,6 @@ void report_begin(struct mapcache *cache, struct report *report, uint64_t epoch)
 /* The backend has been told, or there is nothing to tell. */
 void report_end(struct mapcache *cache, struct report *report);
 
-/* The number of the newest. */
-uint64_t report_newest(struct mapcache *cache);
 /* Whether none is on its way whose number is at most that, and what it reports from before the
  * epoch. UINT64_MAX: of any number, of any epoch. */
 bool report_over(struct mapcache *cache, uint64_t epoch, uint64_t number);

@@ -17,7 +17,7 @@ struct span;
 #define DIRTY_EXTENTS 32
 
 struct dirty {
-	struct mapcache_extent extent[DIRTY_EXTENTS]; /* rising, with gaps between */
+	struct mapcache_extent extent[DIRTY_EXTENTS + 1]; /* rising, with gaps between */
 	unsigned int count;
 };
 
