@@ -15,14 +15,9 @@
 
 static int check_options(const struct mapcache *cache, struct mapcache_ioreq_options *options)
 {
-	if (options->domid >= DOMID_FIRST_RESERVED || options->handler == NULL)
-		return -EINVAL;
 	/* INVALIDATE of another guest would leave this cache stale for ever (A). */
-	if (options->domid != cache->settings.domid)
-		return -EINVAL;
-	if (options->vcpus > IOREQ_VCPUS_MAX || (options->flags & ~FLAGS))
-		return -EINVAL;
-	if (options->drain_ms > INT_MAX)
+	if (options->domid != cache->settings.domid || options->handler == NULL ||
+	    (options->flags & ~FLAGS) || options->drain_ms > INT_MAX)
 		return -EINVAL;
 	if (options->drain_ms == 0)
 		options->drain_ms = DRAIN_MS_DEFAULT;
@@ -30,17 +25,13 @@ static int check_options(const struct mapcache *cache, struct mapcache_ioreq_opt
 }
 
 /* A record for each slot, and one for the ring. */
-static int make_vcpus(struct mapcache_ioreq *server, uint32_t pages)
+static int make_vcpus(struct mapcache_ioreq *server)
 {
-	size_t bytes;
-	void *memory;
+	size_t bytes = ((size_t)server->slots + 1) * sizeof(*server->vcpu);
 
-	server->slots = pages * (uint32_t)IOREQ_PAGE_SLOTS;
-	bytes = ((size_t)server->slots + 1) * sizeof(*server->vcpu);
-	if (posix_memalign(&memory, CACHE_LINE, bytes))
+	if (posix_memalign((void **)&server->vcpu, CACHE_LINE, bytes))
 		return -ENOMEM;
-	memset(memory, 0, bytes);
-	server->vcpu = memory;
+	memset(server->vcpu, 0, bytes);
 	return 0;
 }
 
@@ -59,7 +50,8 @@ static int open_server(struct mapcache_ioreq *server)
 	if (error)
 		goto close;
 	pages = (options->vcpus - 1) / (uint32_t)IOREQ_PAGE_SLOTS + 1;
-	error = make_vcpus(server, pages);
+	server->slots = pages * (uint32_t)IOREQ_PAGE_SLOTS;
+	error = make_vcpus(server);
 	if (error)
 		goto close;
 	error = ioreq_xen_create(&server->link, pages, options->flags & MAPCACHE_IOREQ_BUFFERED);
@@ -103,18 +95,24 @@ int mapcache_ioreq_open(struct mapcache *cache, const struct mapcache_ioreq_opti
 	return 0;
 }
 
+static bool deferred(struct mapcache_ioreq *server)
+{
+	for (uint32_t vcpu = 0; vcpu < server->slots; vcpu++)
+		if (!handoff_idle(&server->vcpu[vcpu].word))
+			return true;
+	return false;
+}
+
 int mapcache_ioreq_close(struct mapcache_ioreq *server)
 {
 	CANCEL_DEFERRED;
-	bool child;
 	int error = 0, closed;
 
 	if (server == NULL)
 		return -EINVAL;
-	child = getpid() != server->pid;
-	if (!child && ioreq_pending(server))
-		return -EBUSY;
-	if (!child) {
+	if (server->pid == getpid()) {
+		if (deferred(server))
+			return -EBUSY;
 		publish_remove_server(server->cache, &server->published);
 		error = ioreq_xen_destroy(&server->link);
 	}
@@ -127,14 +125,6 @@ int mapcache_ioreq_close(struct mapcache_ioreq *server)
 	free(server->vcpu);
 	free(server);
 	return 0;
-}
-
-/* What Xen said of a server that is ours: with its domain it goes first. */
-static int heard(struct mapcache_ioreq *server, int error)
-{
-	if (error == -ESRCH)
-		notify_gone(server->cache);
-	return error;
 }
 
 int mapcache_ioreq_id(const struct mapcache_ioreq *server)
@@ -157,24 +147,27 @@ static void drain(struct mapcache_ioreq *server, struct mapcache *cache, uint64_
 			    server->options.drain_ms);
 }
 
-/* Everything must go: the request carries no range. All caches first, then who is waited for. */
-void ioreq_invalidate(struct mapcache_ioreq *server)
+/* Everything must go: the request carries no range. Epoch 0: no cache. */
+static void invalidate_all(struct mapcache_ioreq *server, uint64_t *epoch)
 {
-	struct mapcache *cache[IOREQ_CACHES];
-	uint64_t epoch[IOREQ_CACHES];
-	unsigned int count = 0;
-
 	for (unsigned int i = 0; i < IOREQ_CACHES; i++) {
 		/* Acquire: pairs with the release in mapcache_ioreq_add_cache(): the cache is
 		 * there as it was opened. */
-		cache[count] = mapcache_load_acquire(&server->caches[i]);
-		if (cache[count]) {
-			epoch[count] = mapcache_invalidate(cache[count]);
-			count++;
-		}
+		struct mapcache *cache = mapcache_load_acquire(&server->caches[i]);
+
+		epoch[i] = cache ? mapcache_invalidate(cache) : 0;
 	}
-	for (unsigned int i = 0; i < count && (server->options.flags & MAPCACHE_IOREQ_DRAIN); i++)
-		drain(server, cache[i], epoch[i]);
+}
+
+/* All caches first, then who is waited for. */
+void ioreq_invalidate(struct mapcache_ioreq *server)
+{
+	uint64_t epoch[IOREQ_CACHES];
+
+	invalidate_all(server, epoch);
+	for (unsigned int i = 0; i < IOREQ_CACHES; i++)
+		if (epoch[i] && server->options.flags & MAPCACHE_IOREQ_DRAIN)
+			drain(server, server->caches[i], epoch[i]);
 }
 
 /*
@@ -186,66 +179,55 @@ void ioreq_invalidate(struct mapcache_ioreq *server)
  */
 int mapcache_ioreq_enable(struct mapcache_ioreq *server, bool enable)
 {
+	uint64_t epoch[IOREQ_CACHES];
 	int error;
 
 	if (server == NULL)
 		return -EINVAL;
-	error = heard(server, ioreq_xen_set_state(&server->link, enable));
+	error = ioreq_xen_set_state(&server->link, enable);
 	/* Of a domain that is dying Xen destroys the servers first, and keeps what is mapped. */
-	if (error == -ENOENT)
+	if (error == -ENOENT || error == -ESRCH)
 		notify_gone(server->cache);
 	if (error || !enable)
 		return error;
-	for (unsigned int i = 0; i < IOREQ_CACHES; i++) {
-		/* Acquire: as in ioreq_invalidate(). */
-		struct mapcache *cache = mapcache_load_acquire(&server->caches[i]);
-
-		if (cache != NULL)
-			mapcache_invalidate(cache);
-	}
-	/* Release: pairs with the acquire in mapcache_ioreq_handle() and _vcpu_port(): the
-	 * page is read as Xen left it when it enabled the server. */
+	invalidate_all(server, epoch);
+	/* Release: pairs with the acquire in ioreq_enabled(): the page is read as Xen left it when it enabled the server. */
 	mapcache_store_release(&server->enabled_once, 1);
 	return 0;
 }
 
-static int find_cache(struct mapcache_ioreq *server, const struct mapcache *cache)
+/* Puts another one in the place of the cache. */
+static bool change_cache(struct mapcache_ioreq *server, struct mapcache *cache,
+			 struct mapcache *other)
 {
-	for (unsigned int i = 0; i < IOREQ_CACHES; i++)
-		if (mapcache_load_acquire(&server->caches[i]) == cache)
-			return (int)i;
-	return -ENOENT;
+	for (unsigned int i = 0; i < IOREQ_CACHES; i++) {
+		struct mapcache *found = cache;
+
+		/* Release: pairs with the acquire in invalidate_all(). */
+		if (mapcache_replace_acq_rel(&server->caches[i], &found, other))
+			return true;
+	}
+	return false;
 }
 
 /* Added, then invalidated: what was removed before it was told of is not shown either (A). */
 int mapcache_ioreq_add_cache(struct mapcache_ioreq *server, struct mapcache *cache)
 {
-	int free;
-
 	if (server == NULL || cache == NULL || cache->settings.domid != server->options.domid)
 		return -EINVAL;
-	if (find_cache(server, cache) >= 0)
+	if (change_cache(server, cache, cache))
 		return -EEXIST;
-	free = find_cache(server, NULL);
-	if (free < 0)
+	if (!change_cache(server, NULL, cache))
 		return -ENOSPC;
-	/* Release: pairs with the acquire in ioreq_invalidate(). */
-	mapcache_store_release(&server->caches[free], cache);
 	mapcache_invalidate(cache);
 	return 0;
 }
 
 int mapcache_ioreq_remove_cache(struct mapcache_ioreq *server, struct mapcache *cache)
 {
-	int place;
-
 	if (server == NULL || cache == NULL)
 		return -EINVAL;
-	place = find_cache(server, cache);
-	if (place < 0 || cache == server->cache)
-		return -ENOENT;
-	mapcache_store_relaxed(&server->caches[place], NULL);
-	return 0;
+	return cache != server->cache && change_cache(server, cache, NULL) ? 0 : -ENOENT;
 }
 
 /* ---- ranges ------------------------------------------------------------------------------ */
@@ -253,9 +235,14 @@ int mapcache_ioreq_remove_cache(struct mapcache_ioreq *server, struct mapcache *
 static int change_range(struct mapcache_ioreq *server, enum mapcache_ioreq_type type,
 			uint64_t start, uint64_t end, bool add)
 {
-	if (server == NULL || ioreq_check_range(type, start, end))
+	int error;
+
+	if (server == NULL || !ioreq_check_range(type, start, end))
 		return -EINVAL;
-	return heard(server, ioreq_xen_range(&server->link, type, start, end, add));
+	error = ioreq_xen_range(&server->link, type, start, end, add);
+	if (error == -ESRCH)
+		notify_gone(server->cache);
+	return error;
 }
 
 int mapcache_ioreq_add_range(struct mapcache_ioreq *server, enum mapcache_ioreq_type type,
@@ -268,4 +255,31 @@ int mapcache_ioreq_remove_range(struct mapcache_ioreq *server, enum mapcache_ior
 				uint64_t start, uint64_t end)
 {
 	return change_range(server, type, start, end, false);
+}
+
+/* ---- statistics: each vCPU has counters of its own, which are summed when asked for ----------- */
+
+static void add(struct mapcache_ioreq_stats *stats, const struct ioreq_vcpu *vcpu)
+{
+#define ADD(name, text)                                                                            \
+	stats->name = publish_combine(#name, stats->name, mapcache_load_relaxed(&vcpu->count.name));
+	MAPCACHE_IOREQ_STATISTICS(ADD)
+#undef ADD
+}
+
+int mapcache_ioreq_stats(struct mapcache_ioreq *server, struct mapcache_ioreq_stats *stats)
+{
+	struct mapcache_ioreq_stats known;
+	int error;
+
+	if (server == NULL || stats == NULL)
+		return -EINVAL;
+	error = options_copy(stats, &known, sizeof(known));
+	if (error)
+		return error;
+	known = (struct mapcache_ioreq_stats){ .size = known.size };
+	for (uint32_t i = 0; i <= server->slots; i++)
+		add(&known, &server->vcpu[i]);
+	memcpy(stats, &known, known.size < sizeof(known) ? known.size : sizeof(known));
+	return 0;
 }

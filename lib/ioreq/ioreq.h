@@ -35,15 +35,13 @@
  * turns by word, or by Xen, who sends the next request when this one has been answered.
  */
 struct ioreq_vcpu {
-	mapcache_atomic_u64 word;         /* handoff.h */
-	mapcache_atomic_u64 answer;       /* of a deferred item, until who goes on takes it */
-	mapcache_atomic_u32 answer_error; /* positive */
+	mapcache_atomic_u64 word;   /* handoff.h */
+	mapcache_atomic_u64 data;   /* what a read gets: of the last item that was answered, */
+	mapcache_atomic_u32 failed; /* or that it was answered with an error */
 
 	struct mapcache_request request; /* checked, or refused */
-	uint32_t item;                   /* the next one */
-	uint64_t data;                   /* what a read gets */
-	bool failed;
-	uint64_t since; /* ns: when it was seen */
+	int items, item;                 /* how often the handler gets it, and how often it has */
+	uint64_t since;                  /* ns: when it was seen */
 
 	/* Written by who serves the vCPU only. */
 #define IOREQ_COUNTER(name, text) mapcache_atomic_u64 name;
@@ -65,8 +63,14 @@ struct mapcache_ioreq {
 	/* The pages mean something: Xen clears them when it enables the server, and until
 	 * then the frames of an older Xen can be written by the guest. */
 	mapcache_atomic_u32 enabled_once;
-	mapcache_atomic_u32 past_next, past_told; /* ioreq_slot.c: vCPUs past the count */
+	mapcache_atomic_u32 past_told; /* that there is a vCPU past the count */
 };
+
+/* Acquire: pairs with the release in mapcache_ioreq_enable(), after Xen has cleared the page. */
+static inline bool ioreq_enabled(const struct mapcache_ioreq *server)
+{
+	return mapcache_load_acquire(&server->enabled_once);
+}
 
 /* A counter of who serves the vCPU. */
 static inline void ioreq_count(mapcache_atomic_u64 *counter, uint64_t n)
@@ -74,40 +78,30 @@ static inline void ioreq_count(mapcache_atomic_u64 *counter, uint64_t n)
 	mapcache_store_relaxed(counter, mapcache_load_relaxed(counter) + n);
 }
 
-/* ioreq_stats.c */
-/* One more, how long all have taken, and the longest. Returns how long this one has, in ns. */
-uint64_t ioreq_count_time(uint64_t since, mapcache_atomic_u64 *count, mapcache_atomic_u64 *all,
-			  mapcache_atomic_u64 *longest);
-void ioreq_count_answer(struct mapcache_ioreq *server, uint32_t vcpu);
+/* ioreq_pages.c */
+/* Whether there is a request; then *copy is all of it and the slot is ours. */
+bool ioreq_take(struct ioreq *slot, struct ioreq *copy);
+/* The answer to vcpu->request. */
+void ioreq_answer(const struct ioreq_vcpu *vcpu, struct ioreq *slot);
+/* The next one in the ring, which then is not there any more. */
+bool ioreq_take_buffered(struct mapcache_ioreq *server, struct ioreq *request);
+/* With a request of this vCPU: whether one past the count is served by nobody. */
+void ioreq_look_past(struct mapcache_ioreq *server, uint32_t vcpu);
 
-/* ioreq_serve.c */
-/* A request of a vCPU, a private copy of its slot. True: answer it; false: it was deferred. */
-bool ioreq_serve(struct mapcache_ioreq *server, struct mapcache_client *client, uint32_t vcpu,
-		 const struct ioreq *raw);
-/* One that came by the ring: nobody waits for an answer. */
-void ioreq_serve_buffered(struct mapcache_ioreq *server, struct mapcache_client *client,
-			  const struct ioreq *raw);
-/* ioreq_buffered.c: all that is in the ring now. */
-void ioreq_empty_ring(struct mapcache_ioreq *server, struct mapcache_client *client);
-/* Whether any request is deferred. */
-bool ioreq_pending(struct mapcache_ioreq *server);
-
-/* ioreq_slot.c: the answer to vcpu->request. */
-void ioreq_answer(struct mapcache_ioreq *server, uint32_t vcpu);
-
-/* ioreq.c: every cache of the server. Returns the epoch of the first (D). */
+/* ioreq.c: every cache of the server is told; sections of older epochs are waited for. */
 void ioreq_invalidate(struct mapcache_ioreq *server);
 
+/* ioreq_check.c */
 /*
- * Turn a private copy of a slot into a request, if it is one for the handler; flags: of the
- * server's options. 0, or -EINVAL: request is then nothing but what the slot said.
+ * Turn a private copy of a slot into a request; flags: of the server's options. Returns how often
+ * the handler gets it, item by item if that is more than once, or -EINVAL: not at all, and request
+ * is nothing but what the slot said.
  */
 int ioreq_check_request(const struct ioreq *raw, uint32_t vcpu, uint32_t flags,
 			struct mapcache_request *request);
-/* Whether the handler gets it item by item: the register's address of one. */
-bool ioreq_check_itemised(const struct mapcache_request *request);
-uint64_t ioreq_check_item(const struct mapcache_request *request, uint32_t item);
-int ioreq_check_range(enum mapcache_ioreq_type type, uint64_t start, uint64_t end);
+/* The register's address of an item. */
+uint64_t ioreq_check_item(const struct mapcache_request *request, int item);
+bool ioreq_check_range(enum mapcache_ioreq_type type, uint64_t start, uint64_t end);
 /* Whether no byte of count items from gpa on, downwards or upwards, wraps around. count >= 1. */
 bool ioreq_check_items(uint64_t first, uint32_t size, uint32_t count, bool backwards);
 bool ioreq_check_size(uint32_t size);

@@ -45,12 +45,6 @@ static bool address_fits(const struct mapcache_request *request)
 	}
 }
 
-static bool type_is_known(uint8_t type)
-{
-	return type == MAPCACHE_IOREQ_PORT || type == MAPCACHE_IOREQ_MEMORY ||
-	       type == MAPCACHE_IOREQ_PCI;
-}
-
 /*
  * More than one item without a pointer is what Xen makes of `rep stos`: the same value for each,
  * up to the end of the page.
@@ -64,12 +58,7 @@ static bool request_is_sound(const struct mapcache_request *request)
 	return ioreq_check_items(request->data, request->size, request->count, request->backwards);
 }
 
-bool ioreq_check_itemised(const struct mapcache_request *request)
-{
-	return type_is_known(request->type) && !request->data_is_ptr;
-}
-
-uint64_t ioreq_check_item(const struct mapcache_request *request, uint32_t item)
+uint64_t ioreq_check_item(const struct mapcache_request *request, int item)
 {
 	uint64_t distance = (uint64_t)item * request->size;
 
@@ -97,29 +86,22 @@ int ioreq_check_request(const struct ioreq *raw, uint32_t vcpu, uint32_t flags,
 		.data_is_ptr = raw->data_is_ptr,
 		.backwards = raw->df,
 	};
-	if (!type_is_known(raw->type))
-		return flags & MAPCACHE_IOREQ_ALL_TYPES ? 0 : -EINVAL;
+	/* Those that mapcache/ioreq.h names are the first ones. */
+	if (raw->type > MAPCACHE_IOREQ_PCI)
+		return flags & MAPCACHE_IOREQ_ALL_TYPES ? 1 : -EINVAL;
 	if (!request_is_sound(request))
 		return -EINVAL;
+	if (request->data_is_ptr)
+		return 1;
 	/* Left-over bytes: Xen clears neither data of a read nor what is above size. */
-	if (!request->data_is_ptr)
-		request->data = request->write ? ioreq_check_low_bytes(raw->data, raw->size) : 0;
-	return 0;
+	request->data = request->write ? ioreq_check_low_bytes(raw->data, raw->size) : 0;
+	return (int)request->count;
 }
 
-int ioreq_check_range(enum mapcache_ioreq_type type, uint64_t start, uint64_t end)
+bool ioreq_check_range(enum mapcache_ioreq_type type, uint64_t start, uint64_t end)
 {
-	if (start > end)
-		return -EINVAL;
-	switch (type) {
-	case MAPCACHE_IOREQ_PORT:
-		return end <= PORT_LAST ? 0 : -EINVAL;
-	case MAPCACHE_IOREQ_MEMORY:
-		return 0;
-	case MAPCACHE_IOREQ_PCI:
-		/* Xen knows whole functions only. */
-		return start >> 32 == end >> 32 ? 0 : -EINVAL;
-	default:
-		return -EINVAL;
-	}
+	/* Of PCI Xen knows whole functions only. */
+	return start <= end && (type == MAPCACHE_IOREQ_MEMORY ||
+				(type == MAPCACHE_IOREQ_PORT && end <= PORT_LAST) ||
+				(type == MAPCACHE_IOREQ_PCI && start >> 32 == end >> 32));
 }

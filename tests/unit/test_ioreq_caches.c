@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A guest with several caches and one ioreq server: all of them are told, before the answer. */
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include <tests/support/bed.h>
+#include <tests/support/peer.h>
 
 #define GFN UINT64_C(300)
 #define GPA (GFN * BED_PAGE)
@@ -162,6 +164,56 @@ static void caches_that_are_none_of_its_guests_are_refused(void **state)
 	company_close(&company);
 }
 
+#define MEETINGS 10000u
+
+struct meeting {
+	struct mapcache_ioreq *server;
+	mapcache_atomic_u32 arrived; /* of both threads, at every round's beginning and end */
+};
+
+static void meet(struct meeting *meeting, uint32_t round)
+{
+	mapcache_add_release(&meeting->arrived, 1);
+	for (uint32_t looks = 1; mapcache_load_acquire(&meeting->arrived) < 2 * round; looks++)
+		if (looks % 1000 == 0)
+			sched_yield();
+}
+
+static int add_again_and_again(struct peer *peer, void *data)
+{
+	struct meeting *meeting = data;
+	int errors = 0;
+
+	for (uint32_t round = 1; round <= MEETINGS; round++) {
+		meet(meeting, 2 * round - 1);
+		errors += mapcache_ioreq_add_cache(meeting->server, peer->cache) != 0;
+		meet(meeting, 2 * round);
+		errors += mapcache_ioreq_remove_cache(meeting->server, peer->cache) != 0;
+	}
+	return errors;
+}
+
+static void A_caches_that_are_added_at_once_have_places_of_their_own(void **state)
+{
+	struct company company;
+	struct meeting meeting = { 0 };
+	struct peer peers[2];
+
+	(void)state;
+	company_open(&company, 0);
+	meeting.server = company.device.server;
+	for (unsigned int i = 0; i < 2; i++) {
+		peer_open(&peers[i], open_cache(company.bed.rig.domid));
+		peer_start(&peers[i], add_again_and_again, &meeting);
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(peer_wait(&peers[i]), 0);
+		peer_close(&peers[i]);
+		assert_int_equal(mapcache_close(peers[i].cache), 0);
+	}
+	company_close(&company);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +221,7 @@ int main(void)
 		cmocka_unit_test(A_adding_and_enabling_invalidate_a_cache),
 		cmocka_unit_test(with_drain_sections_of_every_cache_are_waited_for),
 		cmocka_unit_test(caches_that_are_none_of_its_guests_are_refused),
+		cmocka_unit_test(A_caches_that_are_added_at_once_have_places_of_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

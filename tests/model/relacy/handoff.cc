@@ -42,13 +42,11 @@ template <typename MODEL, unsigned THREADS> struct deferring : world<MODEL, THRE
 		/* In the handler: deferred, then handed to the others as the embedder does it. */
 		RL_ASSERT(handoff_defer(&word, id));
 		mapcache_store_release(&posted, id);
-		RL_ASSERT(!handoff_handed(&word, id));
+		RL_ASSERT(!handoff_answered(&word, id));
 		/* Counted while it is ours. */
 		request(RL_INFO) = request(RL_INFO) + 1;
-		if (handoff_return(&word, id) == HANDOFF_WAITING)
-			return;
-		go_on();
-		handoff_over(&word, id);
+		if (!handoff_wait(&word, id))
+			go_on();
 	}
 
 	void complete()

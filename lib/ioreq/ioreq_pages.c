@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The protocol of one slot: the state that Xen and the server pass back and forth.
+ * The pages that a server shares with Xen: a slot for each vCPU, and the ring.
+ *
+ * The state of a slot is passed back and forth:
  *
  *   who     from -> to                         how
  *   Xen     NONE -> IOREQ_READY                after the fields, write barrier between
@@ -15,8 +17,9 @@
 #include <string.h>
 
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/ioreq/ioreq.h"
+
+/* ---- slots ------------------------------------------------------------------------------- */
 
 /*
  * state is a bit-field of four bits that shares its byte with data_is_ptr, dir and df, and
@@ -39,8 +42,7 @@ static uint8_t *state_byte(struct ioreq *slot)
 	return (uint8_t *)slot + STATE_BYTE;
 }
 
-/* Whether there is a request; then *copy is all of it and the slot is ours. */
-static bool take(struct ioreq *slot, struct ioreq *copy)
+bool ioreq_take(struct ioreq *slot, struct ioreq *copy)
 {
 	/*
 	 * Acquire: pairs with the write barrier that Xen (ioreq_send()) puts between filling
@@ -62,21 +64,20 @@ static bool take(struct ioreq *slot, struct ioreq *copy)
 /* What a read gets. With data_is_ptr that went to guest memory: the handler's to write. */
 static void put_data(const struct ioreq_vcpu *vcpu, struct ioreq *slot)
 {
-	if (vcpu->request.type == IOREQ_TYPE_INVALIDATE || vcpu->request.write)
+	if (vcpu->request.write)
 		return;
-	if (vcpu->failed)
+	if (mapcache_load_relaxed(&vcpu->failed))
 		slot->data = ~UINT64_C(0);
 	else if (!vcpu->request.data_is_ptr)
-		slot->data = ioreq_check_low_bytes(vcpu->data, vcpu->request.size);
+		slot->data = ioreq_check_low_bytes(mapcache_load_relaxed(&vcpu->data),
+						   vcpu->request.size);
 }
 
-void ioreq_answer(struct mapcache_ioreq *server, uint32_t vcpu)
+void ioreq_answer(const struct ioreq_vcpu *vcpu, struct ioreq *slot)
 {
-	struct ioreq *slot = server->link.slots + vcpu;
 	uint8_t byte = __atomic_load_n(state_byte(slot), __ATOMIC_RELAXED);
 
-	ioreq_count_answer(server, vcpu);
-	put_data(&server->vcpu[vcpu], slot);
+	put_data(vcpu, slot);
 	/*
 	 * Release: pairs with the read barrier that Xen (wait_for_io()) puts between seeing
 	 * IORESP_READY and going on. It orders three things before the guest's next
@@ -103,26 +104,25 @@ static void told_past(struct mapcache_ioreq *server, uint32_t vcpu, const char *
  * Nobody may have bound its channel, and then it waits for ever; nobody is told. So with each
  * request that is served one more slot past the count is looked at.
  */
-static void look_past(struct mapcache_ioreq *server)
+void ioreq_look_past(struct mapcache_ioreq *server, uint32_t vcpu)
 {
-	uint32_t next = mapcache_load_relaxed(&server->past_next), vcpu;
+	uint64_t next = mapcache_load_relaxed(&server->vcpu[vcpu].count.requests);
+	uint32_t first = server->options.vcpus, past;
 	uint8_t byte;
 
-	if (server->options.vcpus >= server->slots || mapcache_load_relaxed(&server->past_told))
+	if (first >= server->slots)
 		return;
-	/* Two threads may look at the same one: it is only about a message. */
-	mapcache_store_relaxed(&server->past_next, next + 1);
-	vcpu = server->options.vcpus + next % (server->slots - server->options.vcpus);
-	byte = __atomic_load_n(state_byte(server->link.slots + vcpu), __ATOMIC_RELAXED);
+	past = first + (uint32_t)(next % (server->slots - first));
+	byte = __atomic_load_n(state_byte(server->link.slots + past), __ATOMIC_RELAXED);
 	if ((byte & STATE_MASK) == STATE_IOREQ_READY)
-		told_past(server, vcpu, "has a request");
+		told_past(server, past, "has a request");
 }
 
 int mapcache_ioreq_vcpu_port(struct mapcache_ioreq *server, uint32_t vcpu)
 {
 	if (server == NULL || vcpu >= server->slots)
 		return -EINVAL;
-	if (!mapcache_load_acquire(&server->enabled_once))
+	if (!ioreq_enabled(server))
 		return -EAGAIN;
 	if (!server->link.slots[vcpu].vp_eport)
 		return -ENOENT;
@@ -131,26 +131,78 @@ int mapcache_ioreq_vcpu_port(struct mapcache_ioreq *server, uint32_t vcpu)
 	return (int)server->link.slots[vcpu].vp_eport;
 }
 
-int mapcache_ioreq_handle(struct mapcache_ioreq *server, struct mapcache_client *client,
-			  uint32_t vcpu)
-{
-	/* What is taken is answered: a vCPU waits for it, and Xen has no time-out. */
-	CANCEL_DEFERRED;
-	struct ioreq raw;
+/*
+ * ---- the ring ------------------------------------------------------------------------------
+ *
+ * Writes that the guest does not wait for. Xen fills it, moves the write pointer and notifies; we
+ * move the read pointer. Both count up, and Xen takes a multiple of the slots off both at once
+ * when they have grown, so that both are read at once, too, and ours is moved by an addition and
+ * never stored (HVM_IOREQSRV_BUFIOREQ_ATOMIC).
+ */
+typedef uint64_t __attribute__((may_alias, aligned(8))) ring_pointers;
 
-	if (server == NULL || client == NULL || vcpu >= server->slots ||
-	    mapcache_inside_inline(client))
+_Static_assert(sizeof(struct buffered_iopage) <= 4096, "the ring is a page");
+_Static_assert(sizeof(struct buf_ioreq) == 8, "a slot is part of Xen's ABI");
+_Static_assert(offsetof(struct buffered_iopage, write_pointer) == 4, "the pointers are a word");
+
+/* As if it had come by a slot of a vCPU. Returns how many of the ring's it has: eight bytes two. */
+static uint32_t unpack(const struct buffered_iopage *ring, uint32_t place, struct ioreq *request)
+{
+	struct buf_ioreq slot = ring->buf_ioreq[place % IOREQ_BUFFER_SLOT_NUM];
+	struct buf_ioreq more = ring->buf_ioreq[(place + 1) % IOREQ_BUFFER_SLOT_NUM];
+
+	*request = (struct ioreq){ .type = slot.type,
+				   .dir = slot.dir,
+				   .size = 1u << slot.size,
+				   .count = 1,
+				   .addr = slot.addr,
+				   .data = slot.data };
+	if (slot.size < 3)
+		return 1;
+	request->data |= (uint64_t)more.data << 32;
+	return 2;
+}
+
+bool ioreq_take_buffered(struct mapcache_ioreq *server, struct ioreq *request)
+{
+	struct buffered_iopage *ring = server->link.ring;
+	uint32_t filled, slots;
+	uint64_t pointers;
+
+	if (ring == NULL)
+		return false;
+	/* Acquire: pairs with the write barrier that Xen puts between filling a slot and moving
+	 * its pointer past it. */
+	pointers = __atomic_load_n((const ring_pointers *)&ring->read_pointer, __ATOMIC_ACQUIRE);
+	filled = (uint32_t)(pointers >> 32) - (uint32_t)pointers;
+	if (filled == 0)
+		return false;
+	slots = unpack(ring, (uint32_t)pointers, request);
+	/* It does not happen with a Xen that is sound, and must not keep us busy with one that is
+	 * not: all of it is skipped. */
+	if (filled > IOREQ_BUFFER_SLOT_NUM || slots > filled) {
+		ioreq_count(&server->vcpu[server->slots].count.refused, 1);
+		log_message(server->cache, MAPCACHE_LOG_ERROR,
+			    "ioreq: the ring of buffered requests is out of step by %u slots",
+			    filled);
+		slots = 0;
+	}
+	/* The compiler may not go back to the slots for what it has copied. Release: pairs with
+	 * Xen's look at the pointer before it fills the slots anew: they are ours until here. */
+	mapcache_fence_light();
+	__atomic_fetch_add(&ring->read_pointer, slots ? slots : filled, __ATOMIC_RELEASE);
+	return slots;
+}
+
+int mapcache_ioreq_buffered_port(struct mapcache_ioreq *server)
+{
+	uint32_t port;
+	int error;
+
+	if (server == NULL)
 		return -EINVAL;
-	/* Acquire: pairs with the release in mapcache_ioreq_enable(), after Xen has cleared
-	 * the page. */
-	if (!mapcache_load_acquire(&server->enabled_once))
-		return 0;
-	/* Nothing of the vCPU's may be touched yet: the request before this one may be deferred. */
-	if (!take(server->link.slots + vcpu, &raw))
-		return 0;
-	look_past(server);
-	if (!ioreq_serve(server, client, vcpu, &raw))
-		return 0;
-	ioreq_answer(server, vcpu);
-	return 1;
+	if (server->link.ring == NULL)
+		return -EOPNOTSUPP;
+	error = ioreq_xen_ring_port(&server->link, &port);
+	return error ? error : (int)port;
 }
