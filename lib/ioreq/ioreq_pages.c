@@ -143,7 +143,9 @@ typedef uint64_t __attribute__((may_alias, aligned(8))) ring_pointers;
 
 _Static_assert(sizeof(struct buffered_iopage) <= 4096, "the ring is a page");
 _Static_assert(sizeof(struct buf_ioreq) == 8, "a slot is part of Xen's ABI");
-_Static_assert(offsetof(struct buffered_iopage, write_pointer) == 4, "the pointers are a word");
+_Static_assert(offsetof(struct buffered_iopage, read_pointer) == 0 &&
+		       offsetof(struct buffered_iopage, write_pointer) == 4,
+	       "the pointers are one word");
 
 /* As if it had come by a slot of a vCPU. Returns how many of the ring's it has: eight bytes two. */
 static uint32_t unpack(const struct buffered_iopage *ring, uint32_t place, struct ioreq *request)
@@ -173,7 +175,8 @@ bool ioreq_take_buffered(struct mapcache_ioreq *server, struct ioreq *request)
 		return false;
 	/* Acquire: pairs with the write barrier that Xen puts between filling a slot and moving
 	 * its pointer past it. */
-	pointers = __atomic_load_n((const ring_pointers *)&ring->read_pointer, __ATOMIC_ACQUIRE);
+	pointers = __atomic_load_n((const ring_pointers *)__builtin_assume_aligned(ring, 8),
+				   __ATOMIC_ACQUIRE);
 	filled = (uint32_t)(pointers >> 32) - (uint32_t)pointers;
 	if (filled == 0)
 		return false;

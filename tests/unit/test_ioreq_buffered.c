@@ -23,7 +23,7 @@
 
 struct alone {
 	struct bed bed;
-	struct buffered_iopage ring;
+	struct buffered_iopage ring __attribute__((aligned(8))); /* of a page */
 	struct ioreq slot;
 	struct ioreq_vcpu vcpus[2];
 	struct mapcache_ioreq server;

@@ -106,18 +106,18 @@ static void hostile_program(struct xensim_vcpu *vcpu, void *data)
 {
 	static const uint8_t types[] = { 0, 1, 2, 3, 7, 9, 255 };
 	static const uint32_t hostile_sizes[] = { 0, 1, 3, 4, 8, 255, UINT32_MAX };
-	static const uint32_t counts[] = { 0, 1, 2, UINT32_MAX };
+	static const uint32_t counts[] = { 0, 1, 2, 4097, UINT32_MAX };
 	struct ioreq raw = { 0 };
 
 	for (unsigned int t = 0; t < sizeof(types); t++) {
 		for (unsigned int s = 0; s < 7; s++) {
-			for (unsigned int c = 0; c < 4 * 8; c++) {
+			for (unsigned int c = 0; c < 5 * 8; c++) {
 				raw.type = types[t];
 				raw.size = hostile_sizes[s];
-				raw.count = counts[c & 3];
-				raw.dir = c >> 2 & 1;
-				raw.data_is_ptr = c >> 3 & 1;
-				raw.df = c >> 4 & 1;
+				raw.count = counts[c % 5];
+				raw.dir = c / 5 & 1;
+				raw.data_is_ptr = c / 5 >> 1 & 1;
+				raw.df = c / 5 >> 2 & 1;
 				hostile_addresses(vcpu, data, raw);
 			}
 		}
@@ -137,7 +137,7 @@ static void H_every_hostile_request_is_answered_and_only_sound_ones_are_handed_o
 						      .handler_data = &fixture.recorder });
 	rig_device_serve(&fixture.device);
 	rig_run(&fixture.rig, 0, hostile_program, &h);
-	assert_int_equal(h.sent, 7 * 7 * 32 * 26);
+	assert_int_equal(h.sent, 7 * 7 * 40 * 26);
 	assert_true(h.sound > 1000 && h.sound < h.sent / 2);
 	assert_int_equal(h.errors, 0);
 	assert_int_equal(h.handed_on_wrongly, 0);

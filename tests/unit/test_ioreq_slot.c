@@ -3,6 +3,7 @@
  * The state of a slot, seen without Xen on the other side: the slots here are plain memory.
  */
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include <lib/ioreq/ioreq.h>
+#include <tests/support/peer.h>
 #include <tests/support/rig.h>
 
 /* Looks at its own slot while it serves it. */
@@ -142,12 +144,57 @@ static void handle_refuses_wrong_arguments_and_sections(void **state)
 	rig_stop(&rig);
 }
 
+static int handle(struct peer *peer, void *data)
+{
+	return mapcache_ioreq_handle(data, peer->client, 0);
+}
+
+static void A_invalidate_is_in_process_until_all_of_it_is_done(void **state)
+{
+	struct ioreq slot = { .type = IOREQ_TYPE_INVALIDATE,
+			      .size = 4,
+			      .dir = IOREQ_WRITE,
+			      .data = UINT64_MAX,
+			      .state = STATE_IOREQ_READY };
+	struct ioreq_vcpu vcpus[2] = { { .word = 0 } };
+	struct mapcache_ioreq server = {
+		.link.slots = &slot,
+		.slots = 1,
+		.vcpu = vcpus,
+		.enabled_once = 1,
+		.options = { .vcpus = 1, .flags = MAPCACHE_IOREQ_DRAIN, .drain_ms = 30000 },
+	};
+	struct mapcache_client *client;
+	struct peer peer;
+	uint64_t epoch;
+	struct rig rig;
+
+	(void)state;
+	rig_start(&rig, NULL);
+	assert_int_equal(mapcache_client_open(rig.cache, &client), 0);
+	server.cache = server.caches[0] = rig.cache;
+	peer_open(&peer, rig.cache);
+	mapcache_begin(client);
+	epoch = mapcache_epoch(rig.cache);
+	peer_start(&peer, handle, &server);
+	while (mapcache_epoch(rig.cache) == epoch)
+		sched_yield();
+	assert_int_equal(slot.state, STATE_IOREQ_INPROCESS);
+	assert_int_equal(mapcache_end(client), 0);
+	assert_int_equal(peer_wait(&peer), 1);
+	assert_int_equal(slot.state, STATE_IORESP_READY);
+	peer_close(&peer);
+	assert_int_equal(mapcache_client_close(client), 0);
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_in_process_keeps_the_other_fields_of_its_byte),
 		cmocka_unit_test(a_slot_in_any_other_state_is_left_alone),
 		cmocka_unit_test(handle_refuses_wrong_arguments_and_sections),
+		cmocka_unit_test(A_invalidate_is_in_process_until_all_of_it_is_done),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
