@@ -9,7 +9,7 @@
  *   pins      pins, contiguous pins, relocation, copies, the log of modified pages
  *   fill      the slow side of a look-up: find, decide, map, publish
  *   reclaim   retire, grace periods, release, eviction
- *   index     stripes: lock, hash, order of use
+ *   index     stripes: lock, which slot a bucket is in, order of use
  *   space     address space, what is mapped in it, and the backend's map and unmap
  *   protocol  epoch, sections, table, pin counts: no locks on the way of a hit
  *   base      settings, clock, log, accounts, callbacks

@@ -134,8 +134,8 @@ static uint64_t dump_copy_buckets(struct mapcache *cache, void *copies, uint64_t
 		struct mapping *mapping;
 
 		pthread_mutex_lock(&stripe->lock);
-		count += stripe_count(stripe);
-		for (mapping = stripe_oldest(stripe); mapping && copied < room;
+		count += stripe->count;
+		for (mapping = stripe->oldest; mapping && copied < room;
 		     mapping = stripe_newer(mapping))
 			buckets[copied++] = dump_describe(cache, mapping);
 		pthread_mutex_unlock(&stripe->lock);

@@ -41,7 +41,7 @@ static void invalidate_bucket(struct mapcache *cache, uint64_t index)
 	struct mapping *mapping;
 
 	pthread_mutex_lock(&stripe->lock);
-	mapping = stripe_find(stripe, index);
+	mapping = stripe_find(cache, index);
 	if (mapping)
 		invalidate_mapping(cache, stripe, mapping);
 	pthread_mutex_unlock(&stripe->lock);
@@ -53,7 +53,7 @@ static void invalidate_stripe(struct mapcache *cache, struct stripe *stripe, uin
 	struct mapping *mapping, *next;
 
 	pthread_mutex_lock(&stripe->lock);
-	for (mapping = stripe_oldest(stripe); mapping; mapping = next) {
+	for (mapping = stripe->oldest; mapping; mapping = next) {
 		uint64_t index = mapcache_load_relaxed(&mapping->index);
 
 		next = stripe_newer(mapping);

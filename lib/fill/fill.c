@@ -52,15 +52,6 @@ static uint64_t fill_current(const struct fill *fill)
 	return fill->valid | (fill->mapping->detail ? fill->mapping->detail->partial : 0);
 }
 
-/* The mapping is of no use, or must not be: hand it to reclaim. Stripe lock held. */
-static void fill_retire(struct fill *fill, bool listed)
-{
-	mapping_unpublish(fill->cache, fill->mapping);
-	if (listed)
-		stripe_remove(fill->cache, fill->stripe, fill->mapping);
-	retired_push(fill->cache, fill->mapping, fill_current(fill));
-}
-
 /*
  * End of a fill that may have mapped something: show it, wake who waits. A mapping that an
  * invalidation has overtaken is shown with the epoch it was made in, which no later look-up
@@ -71,7 +62,7 @@ static int fill_finish(struct fill *fill, struct mapping *old, int error)
 {
 	struct mapcache *cache = fill->cache;
 	struct mapping *mapping = fill->mapping;
-	bool listed = !old, doomed;
+	bool doomed;
 
 	pthread_mutex_lock(&fill->stripe->lock);
 	doomed = mapping_doomed(mapping) || (old && mapping_doomed(old));
@@ -79,14 +70,17 @@ static int fill_finish(struct fill *fill, struct mapping *old, int error)
 	if (old) {
 		old->busy = 0;
 		retired_add(cache, fill->stripe, old);
-		listed = !stripe_add(cache, fill->stripe, mapping);
-	} else if (!doomed) {
-		listed = !stripe_touch(cache, fill->stripe, mapping);
+		stripe_add(cache, fill->stripe, mapping);
+	} else {
+		stripe_touch(fill->stripe, mapping);
 	}
-	if (doomed || !listed)
-		fill_retire(fill, listed);
-	else
+	if (doomed) {
+		mapping_unpublish(cache, mapping);
+		stripe_remove(cache, fill->stripe, mapping);
+		retired_push(cache, mapping, fill_current(fill));
+	} else {
 		mapping_publish(cache, mapping, fill->valid);
+	}
 	if (mapcache_load_relaxed(&mapping->epoch) != epoch_now(&cache->shared))
 		client_count(fill->client, COUNTER_MAPS_OVERTAKEN, 1);
 	pthread_cond_broadcast(&fill->stripe->filled);
@@ -203,9 +197,10 @@ static int fill_cold(struct fill *fill)
 		return error;
 	}
 	pthread_mutex_lock(&fill->stripe->lock);
-	error = FILL_AGAIN;
-	if (!stripe_find(fill->stripe, fill->request->index))
-		error = stripe_add(fill->cache, fill->stripe, mapping);
+	if (stripe_find(fill->cache, fill->request->index))
+		error = FILL_AGAIN;
+	else
+		stripe_add(fill->cache, fill->stripe, mapping);
 	pthread_mutex_unlock(&fill->stripe->lock);
 	if (error) {
 		slot_put(fill->cache, mapping);

@@ -44,7 +44,7 @@ void lookup_hide(struct mapcache *cache, uint64_t epoch)
 		struct stripe *stripe = stripe_at(cache, i);
 
 		pthread_mutex_lock(&stripe->lock);
-		for (struct mapping *mapping = stripe_oldest(stripe); mapping;
+		for (struct mapping *mapping = stripe->oldest; mapping;
 		     mapping = stripe_newer(mapping)) {
 			if (mapcache_load_relaxed(&mapping->epoch) < epoch)
 				mapping_unpublish(cache, mapping);
@@ -72,20 +72,15 @@ void lookup_open_table(struct mapcache *cache)
 }
 
 /* It serves the request: the newest of its stripe from now on. Stripe lock held. */
-static int lookup_found(struct mapcache_client *client, struct stripe *stripe,
-			struct mapping *mapping)
+static void lookup_found(struct mapcache_client *client, struct stripe *stripe,
+			 struct mapping *mapping)
 {
 	struct mapcache *cache = client->cache;
-	uint64_t valid = mapping_valid(cache, mapping);
 
 	if (!mapping_published(cache, mapping))
 		client_count(client, COUNTER_RESCUES, 1);
-	if (stripe_touch(cache, stripe, mapping)) {
-		retired_drop(cache, mapping);
-		return -ENOMEM;
-	}
-	mapping_publish(cache, mapping, valid);
-	return 0;
+	stripe_touch(stripe, mapping);
+	mapping_publish(cache, mapping, mapping_valid(cache, mapping));
 }
 
 static void lookup_unlock(void *lock)
@@ -108,11 +103,10 @@ static int lookup_try(struct mapcache_client *client, const struct request *requ
 	struct mapcache *cache = client->cache;
 	struct stripe *stripe = stripe_of(cache, request->index);
 	struct mapping *mapping;
-	int error;
 
 	pthread_mutex_lock(&stripe->lock);
 	for (;;) {
-		mapping = stripe_find(stripe, request->index);
+		mapping = stripe_find(cache, request->index);
 		if (!mapping || !mapping->busy)
 			break;
 		client_count(client, COUNTER_WAITS, 1);
@@ -120,11 +114,10 @@ static int lookup_try(struct mapcache_client *client, const struct request *requ
 	}
 	if (!mapping || !mapping_serves(cache, mapping, request))
 		return fill(client, stripe, mapping, request, read_only, pointer);
-	error = lookup_found(client, stripe, mapping);
-	if (!error)
-		*pointer = mapping_base(cache, mapping) + request->offset;
+	lookup_found(client, stripe, mapping);
+	*pointer = mapping_base(cache, mapping) + request->offset;
 	pthread_mutex_unlock(&stripe->lock);
-	return error;
+	return 0;
 }
 
 bool lookup_refused(int error)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * index: which bucket has a mapping, in stripes. A stripe is a lock, the buckets whose number
- * hashes to it, and their order of use: the only user of uthash, whose own element order is the
- * LRU list, oldest first. It promises to the rooms above: one mapping a bucket; who holds the
- * stripe's lock has its mappings to itself, but for those that are busy.
+ * hashes to it, and their order of use: a list of uthash's, oldest first. The slot of a bucket
+ * stands beside its table entry, so that it is found by arithmetic and nothing here can fail. It
+ * promises to the rooms above: one mapping a bucket; who holds the stripe's lock has its mappings
+ * to itself, but for those that are busy.
  *
  * Lock: a stripe's.
  * Guarantees: C (what is retired is in no index).
@@ -16,7 +17,8 @@
 struct stripe {
 	pthread_mutex_t lock;  /* protects the index, and the mappings in it that are not busy */
 	pthread_cond_t filled; /* a busy mapping of this stripe is no longer busy */
-	struct mapping *index;
+	struct mapping *oldest;
+	uint64_t count;
 } __attribute__((aligned(CACHE_LINE)));
 
 int index_init(struct mapcache *cache);
@@ -37,14 +39,12 @@ static inline uint64_t index_buckets(const struct mapcache *cache)
 }
 
 /* All with the lock held. */
-struct mapping *stripe_find(struct stripe *stripe, uint64_t index);
-/* As the most recently used. -ENOMEM. */
-int stripe_add(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
+struct mapping *stripe_find(struct mapcache *cache, uint64_t index);
+/* As the most recently used; its entry is populated. */
+void stripe_add(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
 void stripe_remove(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
-/* Make it the most recently used. -ENOMEM: it is no longer in the index. */
-int stripe_touch(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
-struct mapping *stripe_oldest(struct stripe *stripe);
+/* Make it the most recently used. */
+void stripe_touch(struct stripe *stripe, struct mapping *mapping);
 struct mapping *stripe_newer(struct mapping *mapping);
-uint64_t stripe_count(struct stripe *stripe);
 
 #endif

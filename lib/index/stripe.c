@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* uthash reports a failed allocation by this name; stripe_insert() has the variable. */
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(element) (failed = true)
-
 #include "lib/index/index.h"
 
-#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "lib/base/list.h"
 #include "lib/base/worker.h"
-
-/* Chains may grow longer than uthash lets them before it doubles its array, which is read on slow
- * paths only: four bytes a bucket are worth more than two steps along a chain. */
-#undef HASH_BKT_CAPACITY_THRESH
-#define HASH_BKT_CAPACITY_THRESH 14U
-
-static void stripe_destroy(struct stripe *stripe)
-{
-	HASH_CLEAR(hh, stripe->index);
-	waiting_destroy(&stripe->lock, &stripe->filled);
-}
+#include "lib/protocol/entry.h"
 
 int index_init(struct mapcache *cache)
 {
@@ -40,7 +27,7 @@ int index_init(struct mapcache *cache)
 	return 0;
 destroy:
 	while (i-- > 0)
-		stripe_destroy(&stripes[i]);
+		waiting_destroy(&stripes[i].lock, &stripes[i].filled);
 	free(stripes);
 	return error;
 }
@@ -48,7 +35,7 @@ destroy:
 void index_destroy(struct mapcache *cache)
 {
 	for (uint32_t i = 0; i < cache->settings.stripes; i++)
-		stripe_destroy(stripe_at(cache, i));
+		waiting_destroy(&stripe_at(cache, i)->lock, &stripe_at(cache, i)->filled);
 	free(cache->index.stripes);
 }
 
@@ -60,80 +47,39 @@ struct stripe *stripe_of(struct mapcache *cache, uint64_t index)
 	return &cache->index.stripes[hash & (cache->settings.stripes - 1)];
 }
 
-struct mapping *stripe_find(struct stripe *stripe, uint64_t index)
+struct mapping *stripe_find(struct mapcache *cache, uint64_t index)
 {
-	struct mapping *mapping;
+	uint32_t holder = entry_holder(cache, index);
 
-	HASH_FIND(hh, stripe->index, &index, sizeof(index), mapping);
-	return mapping;
+	return holder ? mapping_at(cache, holder - 1) : NULL;
 }
 
-static int stripe_insert(struct stripe *stripe, struct mapping *mapping)
+void stripe_add(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
 {
-	bool failed = false;
-
-	HASH_ADD(hh, stripe->index, index, sizeof(mapping->index), mapping);
-	return failed ? -ENOMEM : 0;
-}
-
-int stripe_add(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
-{
-	int error = stripe_insert(stripe, mapping);
-
-	if (!error)
-		mapcache_add_relaxed(&cache->index.buckets, 1);
-	return error;
+	entry_set_holder(cache, mapcache_load_relaxed(&mapping->index),
+			 (uint32_t)mapping_slot(cache, mapping) + 1);
+	DL_APPEND(stripe->oldest, mapping);
+	stripe->count++;
+	mapcache_add_relaxed(&cache->index.buckets, 1);
 }
 
 void stripe_remove(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
 {
-	HASH_DELETE(hh, stripe->index, mapping);
+	entry_set_holder(cache, mapcache_load_relaxed(&mapping->index), 0);
+	DL_DELETE(stripe->oldest, mapping);
+	stripe->count--;
 	mapcache_add_relaxed(&cache->index.buckets, UINT64_MAX);
 }
 
-static struct mapping *stripe_newest(struct stripe *stripe)
+void stripe_touch(struct stripe *stripe, struct mapping *mapping)
 {
-	UT_hash_table *table;
-
-	if (!stripe->index)
-		return NULL;
-	table = stripe->index->hh.tbl;
-	return (struct mapping *)ELMT_FROM_HH(table, table->tail);
-}
-
-int stripe_touch(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
-{
-	int error;
-
-	/* Also keeps uthash from freeing the table with its last element. */
-	if (stripe_newest(stripe) == mapping)
-		return 0;
-	HASH_DELETE(hh, stripe->index, mapping);
-	error = stripe_insert(stripe, mapping);
-	if (error)
-		mapcache_add_relaxed(&cache->index.buckets, UINT64_MAX);
-	return error;
-}
-
-struct mapping *stripe_oldest(struct stripe *stripe)
-{
-	return stripe->index;
+	DL_DELETE(stripe->oldest, mapping);
+	DL_APPEND(stripe->oldest, mapping);
 }
 
 struct mapping *stripe_newer(struct mapping *mapping)
 {
-	return (struct mapping *)mapping->hh.next;
-}
-
-uint64_t stripe_count(struct stripe *stripe)
-{
-	return HASH_COUNT(stripe->index);
-}
-
-static uint64_t stripe_memory(struct stripe *stripe)
-{
-	return HASH_OVERHEAD(hh, stripe->index) -
-	       HASH_COUNT(stripe->index) * sizeof(UT_hash_handle);
+	return mapping->next;
 }
 
 void index_abandon(struct mapcache *cache)
@@ -143,12 +89,6 @@ void index_abandon(struct mapcache *cache)
 
 void index_stats(struct mapcache *cache, struct mapcache_stats *stats)
 {
-	stats->buckets = mapcache_load_relaxed(&cache->index.buckets);
-	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		struct stripe *stripe = stripe_at(cache, i);
-
-		pthread_mutex_lock(&stripe->lock);
-		stats->memory_bytes += sizeof(*stripe) + stripe_memory(stripe);
-		pthread_mutex_unlock(&stripe->lock);
-	}
+	stats->buckets = index_buckets(cache);
+	stats->memory_bytes += cache->settings.stripes * sizeof(struct stripe);
 }

@@ -10,6 +10,20 @@ static inline struct mapcache_entry *entry_of(const struct mapcache *cache, uint
 	return &cache->protocol.table.entries[index];
 }
 
+/* The slot that the bucket is in, + 1; or 0, as for a number that is no bucket's. Stripe lock held;
+ * it is set once the entry is writable. */
+static inline uint32_t entry_holder(const struct mapcache *cache, uint64_t index)
+{
+	const struct table *table = &cache->protocol.table;
+
+	return index < table->buckets ? table->holders[index] : 0;
+}
+
+static inline void entry_set_holder(struct mapcache *cache, uint64_t index, uint32_t holder)
+{
+	cache->protocol.table.holders[index] = holder;
+}
+
 /* Make the bucket's entry writable. -ENOMEM. */
 static inline int entry_populate(struct mapcache *cache, uint64_t index)
 {

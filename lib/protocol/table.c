@@ -14,6 +14,7 @@
  */
 #define TABLE_CHUNK_SHIFT 16 /* entries in a chunk: 1 MiB of table */
 #define TABLE_CHUNK_BYTES ((size_t)sizeof(struct mapcache_entry) << TABLE_CHUNK_SHIFT)
+#define TABLE_CHUNK_HOLDERS ((size_t)sizeof(uint32_t) << TABLE_CHUNK_SHIFT)
 
 static uint64_t table_chunks(uint64_t buckets)
 {
@@ -22,7 +23,7 @@ static uint64_t table_chunks(uint64_t buckets)
 
 static uint64_t table_bytes(uint64_t buckets)
 {
-	return table_chunks(buckets) * TABLE_CHUNK_BYTES;
+	return table_chunks(buckets) * (TABLE_CHUNK_BYTES + TABLE_CHUNK_HOLDERS);
 }
 
 int table_init(struct table *table, uint64_t buckets)
@@ -43,6 +44,8 @@ int table_init(struct table *table, uint64_t buckets)
 		goto free_chunks;
 	}
 	table->entries = (struct mapcache_entry *)entries;
+	table->holders =
+		(uint32_t *)(table->entries + (table_chunks(buckets) << TABLE_CHUNK_SHIFT));
 	error = -pthread_mutex_init(&table->lock, NULL);
 	if (error)
 		goto unmap;
@@ -74,7 +77,9 @@ int table_populate(struct table *table, uint64_t index)
 	pthread_mutex_lock(&table->lock);
 	if (!table->chunks[chunk]) {
 		if (mprotect((char *)table->entries + chunk * TABLE_CHUNK_BYTES, TABLE_CHUNK_BYTES,
-			     PROT_READ | PROT_WRITE))
+			     PROT_READ | PROT_WRITE) ||
+		    mprotect((char *)table->holders + chunk * TABLE_CHUNK_HOLDERS,
+			     TABLE_CHUNK_HOLDERS, PROT_READ | PROT_WRITE))
 			error = -errno;
 		else
 			table->chunks[chunk] = 1;
@@ -89,9 +94,12 @@ uint64_t table_memory(struct table *table, uint64_t (*resident)(const void *, ui
 
 	pthread_mutex_lock(&table->lock);
 	for (uint64_t chunk = 0; chunk < table_chunks(table->buckets); chunk++) {
-		if (table->chunks[chunk])
-			memory += resident((char *)table->entries + chunk * TABLE_CHUNK_BYTES,
-					   TABLE_CHUNK_BYTES);
+		if (!table->chunks[chunk])
+			continue;
+		memory += resident((char *)table->entries + chunk * TABLE_CHUNK_BYTES,
+				   TABLE_CHUNK_BYTES);
+		memory += resident((char *)table->holders + chunk * TABLE_CHUNK_HOLDERS,
+				   TABLE_CHUNK_HOLDERS);
 	}
 	pthread_mutex_unlock(&table->lock);
 	return memory;

@@ -17,6 +17,8 @@
 
 struct table {
 	struct mapcache_entry *entries; /* reserved whole, made writable in chunks */
+	uint32_t *
+		holders; /* beside each entry: slot + 1 that the bucket is in; 0: none (stripe.c) */
 	uint64_t buckets;
 	pthread_mutex_t lock; /* protects chunks */
 	uint8_t *chunks;      /* 1: writable */

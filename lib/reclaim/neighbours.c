@@ -20,7 +20,7 @@ static void neighbour_retire(struct mapcache *cache, struct mapping *mapping)
 	if (mapping_state(mapping) != MAPPING_LIVE)
 		return;
 	pthread_mutex_lock(&stripe->lock);
-	if (stripe_find(stripe, index) == mapping && !mapping->busy &&
+	if (stripe_find(cache, index) == mapping && !mapping->busy &&
 	    !client_pins(cache, mapping)) {
 		retired_add(cache, stripe, mapping);
 		mapcache_add_relaxed(&cache->reclaim.evictions, 1);

@@ -50,7 +50,7 @@ static unsigned int reclaim_sweep_stripe(struct mapcache *cache, struct stripe *
 	unsigned int count = 0;
 
 	pthread_mutex_lock(&stripe->lock);
-	for (mapping = stripe_oldest(stripe); mapping && count < limit; mapping = next) {
+	for (mapping = stripe->oldest; mapping && count < limit; mapping = next) {
 		next = stripe_newer(mapping);
 		if (!mapping->busy && mapcache_load_relaxed(&mapping->epoch) < epoch) {
 			retired_add(cache, stripe, mapping);

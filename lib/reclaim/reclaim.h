@@ -44,8 +44,6 @@ bool slot_plenty(struct mapcache *cache);
 /* retired.c: grace periods */
 /* Out of the table and the index. Stripe lock held, not busy. */
 void retired_add(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
-/* The same for one that has fallen out of the index. */
-void retired_drop(struct mapcache *cache, struct mapping *mapping);
 /* It is busy no more, and as it was; doomed meanwhile, it is retired. Wakes who waits. */
 void retired_settle(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping);
 /* The same for one that is in neither; current: its granules that counted as such. */

@@ -27,18 +27,11 @@ void retired_push(struct mapcache *cache, struct mapping *mapping, uint64_t curr
 	pthread_mutex_unlock(&retired->lock);
 }
 
-void retired_drop(struct mapcache *cache, struct mapping *mapping)
-{
-	uint64_t current = mapping_current(cache, mapping);
-
-	mapping_unpublish(cache, mapping);
-	retired_push(cache, mapping, current);
-}
-
 void retired_add(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)
 {
 	stripe_remove(cache, stripe, mapping);
-	retired_drop(cache, mapping);
+	mapping_unpublish(cache, mapping);
+	retired_push(cache, mapping, mapping_current(cache, mapping));
 }
 
 void retired_settle(struct mapcache *cache, struct stripe *stripe, struct mapping *mapping)

@@ -44,8 +44,8 @@ bool slot_plenty(struct mapcache *cache)
 /* One in eight of a stripe, and at least one, wait on probation. */
 static void slot_probate(struct mapcache *cache, struct stripe *stripe)
 {
-	uint64_t count = stripe_count(stripe) / 8 + 1;
-	struct mapping *mapping = stripe_oldest(stripe);
+	uint64_t count = stripe->count / 8 + 1;
+	struct mapping *mapping = stripe->oldest;
 
 	for (; mapping && count; count--, mapping = stripe_newer(mapping)) {
 		/* By itself: what stands beside it in memory is its owner's while it is busy. */
@@ -60,16 +60,15 @@ static void slot_probate(struct mapcache *cache, struct stripe *stripe)
  */
 static struct mapping *slot_find_unpinned(struct mapcache *cache, struct stripe *stripe)
 {
-	struct mapping *mapping = stripe_oldest(stripe), *next;
+	struct mapping *mapping = stripe->oldest, *next;
 
-	for (uint64_t left = stripe_count(stripe); mapping && left; left--, mapping = next) {
+	for (uint64_t left = stripe->count; mapping && left; left--, mapping = next) {
 		next = stripe_newer(mapping);
 		if (mapping->busy)
 			continue;
 		if (!client_pins(cache, mapping))
 			return mapping;
-		if (stripe_touch(cache, stripe, mapping))
-			retired_drop(cache, mapping);
+		stripe_touch(stripe, mapping);
 	}
 	return NULL;
 }

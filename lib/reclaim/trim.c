@@ -66,9 +66,9 @@ static uint64_t trim_stripe(struct mapcache *cache, struct stripe *stripe, uint6
 	struct pace pace;
 
 	pthread_mutex_lock(&stripe->lock);
-	mapping = trim_find(cache, stripe_oldest(stripe), old);
+	mapping = trim_find(cache, stripe->oldest, old);
 	/* What cannot be unmapped now is left for the next time, and what a storm leaves meanwhile. */
-	for (rest = stripe_count(stripe); mapping && rest && bytes && gone < budget; rest--) {
+	for (rest = stripe->count; mapping && rest && bytes && gone < budget; rest--) {
 		mapping->busy = 1;
 		pthread_mutex_unlock(&stripe->lock);
 		if (paced)
@@ -111,8 +111,7 @@ static bool trim_mark_stripe(struct mapcache *cache, struct stripe *stripe)
 {
 	bool stale = false;
 
-	for (struct mapping *mapping = stripe_oldest(stripe); mapping;
-	     mapping = stripe_newer(mapping)) {
+	for (struct mapping *mapping = stripe->oldest; mapping; mapping = stripe_newer(mapping)) {
 		uint64_t granules = mapping->busy ? 0 : mapping_stale(cache, mapping);
 
 		if (granules)

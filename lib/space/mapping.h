@@ -38,8 +38,6 @@
 #ifndef MAPPING_H
 #define MAPPING_H
 
-#include <uthash.h>
-
 #include "lib/cache.h"
 
 /* A look-up, checked. */
@@ -71,9 +69,9 @@ struct mapping_detail {
 };
 
 struct mapping {
+	struct mapping *next; /* LIVE: the stripe's order of use; RETIRED, BATCH: list */
 	union {
-		UT_hash_handle hh;    /* LIVE: index by bucket, and LRU order */
-		struct mapping *next; /* RETIRED, BATCH: list */
+		struct mapping *prev; /* LIVE */
 		struct span *span;    /* SPAN: whose slot it is (span.h) */
 	};
 	mapcache_atomic_u64 index;       /* bucket number, or a span's MAPPING_FRAME; read without
