@@ -3,6 +3,7 @@
 #include "lib/cache.h"
 
 #define CLOCK_PAUSE_FIRST UINT64_C(5000) /* ns */
+#define COST_GRANULES 8u                 /* of a call that tells what one takes */
 #define CLOCK_PAUSE_MAX UINT64_C(640000)
 
 uint64_t clock_ns(void)
@@ -48,8 +49,12 @@ static void cost_learn(mapcache_atomic_u64 *known, uint64_t ns)
 
 void cost_note(struct mapcache *cache, struct cost *cost, uint64_t granules, uint64_t ns)
 {
+	uint64_t little = mapcache_load_relaxed(&cost->little);
+
 	if (granules == cache->settings.granules)
 		cost_learn(&cost->whole, ns);
 	else if (granules <= cache->settings.granules / 16 || granules == 1)
 		cost_learn(&cost->little, ns);
+	else if (granules >= COST_GRANULES)
+		cost_learn(&cost->granule, ns > little ? (ns - little) / granules + 1 : 1);
 }

@@ -11,10 +11,10 @@
 #define PAGE_SHIFT 12
 #define CACHE_LINE 128 /* two lines: adjacent ones are fetched together */
 
-/* What calls take for a whole bucket and for little of one, in ns, 0: not known yet. Whoever makes
+/* What calls take for a whole bucket, for little of one and for a granule more, in ns, 0: not known yet. Whoever makes
  * them notes it; a lost update does not matter. */
 struct cost {
-	mapcache_atomic_u64 little, whole;
+	mapcache_atomic_u64 little, whole, granule;
 };
 
 struct settings {

@@ -22,9 +22,10 @@ static uint64_t batch_end(const struct mapcache *cache)
 	return limit < BATCH_END ? limit : BATCH_END;
 }
 
+/* Whole pages of words. */
 static uint64_t batch_granules(const struct mapcache *cache)
 {
-	return batch_end(cache) >> cache->settings.granule_shift;
+	return ((batch_end(cache) >> cache->settings.granule_shift) + 511) & ~UINT64_C(511);
 }
 
 int batch_init(struct mapcache *cache)
@@ -39,31 +40,25 @@ int batch_init(struct mapcache *cache)
 		       !embedder->backend->map_frames || embedder->options.translate ||
 		       settings->flags & (MAPCACHE_NO_BATCHES | MAPCACHE_DEBUG) ||
 		       settings->granules < BATCH_LEAST || settings->slots < BATCH_SLOTS_MIN;
-	batches->most = settings->granules - 1;
 	reclaim_batches(cache, batch_retire);
 	return -pthread_mutex_init(&batches->lock, NULL);
 }
 
-static void batch_unmap(void *memory, uint64_t bytes)
+static uint64_t batch_bytes(const struct mapcache *cache, uint64_t granules)
 {
-	if (memory)
-		munmap(memory, (size_t)bytes);
+	const struct batches *batches = &cache->fill.batches;
+
+	return HOT_MAX * sizeof(*batches->hots.all) +
+	       granules * (sizeof(*batches->words) + sizeof(*batches->hots.number));
 }
 
 void batch_abandon(struct mapcache *cache)
 {
-	struct batches *batches = &cache->fill.batches;
-	uint64_t granules = batch_granules(cache);
-
-	batch_unmap(batches->words, granules * sizeof(*batches->words));
-	batch_unmap(batches->hots.number, granules * sizeof(*batches->hots.number));
-	batch_unmap(batches->hots.all, HOT_MAX * sizeof(*batches->hots.all));
-	batches->words = NULL;
-	batches->hots.number = NULL;
-	batches->hots.all = NULL;
+	if (cache->fill.batches.words)
+		munmap(cache->fill.batches.hots.all,
+		       (size_t)batch_bytes(cache, batch_granules(cache)));
 }
 
-/* Only who sees an INVALIDATE needs any of it. Batches lock held. */
 bool batch_start(struct mapcache *cache)
 {
 	struct batches *batches = &cache->fill.batches;
@@ -72,18 +67,15 @@ bool batch_start(struct mapcache *cache)
 
 	if (batches->words)
 		return true;
-	hots->all = account_reserve(HOT_MAX * sizeof(*hots->all), PROT_READ | PROT_WRITE);
-	hots->number = account_reserve(granules * sizeof(*hots->number), PROT_READ | PROT_WRITE);
+	hots->all = account_reserve(batch_bytes(cache, granules), PROT_READ | PROT_WRITE);
+	batches->off = !hots->all;
+	if (batches->off)
+		return false;
+	batches->words = (mapcache_atomic_u64 *)(hots->all + HOT_MAX);
+	hots->number = (uint16_t *)(batches->words + granules);
 	hots->granules = granules;
-	batches->words =
-		account_reserve(granules * sizeof(*batches->words), PROT_READ | PROT_WRITE);
-	if (hots->all && hots->number && batches->words) {
-		granules_show(&cache->shared, batches->words, batch_end(cache));
-		return true;
-	}
-	batch_abandon(cache);
-	batches->off = true;
-	return false;
+	granules_show(&cache->shared, batches->words, batch_end(cache));
+	return true;
 }
 
 void batch_stats(struct mapcache *cache, struct mapcache_stats *stats)
@@ -96,10 +88,9 @@ void batch_stats(struct mapcache *cache, struct mapcache_stats *stats)
 	pthread_mutex_unlock(&batches->lock);
 	if (!used)
 		return;
-	stats->memory_bytes += HOT_MAX * sizeof(*batches->hots.all);
-	stats->memory_bytes += account_resident(batches->words, used * sizeof(*batches->words));
-	stats->memory_bytes +=
-		account_resident(batches->hots.number, used * sizeof(*batches->hots.number));
+	stats->memory_bytes += account_resident(batches->hots.all, HOT_MAX * sizeof(struct hot) +
+									   used * sizeof(uint64_t));
+	stats->memory_bytes += account_resident(batches->hots.number, used * sizeof(uint16_t));
 }
 
 /* ---- what is shown; batches lock held ---------------------------------------------------- */

@@ -113,8 +113,7 @@ static void fill_drop(struct fill *fill)
 	slot_put(fill->cache, fill->mapping);
 }
 
-/* Room for the next map call; -errno. */
-static int fill_take(struct fill *fill)
+int fill_take(struct fill *fill)
 {
 	int error = fill->room ? 0 : slot_room(fill->cache);
 
@@ -372,8 +371,7 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 			*pointer = mapping_base(fill.cache, fill.mapping) + request->offset;
 		if (fill.room)
 			space_untake(fill.cache);
-		if (!error)
-			batch_follow(&fill);
+		batch_forget(&fill);
 	}
 	PROBE3(fill_end, fill.cache, gpa, error);
 	return error;

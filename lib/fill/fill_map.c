@@ -9,11 +9,6 @@
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
 
-static uint64_t fill_bytes(const struct fill *fill, unsigned int granules)
-{
-	return (uint64_t)granules << fill->cache->settings.granule_shift;
-}
-
 struct run fill_all(const struct fill *fill)
 {
 	return (struct run){ 0, fill->cache->settings.granules };
@@ -25,23 +20,6 @@ struct run fill_asked(const struct fill *fill)
 
 	return (struct run){ (unsigned int)__builtin_ctzll(mask),
 			     (unsigned int)__builtin_popcountll(mask) };
-}
-
-/* What was mapped is of no use. What the kernel does not let go is not shown to anybody. */
-static void fill_undo(struct fill *fill, struct run run)
-{
-	if (mapping_release(fill->cache, fill->mapping, 1, run))
-		mapping_doom(fill->mapping);
-}
-
-static void fill_count(struct fill *fill, size_t pages)
-{
-	size_t holes = 0;
-
-	for (size_t page = 0; page < pages; page++)
-		holes += fill->client->error[page] != 0;
-	client_count(fill->client, COUNTER_PAGES_MAPPED, pages - holes);
-	client_count(fill->client, COUNTER_HOLES, holes);
 }
 
 /* The first error of the request's pages in the call for the run, or 0. */
@@ -68,52 +46,62 @@ static uint64_t fill_denied(const struct fill *fill, struct run run)
 	return !fill->request->write && (mapping_denied(fill->mapping) & mask) ? mask : 0;
 }
 
+int fill_call(struct mapcache_client *client, struct mapping *mapping, struct run run, int prot,
+	      uint64_t *whole)
+{
+	struct mapcache *cache = client->cache;
+	uint64_t offset = (uint64_t)run.first << cache->settings.granule_shift, begin = clock_ns();
+	size_t pages = (size_t)run.count * cache->settings.granule_pages, holes = 0;
+	int error = 0;
+
+	client_count(client, COUNTER_MAP_CALLS, 1);
+	if (!mapping_map(cache, mapping, run, prot, client->error))
+		error = errno ? -errno : -ENOMEM;
+	PROBE4(map, cache, place_gpa(cache, mapping, offset) >> PAGE_SHIFT, pages, error);
+	if (error) {
+		client_count(client, COUNTER_MAP_ERRORS, 1);
+		return error;
+	}
+	cost_note(cache, &cache->fill.cost, run.count, clock_ns() - begin);
+	for (size_t page = 0; page < pages; page++)
+		holes += client->error[page] != 0;
+	client_count(client, COUNTER_PAGES_MAPPED, pages - holes);
+	client_count(client, COUNTER_HOLES, holes);
+	error = mapping_note(cache, mapping, run, client->error, whole);
+	if (error) {
+		/* What the kernel does not let go is not shown to anybody. */
+		account_retire(cache, mapcache_load_relaxed(&mapping->epoch),
+			       (uint64_t)run.count << cache->settings.granule_shift);
+		if (mapping_release(cache, mapping, 1, run))
+			mapping_doom(mapping);
+	}
+	return error;
+}
+
 int fill_map(struct fill *fill, struct run run)
 {
 	struct mapcache *cache = fill->cache;
 	struct mapping *mapping = fill->mapping;
-	const struct settings *settings = &cache->settings;
-	size_t pages = (size_t)run.count * settings->granule_pages;
-	uint64_t gpa =
-		(fill->request->index << settings->bucket_shift) + fill_bytes(fill, run.first);
-	uint64_t denied = fill_denied(fill, run);
-	int prot = denied ? PROT_READ : PROT_READ | PROT_WRITE;
-	char *address;
-	uint64_t begin;
-	int error;
+	uint32_t shift = cache->settings.granule_shift;
+	uint64_t offset = (uint64_t)run.first << shift, denied = fill_denied(fill, run);
+	int error = mapping_deny(cache, mapping, denied);
 
-	error = mapping_deny(cache, mapping, denied);
-	if (error)
-		return error;
-	error = fill->room ? 0 : slot_room(cache);
+	if (!error)
+		error = fill_take(fill);
 	if (error)
 		return error;
 	fill->room = false;
-	client_count(fill->client, COUNTER_MAP_CALLS, 1);
 	if (mapping->calls < UINT8_MAX)
 		mapping->calls++;
 	notify_removing_mask(cache, mapping, mapping->mapped & run_mask(run));
-	begin = clock_ns();
-	address = mapping_map(cache, mapping, run, prot, fill->client->error);
-	if (!address) {
-		error = errno ? -errno : -ENOMEM;
-		client_count(fill->client, COUNTER_MAP_ERRORS, 1);
-		PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, error);
+	error = fill_call(fill->client, mapping, run, denied ? PROT_READ : PROT_READ | PROT_WRITE,
+			  &fill->valid);
+	if (error)
 		return error;
-	}
 	/* Release: mapped over comes before it is said. */
 	mapcache_store_release(&mapping->was, 0);
-	cost_note(cache, &cache->fill.cost, run.count, clock_ns() - begin);
-	PROBE4(map, cache, gpa >> PAGE_SHIFT, pages, 0);
-	fill_count(fill, pages);
-	error = mapping_note(cache, mapping, run, fill->client->error, &fill->valid);
-	if (error) {
-		account_retire(cache, mapcache_load_relaxed(&mapping->epoch),
-			       fill_bytes(fill, run.count));
-		fill_undo(fill, run);
-		return error;
-	}
-	notify(cache, MAPCACHE_EVENT_ADDED, gpa, address, fill_bytes(fill, run.count));
+	notify(cache, MAPCACHE_EVENT_ADDED, place_gpa(cache, mapping, offset),
+	       mapping_base(cache, mapping) + offset, (uint64_t)run.count << shift);
 	return fill_result(fill, run);
 }
 

@@ -39,7 +39,13 @@ struct run plan_bucket(const struct fill *fill);
 bool plan_calm(struct mapcache *cache);
 /* Whether the calls of this epoch have cost as much as one for the whole bucket would. */
 bool plan_becomes_whole(const struct fill *fill, const struct mapping *mapping);
-/* One backend call over a run that covers kernel mappings whole; -errno, also when a page of
+/* Room for the next map call; -errno. */
+int fill_take(struct fill *fill);
+/* One map call of the backend's, with room for it: 0, and its granules of which every page is mapped
+ * are added to *whole; or -errno, and nothing is mapped of any use. No lock is held (G). */
+int fill_call(struct mapcache_client *client, struct mapping *mapping, struct run run, int prot,
+	      uint64_t *whole);
+/* The same over a run that covers kernel mappings whole; -errno, also when a page of
  * the request could not be mapped. No lock is held (G). */
 int fill_map(struct fill *fill, struct run run);
 /* The same for each run of the request's granules that is not in current. */
@@ -48,8 +54,7 @@ int fill_missing(struct fill *fill, uint64_t current);
 /* batch_map.c: no lock is held. The request's granules are mapped by one call together with what else is
  * in use, and *pointer is theirs; false: they are not. */
 bool batch_serve(struct fill *fill, void **pointer);
-/* The request was mapped, by a call of its own. What else is in use is mapped by one more; whether
- * that succeeds is nobody's concern. */
-void batch_follow(struct fill *fill);
+/* A bucket that was mapped whole is no business of batches. */
+void batch_forget(const struct fill *fill);
 
 #endif

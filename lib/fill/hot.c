@@ -35,13 +35,14 @@ static bool hot_room(struct hots *hots)
 	return hots->count < HOT_MAX;
 }
 
-void hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch)
+bool hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch)
 {
 	uint32_t place = hot_place(hots, granule);
+	bool known = place != HOT_NONE;
 
-	if (place == HOT_NONE) {
+	if (!known) {
 		if (granule >= hots->granules || !hot_room(hots))
-			return;
+			return false;
 		place = hots->count++;
 		hots->all[place] = (struct hot){
 			.granule = granule,
@@ -53,6 +54,7 @@ void hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch)
 	}
 	hots->all[place].asked = (uint32_t)epoch;
 	hots->all[place].idle = 0;
+	return known && !hots->all[place].refused;
 }
 
 void hot_refuse(struct hots *hots, uint64_t granule)
@@ -153,13 +155,6 @@ void hot_begin(struct hots *hots, uint64_t epoch, const struct hot_cost *cost)
 	hot_leave_out(hots, cost);
 	hots->cursor = 0;
 	hots->epoch = epoch;
-}
-
-bool hot_known(const struct hots *hots, uint64_t granule)
-{
-	uint32_t place = hot_place(hots, granule);
-
-	return place != HOT_NONE && !hots->all[place].refused;
 }
 
 unsigned int hot_take(struct hots *hots, uint64_t *granule, unsigned int room)

@@ -43,12 +43,11 @@ struct hot_cost {
 	uint64_t call, granule;
 };
 
-/* Somebody has asked for it, in vain, in this epoch. */
-void hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch);
+/* Somebody has asked for it, in vain, in this epoch. Whether it had been asked for lately, and could
+ * be mapped with others. */
+bool hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch);
 /* A new epoch: what is left out of its batches. */
 void hot_begin(struct hots *hots, uint64_t epoch, const struct hot_cost *cost);
-/* Whether it was asked for lately, and could be mapped. */
-bool hot_known(const struct hots *hots, uint64_t granule);
 /* The next of those that are to be in a batch, so many at most; each is given once an epoch.
  * Returns how many. */
 unsigned int hot_take(struct hots *hots, uint64_t *granule, unsigned int room);

@@ -17,12 +17,8 @@ struct batches {
 	struct mapping *first; /* shown; the newest first */
 	uint64_t count;        /* of these */
 	uint64_t dropped;      /* times that what is shown went, and is not to come: batch_drop() */
-	uint64_t granule_ns;   /* what one more takes in a call; 0: not known yet */
 	uint64_t since, period_ns;  /* when the epoch was noticed, and how long they take */
 	uint64_t away_until;        /* ns; a call took too long: till then there are none */
-	uint64_t rest_until;        /* epoch; till then there are none */
-	unsigned int most;          /* granules of the next one */
-	unsigned int overtaken;     /* in a row, with as few as there may be */
 	mapcache_atomic_u64 *words; /* by granule; NULL: there are none yet */
 	bool off;                   /* for good */
 };

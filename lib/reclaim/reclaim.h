@@ -26,7 +26,8 @@ int slot_room(struct mapcache *cache);
 /* The same, and a mapping of nobody's; dirty: what is mapped in it may be left for the caller to
  * map over. NULL and *error: -EAGAIN, -ENOMEM. */
 struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error);
-/* The same, empty, where there is room for both without waiting or evicting; or NULL. */
+/* The same, empty, where there is room for both without evicting or unmapping; or NULL. Locks may be
+ * held. */
 struct mapping *slot_try(struct mapcache *cache);
 /* So many neighbours, the first of them, that nothing is mapped in; room is made outside of sections,
  * at the cost of whoever is in the way. NULL and *error, as above. */

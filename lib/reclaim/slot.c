@@ -220,10 +220,13 @@ static int slot_wait(struct mapcache *cache, bool dirty, struct mapping **slot)
 
 struct mapping *slot_try(struct mapcache *cache)
 {
-	struct mapping *mapping = NULL;
+	struct mapping *mapping;
 
-	if (slot_plenty(cache) && !space_tight(cache))
-		slot_look(cache, false, &mapping);
+	if (!slot_plenty(cache) || space_tight(cache) || !space_take(cache, false))
+		return NULL;
+	mapping = arena_take(cache);
+	if (!mapping)
+		space_untake(cache);
 	return mapping;
 }
 
