@@ -65,10 +65,9 @@ struct mapcache_client {
 	mapcache_atomic_u32 *pins; /* one for every slot; its thread writes, reclaim reads */
 	bool pinner;               /* on the list of those that have pinned; its thread only */
 	struct mapcache *cache;
-	pthread_t owner;          /* whose sections they are, once it is owned: clients lock */
-	bool owned;               /* its thread has begun a section, and has not ended */
+	int thread;               /* the kernel's number of whose sections they are: clients lock */
+	bool owned;               /* that thread has begun a section, and has not ended */
 	struct thread_seat *seat; /* mapcache_thread_client()'s; or NULL */
-	int thread;               /* the kernel's number of the owner, to be shown: clients lock */
 	struct watched watched;   /* clients lock */
 	struct mapping *spare;    /* a slot that only this client uses; may be NULL */
 	mapcache_atomic_u64 counters[COUNTERS];

@@ -17,7 +17,6 @@
 #include "lib/pins/ledger.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
-#include "lib/protocol/watch.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
 #include "lib/space/space.h"

@@ -40,16 +40,15 @@ static int mapcache_take_backend(struct mapcache *cache, const struct mapcache_o
 	return error;
 }
 
-/* Everything but the struct itself and its log; given up in reverse. */
+/* Everything but the struct itself and base; given up in reverse. */
 static const struct {
 	int (*init)(struct mapcache *cache);
 	void (*destroy)(struct mapcache *cache);
 } mapcache_rooms[] = {
-	{ thread_init, thread_destroy },   { publish_init, publish_destroy },
-	{ account_init, account_destroy }, { protocol_init, protocol_destroy },
-	{ space_init, space_destroy },     { index_init, index_destroy },
-	{ reclaim_init, reclaim_destroy }, { fill_init, fill_destroy },
-	{ pins_init, pins_destroy },
+	{ thread_init, thread_destroy },     { publish_init, publish_destroy },
+	{ protocol_init, protocol_destroy }, { space_init, space_destroy },
+	{ index_init, index_destroy },       { reclaim_init, reclaim_destroy },
+	{ fill_init, fill_destroy },         { pins_init, pins_destroy },
 };
 #define MAPCACHE_ROOMS (sizeof(mapcache_rooms) / sizeof(mapcache_rooms[0]))
 
@@ -155,14 +154,14 @@ int mapcache_open(const struct mapcache_options *given, struct mapcache **result
 	if (posix_memalign((void **)&cache, CACHE_LINE, sizeof(*cache)))
 		return -ENOMEM;
 	memset(cache, 0, sizeof(*cache));
-	error = log_init(&cache->log, &options);
+	error = base_init(cache, &options);
 	if (error)
 		goto free_cache;
 	error = mapcache_take_backend(cache, &options);
 	if (!error)
 		error = mapcache_start(cache, &options);
 	if (error)
-		goto destroy_log;
+		goto destroy_base;
 	error = mapcache_map_whole(cache, &options);
 	if (error) {
 		mapcache_close(cache);
@@ -170,8 +169,8 @@ int mapcache_open(const struct mapcache_options *given, struct mapcache **result
 	}
 	*result = cache;
 	return 0;
-destroy_log:
-	log_destroy(&cache->log);
+destroy_base:
+	base_destroy(cache);
 free_cache:
 	free(cache);
 	return error;
@@ -219,7 +218,7 @@ int mapcache_close(struct mapcache *cache)
 	release(cache, UINT64_MAX, true);
 	cache->embedder.backend->close(cache->embedder.backend_state);
 	mapcache_destroy(cache, MAPCACHE_ROOMS);
-	log_destroy(&cache->log);
+	base_destroy(cache);
 	free(cache);
 	return 0;
 }

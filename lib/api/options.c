@@ -213,7 +213,6 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 {
 	struct settings *settings = &cache->settings;
 
-	cache->embedder.options = *options;
 	settings->domid = options->domid;
 	settings->bucket_shift = options->bucket_shift;
 	settings->granule_shift = options->granule_shift;

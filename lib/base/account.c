@@ -10,50 +10,65 @@
 #include <unistd.h>
 #include "lib/cache.h"
 
+int base_init(struct mapcache *cache, const struct mapcache_options *options)
+{
+	cache->embedder.options = *options;
+	return -pthread_mutex_init(&cache->accounts.lock, NULL);
+}
+
+void base_destroy(struct mapcache *cache)
+{
+	pthread_mutex_destroy(&cache->accounts.lock);
+}
+
 void account_map(struct mapcache *cache, uint64_t epoch, uint64_t mapped, uint64_t current)
 {
-	uint64_t counted;
+	struct accounts *accounts = &cache->accounts;
 
-	mapcache_add_relaxed(&cache->accounts.mapped_bytes, mapped);
-	pthread_mutex_lock(&cache->accounts.current_lock);
-	counted = mapcache_load_relaxed(&cache->accounts.current_epoch);
-	if (epoch > counted) {
-		mapcache_store_relaxed(&cache->accounts.current_epoch, epoch);
-		mapcache_store_relaxed(&cache->accounts.current_bytes, current);
-	} else if (epoch == counted) {
-		mapcache_add_relaxed(&cache->accounts.current_bytes, current);
+	pthread_mutex_lock(&accounts->lock);
+	mapcache_add_relaxed(&accounts->mapped_bytes, mapped);
+	if (epoch > accounts->current_epoch) {
+		accounts->current_epoch = epoch;
+		accounts->current_bytes = 0;
 	}
-	pthread_mutex_unlock(&cache->accounts.current_lock);
+	/* 0 is of a slot in which nothing is current, and counted before the first map call. */
+	if (epoch && epoch == accounts->current_epoch)
+		accounts->current_bytes += current;
+	pthread_mutex_unlock(&accounts->lock);
 }
 
-void account_unmap(struct mapcache *cache, uint64_t mapped)
+static uint64_t account_stale_locked(struct mapcache *cache)
 {
-	mapcache_add_relaxed(&cache->accounts.mapped_bytes, -mapped);
-}
+	struct accounts *accounts = &cache->accounts;
+	bool over = accounts->current_epoch != epoch_now(&cache->shared);
+	uint64_t stale = mapcache_load_relaxed(&accounts->mapped_bytes) -
+			 (over ? 0 : accounts->current_bytes);
 
-void account_retire(struct mapcache *cache, uint64_t epoch, uint64_t current)
-{
-	pthread_mutex_lock(&cache->accounts.current_lock);
-	/* Before the first map call no epoch is counted, which must not be that of a slot in which
-	 * nothing is current. */
-	if (epoch && epoch == mapcache_load_relaxed(&cache->accounts.current_epoch))
-		mapcache_add_relaxed(&cache->accounts.current_bytes, -current);
-	pthread_mutex_unlock(&cache->accounts.current_lock);
+	if (stale > accounts->stale_bytes_max)
+		accounts->stale_bytes_max = stale;
+	return stale;
 }
 
 uint64_t account_stale(struct mapcache *cache)
 {
-	uint64_t mapped, current = 0, stale;
+	uint64_t stale;
 
-	pthread_mutex_lock(&cache->accounts.current_lock);
-	mapped = mapcache_load_relaxed(&cache->accounts.mapped_bytes);
-	if (mapcache_load_relaxed(&cache->accounts.current_epoch) == epoch_now(&cache->shared))
-		current = mapcache_load_relaxed(&cache->accounts.current_bytes);
-	stale = mapped > current ? mapped - current : 0;
-	if (stale > mapcache_load_relaxed(&cache->accounts.stale_bytes_max))
-		mapcache_store_relaxed(&cache->accounts.stale_bytes_max, stale);
-	pthread_mutex_unlock(&cache->accounts.current_lock);
+	pthread_mutex_lock(&cache->accounts.lock);
+	stale = account_stale_locked(cache);
+	pthread_mutex_unlock(&cache->accounts.lock);
 	return stale;
+}
+
+void account_stats(struct mapcache *cache, struct mapcache_stats *stats)
+{
+	struct accounts *accounts = &cache->accounts;
+
+	pthread_mutex_lock(&accounts->lock);
+	stats->stale_bytes = account_stale_locked(cache);
+	stats->mapped_bytes = mapcache_load_relaxed(&accounts->mapped_bytes);
+	stats->stale_bytes_max = accounts->stale_bytes_max;
+	pthread_mutex_unlock(&accounts->lock);
+	stats->memory_bytes += mapcache_load_relaxed(&accounts->memory_bytes);
 }
 
 void *account_reserve(uint64_t bytes, int prot)
@@ -84,22 +99,4 @@ uint64_t account_resident(const void *start, uint64_t bytes)
 			count += resident[j] & 1;
 	}
 	return count * page;
-}
-
-int account_init(struct mapcache *cache)
-{
-	return -pthread_mutex_init(&cache->accounts.current_lock, NULL);
-}
-
-void account_destroy(struct mapcache *cache)
-{
-	pthread_mutex_destroy(&cache->accounts.current_lock);
-}
-
-void account_stats(struct mapcache *cache, struct mapcache_stats *stats)
-{
-	stats->stale_bytes = account_stale(cache);
-	stats->mapped_bytes = mapcache_load_relaxed(&cache->accounts.mapped_bytes);
-	stats->stale_bytes_max = mapcache_load_relaxed(&cache->accounts.stale_bytes_max);
-	stats->memory_bytes += mapcache_load_relaxed(&cache->accounts.memory_bytes);
 }

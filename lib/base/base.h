@@ -3,7 +3,7 @@
  * base: what every room stands on. The settings, the clock, the embedder's callbacks and
  * backend, messages to it, static probes, and how many bytes are mapped and stale.
  *
- * Locks: accounts.current_lock and the log's, both innermost: nothing is called with them held.
+ * Lock: accounts.lock, innermost: nothing is called with it held.
  * Guarantees: H (messages are rate-limited, clocks cannot fail).
  * Above it: everybody.
  */
@@ -16,8 +16,6 @@
 #include <mapcache/mapcache.h>
 
 #include "lib/base/settings.h"
-
-struct log;
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
@@ -35,24 +33,25 @@ struct clock_wait {
 bool clock_wait(struct clock_wait *wait, int timeout_ms);
 
 /* account.c: bytes mapped and stale */
-int account_init(struct mapcache *cache);
-void account_destroy(struct mapcache *cache);
+/* Before anything is said: the embedder's callbacks are known, too. */
+int base_init(struct mapcache *cache, const struct mapcache_options *options);
+void base_destroy(struct mapcache *cache);
 void account_stats(struct mapcache *cache, struct mapcache_stats *stats);
 /* Of a range of address space, the bytes that are in memory. */
 uint64_t account_resident(const void *start, uint64_t bytes);
 /* Address space that costs memory only where it is touched; for munmap(2). NULL: errno. */
 void *account_reserve(uint64_t bytes, int prot);
+/* So many bytes more are mapped, and so many more are current in the epoch; or fewer. */
 void account_map(struct mapcache *cache, uint64_t epoch, uint64_t mapped, uint64_t current);
-void account_unmap(struct mapcache *cache, uint64_t mapped);
 /* What was current in the epoch, and still is mapped, counts as stale from now on. */
-void account_retire(struct mapcache *cache, uint64_t epoch, uint64_t current);
+static inline void account_retire(struct mapcache *cache, uint64_t epoch, uint64_t current)
+{
+	account_map(cache, epoch, 0, -current);
+}
 uint64_t account_stale(struct mapcache *cache);
 
 /* embedder.c: any thread, with no lock of the library held */
-/* Messages are rate-limited: a guest decides how often things go wrong. */
-int log_init(struct log *log, const struct mapcache_options *options);
-void log_destroy(struct log *log);
-/* The text has no newline. */
+/* Rate-limited: a guest decides how often things go wrong. The text has no newline. */
 void log_message(struct mapcache *cache, enum mapcache_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* What shows guest memory. */

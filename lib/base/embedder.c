@@ -8,25 +8,14 @@
 
 #define LOG_PER_SECOND 10u
 
-int log_init(struct log *log, const struct mapcache_options *options)
-{
-	log->write = options->log;
-	log->data = options->log_data;
-	return -pthread_mutex_init(&log->lock, NULL);
-}
-
-void log_destroy(struct log *log)
-{
-	pthread_mutex_destroy(&log->lock);
-}
-
 /* Whether one more message may go out now; *suppressed: how many did not since the last. */
-static bool log_admit(struct log *log, uint32_t *suppressed)
+static bool log_admit(struct mapcache *cache, uint32_t *suppressed)
 {
+	struct log *log = &cache->log;
 	uint64_t now = clock_ns();
 	bool admit;
 
-	pthread_mutex_lock(&log->lock);
+	pthread_mutex_lock(&cache->accounts.lock);
 	if (now - log->window_ns >= NS_PER_SECOND) {
 		log->window_ns = now;
 		log->written = 0;
@@ -39,19 +28,19 @@ static bool log_admit(struct log *log, uint32_t *suppressed)
 	} else {
 		log->suppressed++;
 	}
-	pthread_mutex_unlock(&log->lock);
+	pthread_mutex_unlock(&cache->accounts.lock);
 	return admit;
 }
 
 void log_message(struct mapcache *cache, enum mapcache_log_level level, const char *format, ...)
 {
-	struct log *log = &cache->log;
+	const struct mapcache_options *options = &cache->embedder.options;
 	char text[256];
 	uint32_t suppressed;
 	va_list arguments;
 	int length;
 
-	if (!log->write || !log_admit(log, &suppressed))
+	if (!options->log || !log_admit(cache, &suppressed))
 		return;
 	va_start(arguments, format);
 	length = vsnprintf(text, sizeof(text), format, arguments);
@@ -59,15 +48,16 @@ void log_message(struct mapcache *cache, enum mapcache_log_level level, const ch
 	if (suppressed && length >= 0 && (size_t)length < sizeof(text))
 		snprintf(text + length, sizeof(text) - (size_t)length,
 			 " (%u messages left out before this one)", suppressed);
-	log->write(log->data, level, text);
+	options->log(options->log_data, level, text);
 }
 
 void notify(struct mapcache *cache, enum mapcache_event event, uint64_t gpa, void *address,
 	    uint64_t len)
 {
-	if (cache->embedder.options.notify)
-		cache->embedder.options.notify(cache->embedder.options.notify_data, event, gpa,
-					       address, len);
+	const struct mapcache_options *options = &cache->embedder.options;
+
+	if (options->notify)
+		options->notify(options->notify_data, event, gpa, address, len);
 }
 
 void notify_gone(struct mapcache *cache)

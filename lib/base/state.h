@@ -9,11 +9,11 @@
 
 /* Bytes mapped, and of which epoch how many are current. */
 struct accounts {
-	mapcache_atomic_u64 mapped_bytes;
-	mapcache_atomic_u64 current_epoch; /* current_bytes is about this epoch */
-	mapcache_atomic_u64 current_bytes;
-	pthread_mutex_t current_lock; /* the two together */
-	mapcache_atomic_u64 stale_bytes_max;
+	pthread_mutex_t lock; /* protects what follows but memory_bytes, and struct log */
+	mapcache_atomic_u64 mapped_bytes; /* read by whoever has mapped something, too */
+	uint64_t current_epoch;           /* current_bytes is about this epoch */
+	uint64_t current_bytes;
+	uint64_t stale_bytes_max;
 	mapcache_atomic_u64 memory_bytes;
 };
 
@@ -27,12 +27,9 @@ struct embedder {
 };
 
 struct log {
-	void (*write)(void *data, enum mapcache_log_level level, const char *message);
-	void *data;
-	pthread_mutex_t lock; /* protects what follows */
-	uint64_t window_ns;   /* when the current second began */
-	uint32_t written;     /* messages in it */
-	uint32_t suppressed;  /* messages left out since the last one written */
+	uint64_t window_ns;  /* when the current second began */
+	uint32_t written;    /* messages in it */
+	uint32_t suppressed; /* messages left out since the last one written */
 };
 
 #endif

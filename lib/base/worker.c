@@ -9,21 +9,18 @@
 int waiting_init(pthread_mutex_t *lock, pthread_cond_t *condition)
 {
 	pthread_condattr_t attributes;
-	int error = -pthread_mutex_init(lock, NULL);
+	int error = -pthread_condattr_init(&attributes);
 
 	if (error)
 		return error;
-	error = -pthread_condattr_init(&attributes);
-	if (error)
-		goto destroy_lock;
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	error = -pthread_cond_init(condition, &attributes);
 	pthread_condattr_destroy(&attributes);
 	if (error)
-		goto destroy_lock;
-	return 0;
-destroy_lock:
-	pthread_mutex_destroy(lock);
+		return error;
+	error = -pthread_mutex_init(lock, NULL);
+	if (error)
+		pthread_cond_destroy(condition);
 	return error;
 }
 

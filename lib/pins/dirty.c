@@ -22,7 +22,6 @@
 #include "lib/pins/span.h"
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"
-#include "lib/protocol/watch.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/protocol/entry.h"
 #include "lib/space/place.h"

@@ -136,9 +136,7 @@ void span_name(struct mapcache *cache, struct span *span, uint64_t gpa)
 
 void span_unname(struct mapcache *cache, struct span *span)
 {
-	if (!span->doomed)
-		account_retire(cache, span->epoch, span->len);
-	account_unmap(cache, span->len);
+	account_map(cache, span->epoch, -span->len, span->doomed ? 0 : -span->len);
 }
 
 /* One map call, from a part on. */

@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "lib/base/base.h"
+#include "lib/base/list.h"
 #include "lib/cache.h"
 #include "lib/protocol/grace.h"
 #include "lib/protocol/pin_count.h"
 #include "lib/protocol/section.h"
-#include "lib/protocol/watch.h"
 
 void clients_add(struct mapcache_client *client)
 {
@@ -29,21 +29,8 @@ void clients_add(struct mapcache_client *client)
 		client->fast.nested |= MAPCACHE_NESTED_FENCED;
 	client->fast.section = section_idle(&client->fast);
 	pthread_mutex_lock(&clients->lock);
-	client->next = clients->first;
-	if (client->next)
-		client->next->previous = client;
-	clients->first = client;
-	clients->count++;
+	DL_PREPEND2(clients->first, client, previous, next);
 	pthread_mutex_unlock(&clients->lock);
-}
-
-static void clients_remove_pinner(struct mapcache_client *client)
-{
-	struct mapcache_client **link = &client->cache->protocol.clients.pinners;
-
-	while (*link != client)
-		link = &(*link)->next_pinner;
-	*link = client->next_pinner;
 }
 
 void clients_remove_locked(struct mapcache_client *client)
@@ -52,15 +39,9 @@ void clients_remove_locked(struct mapcache_client *client)
 
 	for (int i = 0; i < COUNTERS; i++)
 		clients->closed[i] += mapcache_load_relaxed(&client->counters[i]);
-	if (client->next)
-		client->next->previous = client->previous;
-	if (client->previous)
-		client->previous->next = client->next;
-	else
-		clients->first = client->next;
+	DL_DELETE2(clients->first, client, previous, next);
 	if (client->pinner)
-		clients_remove_pinner(client);
-	clients->count--;
+		LL_DELETE2(clients->pinners, client, next_pinner);
 }
 
 bool clients_used(struct mapcache *cache)
@@ -81,7 +62,6 @@ void clients_own(struct mapcache_client *client)
 	struct clients *clients = &client->cache->protocol.clients;
 
 	pthread_mutex_lock(&clients->lock);
-	client->owner = pthread_self();
 	client->owned = true;
 	client->thread = (int)syscall(SYS_gettid);
 	pthread_mutex_unlock(&clients->lock);
@@ -91,10 +71,11 @@ void clients_disown(struct mapcache *cache)
 {
 	struct clients *clients = &cache->protocol.clients;
 	struct mapcache_client *client;
+	int thread = (int)syscall(SYS_gettid);
 
 	pthread_mutex_lock(&clients->lock);
 	for (client = clients->first; client; client = client->next) {
-		if (client->owned && pthread_equal(client->owner, pthread_self())) {
+		if (client->owned && client->thread == thread) {
 			client->owned = false;
 			section_disown(&client->fast);
 		}
@@ -111,8 +92,7 @@ void client_add_pinner(struct mapcache_client *client)
 	struct clients *clients = &client->cache->protocol.clients;
 
 	pthread_mutex_lock(&clients->lock);
-	client->next_pinner = clients->pinners;
-	clients->pinners = client;
+	LL_PREPEND2(clients->pinners, client, next_pinner);
 	pthread_mutex_unlock(&clients->lock);
 	client->pinner = true;
 }
@@ -162,20 +142,9 @@ bool client_quiet(struct mapcache *cache, uint64_t epoch)
 	return quiet;
 }
 
-int64_t client_pins_of_locked(struct mapcache *cache, uint64_t slot,
-			      const mapcache_atomic_u64 *shared)
-{
-	return pin_count_sum(cache->protocol.clients.pinners, slot, shared);
-}
-
 int64_t client_pins_of(struct mapcache *cache, uint64_t slot, const mapcache_atomic_u64 *shared)
 {
-	int64_t pins;
-
-	clients_lock(cache);
-	pins = client_pins_of_locked(cache, slot, shared);
-	clients_unlock(cache);
-	return pins;
+	return pin_count_sum(cache->protocol.clients.pinners, slot, shared);
 }
 
 void clients_lock(struct mapcache *cache)
@@ -190,13 +159,15 @@ void clients_unlock(struct mapcache *cache)
 
 bool client_in_section(struct mapcache *cache)
 {
+	struct clients *clients = &cache->protocol.clients;
 	struct mapcache_client *client;
+	int thread = (int)syscall(SYS_gettid);
 	bool inside = false;
 
-	pthread_mutex_lock(&cache->protocol.clients.lock);
-	for (client = cache->protocol.clients.first; client && !inside; client = client->next)
-		inside = client->owned && pthread_equal(client->owner, pthread_self()) &&
-			 mapcache_inside_inline(client);
-	pthread_mutex_unlock(&cache->protocol.clients.lock);
+	pthread_mutex_lock(&clients->lock);
+	for (client = clients->first; client && !inside; client = client->next)
+		inside =
+			client->owned && client->thread == thread && mapcache_inside_inline(client);
+	pthread_mutex_unlock(&clients->lock);
 	return inside;
 }

@@ -78,34 +78,26 @@ static inline bool epoch_section_idle(uint64_t section)
 	return epoch_of(section) == 0;
 }
 
-/*
- * Whether the section that this word describes cannot hold anything unpublished before the
- * tick / made before the epoch. The word was loaded with acquire, after grace_barrier():
- * pairs with the release stores in begin and end (B).
- */
-
-static inline bool epoch_section_after_clock(uint64_t section, uint32_t clock)
-{
-	uint32_t age = ((uint32_t)(section >> MAPCACHE_EPOCH_BITS) - clock) & EPOCH_CLOCK_MASK;
-
-	return epoch_section_idle(section) || age < (UINT32_C(1) << (EPOCH_CLOCK_BITS - 1));
-}
-
-static inline bool epoch_section_in(uint64_t section, uint64_t epoch)
-{
-	return epoch_section_idle(section) || epoch_of(section) >= epoch;
-}
-
 /* Which answer a scan over all sections wants. */
 struct epoch_condition {
 	uint64_t epoch; /* 0: the clock decides */
 	uint32_t clock;
 };
 
+/*
+ * Whether the section that this word describes cannot hold anything made before the epoch /
+ * unpublished before the tick. The word was loaded with acquire, after grace_barrier():
+ * pairs with the release stores in begin and end (B).
+ */
 static inline bool epoch_section_passed(uint64_t section, struct epoch_condition condition)
 {
-	return condition.epoch ? epoch_section_in(section, condition.epoch)
-			       : epoch_section_after_clock(section, condition.clock);
+	uint32_t clock = (uint32_t)(section >> MAPCACHE_EPOCH_BITS);
+	uint32_t age = (clock - condition.clock) & EPOCH_CLOCK_MASK;
+
+	if (epoch_section_idle(section))
+		return true;
+	return condition.epoch ? epoch_of(section) >= condition.epoch
+			       : age < (UINT32_C(1) << (EPOCH_CLOCK_BITS - 1));
 }
 
 /* How sections are waited for, and what is known of them (grace.h). */

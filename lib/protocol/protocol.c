@@ -3,7 +3,6 @@
 #include "lib/protocol/protocol.h"
 
 #include <linux/membarrier.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -53,15 +52,15 @@ destroy_clients:
 
 void protocol_destroy(struct mapcache *cache)
 {
-	table_destroy(&cache->protocol.table);
+	table_free(&cache->protocol.table);
+	pthread_mutex_destroy(&cache->protocol.table.lock);
 	pthread_mutex_destroy(&cache->protocol.sweep_lock);
 	pthread_mutex_destroy(&cache->protocol.clients.lock);
 }
 
 void protocol_abandon(struct mapcache *cache)
 {
-	table_unreserve(&cache->protocol.table);
-	free(cache->protocol.table.chunks);
+	table_free(&cache->protocol.table);
 }
 
 bool protocol_sweep_begin(struct mapcache *cache, uint64_t *epoch)
@@ -94,11 +93,11 @@ static void protocol_sum(struct mapcache *cache, uint64_t slots, uint64_t *sums,
 	for (client = clients->first; client; client = client->next) {
 		for (int i = 0; i < COUNTERS; i++)
 			sums[i] += mapcache_load_relaxed(&client->counters[i]);
+		stats->clients++;
 		stats->memory_bytes +=
 			sizeof(*client) + cache->settings.bucket_pages * sizeof(*client->error) +
 			account_resident(client->pins, slots * sizeof(*client->pins));
 	}
-	stats->clients = clients->count;
 	pthread_mutex_unlock(&clients->lock);
 }
 
@@ -108,22 +107,11 @@ void protocol_stats(struct mapcache *cache, uint64_t slots, struct mapcache_stat
 
 	protocol_sum(cache, slots, sums, stats);
 	stats->epoch = epoch_now(&cache->shared);
-	stats->slow_lookups = sums[COUNTER_SLOW_LOOKUPS];
-	stats->misses = sums[COUNTER_MISSES];
-	stats->waits = sums[COUNTER_WAITS];
-	stats->maps_overtaken = sums[COUNTER_MAPS_OVERTAKEN];
-	stats->map_calls = sums[COUNTER_MAP_CALLS];
-	stats->map_errors = sums[COUNTER_MAP_ERRORS];
-	stats->pages_mapped = sums[COUNTER_PAGES_MAPPED];
-	stats->holes = sums[COUNTER_HOLES];
-	stats->refreshed_in_place = sums[COUNTER_REFRESHED_IN_PLACE];
-	stats->refreshed_in_fresh_slot = sums[COUNTER_REFRESHED_IN_FRESH_SLOT];
-	stats->mapped_whole = sums[COUNTER_MAPPED_WHOLE];
-	stats->rescues = sums[COUNTER_RESCUES];
-	stats->batches = sums[COUNTER_BATCHES];
-	stats->pages_batched = sums[COUNTER_PAGES_BATCHED];
+#define STATS(counter, name) stats->name = sums[COUNTER_##counter];
+	PROTOCOL_COUNTERS(STATS)
+#undef STATS
 	stats->grace_failures = mapcache_load_relaxed(&cache->protocol.grace_failures);
 	stats->long_sections = mapcache_load_relaxed(&cache->protocol.long_sections);
 	stats->table_sweeps = mapcache_load_relaxed(&cache->protocol.table_sweeps);
-	stats->memory_bytes += table_memory(&cache->protocol.table, account_resident);
+	stats->memory_bytes += table_memory(&cache->protocol.table);
 }

@@ -21,24 +21,26 @@
 
 struct mapcache;
 
-/* Counters that belong to one client: only its thread writes them. */
-enum counter {
-	COUNTER_SLOW_LOOKUPS,
-	COUNTER_MISSES,
-	COUNTER_WAITS,
-	COUNTER_MAPS_OVERTAKEN,
-	COUNTER_MAP_CALLS,
-	COUNTER_MAP_ERRORS,
-	COUNTER_PAGES_MAPPED,
-	COUNTER_HOLES,
-	COUNTER_REFRESHED_IN_PLACE,
-	COUNTER_REFRESHED_IN_FRESH_SLOT,
-	COUNTER_MAPPED_WHOLE,
-	COUNTER_RESCUES,
-	COUNTER_BATCHES,
-	COUNTER_PAGES_BATCHED,
-	COUNTERS
-};
+/* Counters that belong to one client: only its thread writes them; and the statistics they are. */
+#define PROTOCOL_COUNTERS(X)                                                                       \
+	X(SLOW_LOOKUPS, slow_lookups)                                                              \
+	X(MISSES, misses)                                                                          \
+	X(WAITS, waits)                                                                            \
+	X(MAPS_OVERTAKEN, maps_overtaken)                                                          \
+	X(MAP_CALLS, map_calls)                                                                    \
+	X(MAP_ERRORS, map_errors)                                                                  \
+	X(PAGES_MAPPED, pages_mapped)                                                              \
+	X(HOLES, holes)                                                                            \
+	X(REFRESHED_IN_PLACE, refreshed_in_place)                                                  \
+	X(REFRESHED_IN_FRESH_SLOT, refreshed_in_fresh_slot)                                        \
+	X(MAPPED_WHOLE, mapped_whole)                                                              \
+	X(RESCUES, rescues)                                                                        \
+	X(BATCHES, batches)                                                                        \
+	X(PAGES_BATCHED, pages_batched)
+
+#define PROTOCOL_COUNTER(counter, name) COUNTER_##counter,
+enum counter { PROTOCOL_COUNTERS(PROTOCOL_COUNTER) COUNTERS };
+#undef PROTOCOL_COUNTER
 
 /* protocol.c */
 int protocol_init(struct mapcache *cache);
@@ -77,11 +79,24 @@ bool client_barrier(struct mapcache *cache);
 bool client_quiet(struct mapcache *cache, uint64_t epoch);
 
 /* The pins of a slot, of which those that no client counts are in shared (mapping.h names them by
- * mapping). */
+ * mapping). Lock held. */
 int64_t client_pins_of(struct mapcache *cache, uint64_t slot, const mapcache_atomic_u64 *shared);
-int64_t client_pins_of_locked(struct mapcache *cache, uint64_t slot,
-			      const mapcache_atomic_u64 *shared);
 /* Before the client's first pin: its counts are looked at from now on. */
 void client_add_pinner(struct mapcache_client *client);
+
+/* watch.c */
+/* After a scan that a section has stopped: note which sections are open, and tell of one that is
+ * for long. No lock is held. */
+void watch_sections(struct mapcache *cache);
+/* A client, to be shown. */
+struct client_view {
+	const void *client;
+	int thread; /* the kernel's number of the one whose sections they are; 0: none yet */
+	bool open;
+	uint64_t epoch;   /* in which the section began */
+	uint64_t open_ns; /* for how long at least it has held others back */
+};
+/* Of up to room clients, a struct client_view each; returns how many there are. */
+uint64_t watch_clients(struct mapcache *cache, void *copies, uint64_t room);
 
 #endif

@@ -20,8 +20,7 @@ struct clients {
 	pthread_mutex_t lock; /* protects the lists and closed[] */
 	struct mapcache_client *first;
 	struct mapcache_client *pinners; /* the others' counts are all 0 and not looked at */
-	uint64_t count;
-	uint64_t closed[COUNTERS]; /* of clients that are gone */
+	uint64_t closed[COUNTERS];       /* of clients that are gone */
 	struct grace grace;
 };
 

@@ -28,44 +28,31 @@ static uint64_t table_bytes(uint64_t buckets)
 
 int table_init(struct table *table, uint64_t buckets)
 {
-	void *entries;
 	int error;
 
 	if (table_bytes(buckets) > SIZE_MAX)
 		return -ENOMEM;
 	table->buckets = buckets;
-	table->memory = table_chunks(buckets);
-	table->chunks = (uint8_t *)calloc(1, (size_t)table_chunks(buckets));
+	table->chunks = calloc(1, (size_t)table_chunks(buckets));
 	if (!table->chunks)
 		return -ENOMEM;
-	entries = account_reserve(table_bytes(buckets), PROT_READ);
-	if (!entries) {
+	table->entries = account_reserve(table_bytes(buckets), PROT_READ);
+	if (!table->entries) {
 		error = -errno;
-		goto free_chunks;
+		free(table->chunks);
+		return error;
 	}
-	table->entries = (struct mapcache_entry *)entries;
 	table->holders =
 		(uint32_t *)(table->entries + (table_chunks(buckets) << TABLE_CHUNK_SHIFT));
 	error = -pthread_mutex_init(&table->lock, NULL);
 	if (error)
-		goto unmap;
-	return 0;
-unmap:
-	munmap(entries, (size_t)table_bytes(buckets));
-free_chunks:
-	free(table->chunks);
+		table_free(table);
 	return error;
 }
 
-void table_unreserve(struct table *table)
+void table_free(struct table *table)
 {
 	munmap(table->entries, (size_t)table_bytes(table->buckets));
-}
-
-void table_destroy(struct table *table)
-{
-	pthread_mutex_destroy(&table->lock);
-	table_unreserve(table);
 	free(table->chunks);
 }
 
@@ -88,18 +75,18 @@ int table_populate(struct table *table, uint64_t index)
 	return error;
 }
 
-uint64_t table_memory(struct table *table, uint64_t (*resident)(const void *, uint64_t))
+uint64_t table_memory(struct table *table)
 {
-	uint64_t memory = table->memory;
+	uint64_t memory = table_chunks(table->buckets);
 
 	pthread_mutex_lock(&table->lock);
 	for (uint64_t chunk = 0; chunk < table_chunks(table->buckets); chunk++) {
 		if (!table->chunks[chunk])
 			continue;
-		memory += resident((char *)table->entries + chunk * TABLE_CHUNK_BYTES,
-				   TABLE_CHUNK_BYTES);
-		memory += resident((char *)table->holders + chunk * TABLE_CHUNK_HOLDERS,
-				   TABLE_CHUNK_HOLDERS);
+		memory += account_resident((char *)table->entries + chunk * TABLE_CHUNK_BYTES,
+					   TABLE_CHUNK_BYTES);
+		memory += account_resident((char *)table->holders + chunk * TABLE_CHUNK_HOLDERS,
+					   TABLE_CHUNK_HOLDERS);
 	}
 	pthread_mutex_unlock(&table->lock);
 	return memory;

@@ -17,22 +17,19 @@
 
 struct table {
 	struct mapcache_entry *entries; /* reserved whole, made writable in chunks */
-	uint32_t *
-		holders; /* beside each entry: slot + 1 that the bucket is in; 0: none (stripe.c) */
+	uint32_t *holders; /* beside each entry: slot + 1 of its bucket; 0: none (stripe.c) */
 	uint64_t buckets;
 	pthread_mutex_t lock; /* protects chunks */
 	uint8_t *chunks;      /* 1: writable */
-	uint64_t memory;      /* bytes of chunk map */
 };
 
 int table_init(struct table *table, uint64_t buckets);
-void table_destroy(struct table *table);
-/* In a child after fork(2), where locks must not be touched: the address space only. */
-void table_unreserve(struct table *table);
+/* All but its lock, which a child after fork(2) must not touch. */
+void table_free(struct table *table);
 /* Make the entry of a bucket writable. -ENOMEM. */
 int table_populate(struct table *table, uint64_t index);
-/* Bytes in memory, asking resident() about each writable chunk. */
-uint64_t table_memory(struct table *table, uint64_t (*resident)(const void *, uint64_t));
+/* Bytes in memory. */
+uint64_t table_memory(struct table *table);
 
 static inline uint64_t table_word(uint64_t epoch, uintptr_t base, bool full, bool writable)
 {

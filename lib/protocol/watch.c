@@ -6,7 +6,7 @@
  * A client that begins one section after the other shows the same word as long as the stamp does
  * not move, so only a word older than the stamp is known to be one section.
  */
-#include "lib/protocol/watch.h"
+#include "lib/protocol/protocol.h"
 
 #include "lib/base/base.h"
 #include "lib/cache.h"

@@ -8,7 +8,6 @@
 #include "lib/base/base.h"
 #include "lib/index/index.h"
 #include "lib/protocol/protocol.h"
-#include "lib/protocol/watch.h"
 #include "lib/reclaim/reclaim.h"
 
 void retired_push(struct mapcache *cache, struct mapping *mapping, uint64_t current)

@@ -188,9 +188,8 @@ static void mapping_note_change(struct mapcache *cache, struct mapping *mapping,
 				uint64_t current)
 {
 	account_map(cache, mapcache_load_relaxed(&mapping->epoch),
-		    mapping_granules(cache, mapping->mapped & ~before),
+		    mapping_granules(cache, mapping->mapped) - mapping_granules(cache, before),
 		    mapping_granules(cache, current));
-	account_unmap(cache, mapping_granules(cache, before & ~mapping->mapped));
 	if (mapping->detail)
 		mapping->detail->old &= mapping->mapped & ~current;
 }

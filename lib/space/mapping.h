@@ -156,15 +156,20 @@ struct mapping *mapping_at(struct mapcache *cache, uint64_t slot);
 uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mapping);
 char *mapping_base(const struct mapcache *cache, const struct mapping *mapping);
 
-/* Pins of all clients, and the same with the clients lock held. */
-static inline int64_t client_pins(struct mapcache *cache, const struct mapping *mapping)
+/* Pins of all clients; clients lock held, and without. */
+static inline int64_t client_pins_locked(struct mapcache *cache, const struct mapping *mapping)
 {
 	return client_pins_of(cache, mapping_slot(cache, mapping), &mapping->shared_pins);
 }
 
-static inline int64_t client_pins_locked(struct mapcache *cache, const struct mapping *mapping)
+static inline int64_t client_pins(struct mapcache *cache, const struct mapping *mapping)
 {
-	return client_pins_of_locked(cache, mapping_slot(cache, mapping), &mapping->shared_pins);
+	int64_t pins;
+
+	clients_lock(cache);
+	pins = client_pins_locked(cache, mapping);
+	clients_unlock(cache);
+	return pins;
 }
 
 /* Move a client's own pins of a slot to the shared count. */

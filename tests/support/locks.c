@@ -15,12 +15,11 @@ static unsigned int locks_list(struct mapcache *cache, pthread_mutex_t **list)
 		list[count++] = &cache->index.stripes[i].lock;
 	list[count++] = &cache->pins.spans.lock;
 	list[count++] = &cache->space.placeholders.lock;
-	list[count++] = &cache->accounts.current_lock;
+	list[count++] = &cache->accounts.lock;
 	list[count++] = &cache->reclaim.retired.lock;
 	list[count++] = &cache->protocol.clients.lock;
 	list[count++] = &cache->space.arena.lock;
 	list[count++] = &cache->protocol.table.lock;
-	list[count++] = &cache->log.lock;
 	return count;
 }
 
