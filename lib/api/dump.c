@@ -14,7 +14,6 @@
 #include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
 #include "lib/index/index.h"
-#include "lib/pins/ledger.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"

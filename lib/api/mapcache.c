@@ -189,6 +189,7 @@ static void mapcache_close_in_a_child(struct mapcache *cache)
 	protocol_abandon(cache);
 	index_abandon(cache);
 	fill_abandon(cache);
+	pins_abandon(cache);
 	thread_forget(cache);
 	free(cache);
 }

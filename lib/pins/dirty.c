@@ -17,7 +17,6 @@
 #include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
 #include "lib/index/index.h"
-#include "lib/pins/ledger.h"
 #include "lib/pins/pins.h"
 #include "lib/pins/span.h"
 #include "lib/protocol/protocol.h"
@@ -135,7 +134,7 @@ void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len
 {
 	void *pointer;
 
-	if (client && client->cache->pins.ledger)
+	if (client && ledger_on(client->cache))
 		ledger_look_up(client, gpa, prot, __builtin_return_address(0));
 	pointer = lookup_pointer(client, gpa, len, prot);
 	if (client && pointer && (prot & PROT_WRITE) && entry_logging(client->cache)) {

@@ -1,35 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/pins/ledger.h"
+#include "lib/pins/pins.h"
 
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/base.h"
-#include "lib/cache.h"
 
-struct ledger {
-	pthread_mutex_t lock; /* protects what follows */
-	struct ledger_entry *first;
-	uint64_t count;
-	bool incomplete; /* memory was missing for an entry: what is not here may be held */
-};
-
-struct ledger *ledger_new(void)
+void ledger_destroy(struct ledger *ledger)
 {
-	struct ledger *ledger = calloc(1, sizeof(*ledger));
-
-	if (ledger && pthread_mutex_init(&ledger->lock, NULL)) {
-		free(ledger);
-		return NULL;
-	}
-	return ledger;
-}
-
-void ledger_free(struct ledger *ledger)
-{
-	if (!ledger)
-		return;
 	while (ledger->first) {
 		struct ledger_entry *entry = ledger->first;
 
@@ -37,12 +16,11 @@ void ledger_free(struct ledger *ledger)
 		free(entry);
 	}
 	pthread_mutex_destroy(&ledger->lock);
-	free(ledger);
 }
 
 void ledger_pin(struct mapcache_client *client, const void *pointer, size_t len, const void *caller)
 {
-	struct ledger *ledger = client->cache->pins.ledger;
+	struct ledger *ledger = &client->cache->pins.ledger;
 	struct ledger_entry *entry = malloc(sizeof(*entry));
 
 	pthread_mutex_lock(&ledger->lock);
@@ -62,7 +40,7 @@ void ledger_pin(struct mapcache_client *client, const void *pointer, size_t len,
 
 bool ledger_unpin(struct mapcache *cache, const void *pointer, const void *caller)
 {
-	struct ledger *ledger = cache->pins.ledger;
+	struct ledger *ledger = &cache->pins.ledger;
 	struct ledger_entry **link, *entry;
 	bool known;
 
@@ -109,12 +87,10 @@ void ledger_look_up(struct mapcache_client *client, uint64_t gpa, int prot, cons
 uint64_t ledger_list(struct mapcache *cache, void *copies, uint64_t room)
 {
 	struct ledger_entry *entries = copies;
-	struct ledger *ledger = cache->pins.ledger;
+	struct ledger *ledger = &cache->pins.ledger;
 	const struct ledger_entry *entry;
 	uint64_t i = 0, count;
 
-	if (!ledger)
-		return 0;
 	pthread_mutex_lock(&ledger->lock);
 	for (entry = ledger->first; entry && i < room; entry = entry->next)
 		entries[i++] = *entry;

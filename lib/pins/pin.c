@@ -9,7 +9,6 @@
 #include "lib/base/cancel.h"
 #include "lib/base/probe.h"
 #include "lib/fill/fill.h"
-#include "lib/pins/ledger.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/pin_count.h"
 #include "lib/protocol/protocol.h"
@@ -24,7 +23,7 @@ void pin_take(struct mapcache_client *client, uint64_t slot)
 {
 	mapcache_atomic_u32 *own = &client->pins[slot];
 
-	if (mapcache_unlikely(client->cache->pins.ledger)) {
+	if (ledger_on(client->cache)) {
 		/* The client has none of its own: every release takes the slow path. Relaxed: in
 		 * a section, as pin_count_take(). */
 		mapcache_add_relaxed(&mapping_at(client->cache, slot)->shared_pins, 1);
@@ -86,21 +85,18 @@ static __attribute__((noinline)) void *pin_inside(struct mapcache_client *client
 						  size_t *len, int prot, unsigned int flags,
 						  const void *caller)
 {
-	uint64_t part = client->fast.bucket_mask - (gpa & client->fast.bucket_mask) + 1;
+	size_t part = pin_part(client, gpa, *len);
 	void *pointer;
 
-	if (part > *len)
-		part = *len;
 	mapcache_begin_slow(client);
-	if (mapcache_unlikely(!mapcache_ptr_bucket(client, gpa, (size_t)part, prot, &pointer) ||
-			      !pin_take_hit(client, pointer)))
-		goto missed;
-	*len = (size_t)part;
-	mapcache_end_inline(client);
-	return pointer;
-missed:
+	if (mapcache_likely(mapcache_ptr_bucket(client, gpa, part, prot, &pointer) &&
+			    pin_take_hit(client, pointer))) {
+		*len = part;
+		mapcache_end_inline(client);
+		return pointer;
+	}
 	pointer = pin_missed(client, gpa, len, prot, flags);
-	if (mapcache_unlikely(client->cache->pins.ledger && pointer))
+	if (pointer && ledger_on(client->cache))
 		ledger_pin(client, pointer, *len, caller);
 	return pointer;
 }
@@ -148,134 +144,57 @@ void *mapcache_pin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 void *pin_piece(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
 		const void *caller)
 {
-	if (mapcache_unlikely(client->cache->pins.ledger))
+	if (ledger_on(client->cache))
 		return pin_inside(client, gpa, &len, prot, MAPCACHE_PIN_CONTIGUOUS, caller);
 	return mapcache_pin(client, gpa, &len, prot, MAPCACHE_PIN_CONTIGUOUS);
 }
 
-void *pin_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
+/* From the count that all share: by anybody. */
+static bool pin_give_shared(struct mapcache *cache, struct mapping *mapping)
 {
-	void *pointer;
-	bool hit;
+	bool held;
 
-	mapcache_begin_inline(client);
-	hit = mapcache_ptr_fast(client, gpa, len, prot, &pointer);
-	if (hit)
-		pin_take(client, place_slot(client->cache, pointer));
-	mapcache_end_inline(client);
-	return hit ? pointer : NULL;
-}
-
-uint64_t pin_segments(const struct mapcache *cache, uint64_t gpa, uint64_t len)
-{
-	uint32_t shift = cache->settings.bucket_shift;
-
-	return ((gpa + len - 1) >> shift) - (gpa >> shift) + 1;
-}
-
-int pin_too_few(struct iovec *iov, int iovcnt, uint64_t segments)
-{
-	if (iovcnt > 0)
-		iov[0] = (struct iovec){ .iov_len = segments < SIZE_MAX ? (size_t)segments
-									: SIZE_MAX };
-	return -EMSGSIZE;
-}
-
-int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
-		     struct iovec *iov, int iovcnt)
-{
-	int count = 0, error;
-	uint64_t mask;
-	CANCEL_DEFERRED;
-
-	if (!client || !iov || iovcnt < 0 || len == 0)
-		return -EINVAL;
-	if (!settings_reach(&client->cache->settings, gpa, len))
-		return -ERANGE;
-	if (pin_segments(client->cache, gpa, len) > (uint64_t)iovcnt)
-		return pin_too_few(iov, iovcnt, pin_segments(client->cache, gpa, len));
-	mask = client->fast.bucket_mask;
-	for (; len; count++) {
-		uint64_t rest = mask - (gpa & mask) + 1;
-		size_t part = rest < len ? (size_t)rest : len;
-
-		/* All of it in the bucket: a hole in the middle is one in the range. */
-		iov[count].iov_base =
-			pin_piece(client, gpa, part, prot, __builtin_return_address(0));
-		if (!iov[count].iov_base) {
-			error = -errno;
-			(void)mapcache_client_unpin_iov(client, iov, count, 0);
-			return error;
-		}
-		iov[count].iov_len = part;
-		gpa += part;
-		len -= part;
-	}
-	return count;
-}
-
-/* By anybody: from the count that all share. */
-static inline int pin_release(struct mapcache *cache, void *ptr, size_t written)
-{
-	uint64_t slot = place_slot(cache, ptr);
-	struct mapping *mapping;
-	int error = 0;
-
-	if (slot == PLACE_NONE)
-		return -EINVAL;
-	mapping = mapping_at(cache, slot);
-	if (mapcache_unlikely(written && entry_logging(cache)))
-		dirty_unpin(cache, NULL, ptr, written);
 	clients_lock(cache);
-	if (mapping_state(mapping) == MAPPING_SPAN ? span_pins_locked(cache, mapping->span) > 0
-						   : client_pins_locked(cache, mapping) > 0)
+	held = mapping_state(mapping) == MAPPING_SPAN ? span_pins_locked(cache, mapping->span) > 0
+						      : client_pins_locked(cache, mapping) > 0;
+	if (held)
 		pin_count_release_shared(&mapping->shared_pins);
-	else
-		error = -EINVAL;
 	clients_unlock(cache);
-	return error;
+	return held;
 }
 
-/* Out of line: pages to report, a pin that another client holds, or no slot of the arena. */
-static __attribute__((noinline)) int pin_give(struct mapcache_client *client, void *ptr,
+/* client: whose thread this is, or NULL. */
+static __attribute__((noinline)) int pin_give(struct mapcache *cache,
+					      struct mapcache_client *client, void *ptr,
 					      size_t written, const void *caller)
 {
-	struct mapcache *cache = client->cache;
 	uint64_t slot = place_slot(cache, ptr);
 
-	if (slot == PLACE_NONE || (cache->pins.ledger && !ledger_unpin(cache, ptr, caller)))
+	if ((ledger_on(cache) && !ledger_unpin(cache, ptr, caller)) || slot == PLACE_NONE)
 		return -EINVAL;
 	if (written && entry_logging(cache))
 		dirty_unpin(cache, client, ptr, written);
-	return pin_count_release(&client->pins[slot]) ? 0 : pin_release(cache, ptr, 0);
+	if ((client && pin_count_release(&client->pins[slot])) ||
+	    pin_give_shared(cache, mapping_at(cache, slot)))
+		return 0;
+	return -EINVAL;
 }
 
 int mapcache_client_unpin(struct mapcache_client *client, void *ptr, size_t written)
 {
 	if (mapcache_unlikely(!client))
 		return -EINVAL;
-	if (mapcache_unlikely(!arena_holds(client->cache, ptr) ||
-			      (written && entry_logging(client->cache))))
-		return pin_give(client, ptr, written, __builtin_return_address(0));
-	if (mapcache_likely(pin_count_release(&client->pins[arena_slot(client->cache, ptr)])))
+	if (mapcache_likely(arena_holds(client->cache, ptr) &&
+			    !(written && entry_logging(client->cache)) &&
+			    pin_count_release(&client->pins[arena_slot(client->cache, ptr)])))
 		return 0;
-	return pin_give(client, ptr, 0, __builtin_return_address(0));
+	/* Pages to report, a pin that another client holds, or no slot of the arena. */
+	return pin_give(client->cache, client, ptr, written, __builtin_return_address(0));
 }
 
 int mapcache_unpin(struct mapcache *cache, void *ptr, size_t written)
 {
-	if (!cache ||
-	    (cache->pins.ledger && !ledger_unpin(cache, ptr, __builtin_return_address(0))))
-		return -EINVAL;
-	return pin_release(cache, ptr, written);
-}
-
-static int pin_give_piece(struct mapcache *cache, struct mapcache_client *client, void *ptr,
-			  const void *caller)
-{
-	if (mapcache_unlikely(cache->pins.ledger))
-		return ledger_unpin(cache, ptr, caller) ? pin_release(cache, ptr, 0) : -EINVAL;
-	return client ? mapcache_client_unpin(client, ptr, 0) : mapcache_unpin(cache, ptr, 0);
+	return cache ? pin_give(cache, NULL, ptr, written, __builtin_return_address(0)) : -EINVAL;
 }
 
 /* Whoever's segments are of another cache, or were given up before, hears of it; the rest goes. */
@@ -290,7 +209,7 @@ static int pin_give_iov(struct mapcache *cache, struct mapcache_client *client,
 	if (written && entry_logging(cache))
 		dirty_unpin_iov(cache, client, iov, count, written);
 	for (int i = 0; i < count; i++) {
-		int failed = pin_give_piece(cache, client, iov[i].iov_base, caller);
+		int failed = pin_give(cache, client, iov[i].iov_base, 0, caller);
 
 		error = error ? error : failed;
 	}
@@ -311,15 +230,17 @@ int mapcache_client_unpin_iov(struct mapcache_client *client, const struct iovec
 		      : -EINVAL;
 }
 
-static __attribute__((noinline, cold)) int pin_gpa_placed(struct mapcache *cache, const void *ptr,
-							  uint64_t *gpa)
+static __attribute__((noinline, cold)) int pin_gpa(struct mapcache *cache, const void *ptr,
+						   uint64_t *gpa)
 {
-	uint64_t slot = place_find(cache, ptr);
+	uint64_t slot = place_slot(cache, ptr);
 	const struct mapping *mapping;
 
 	if (slot == PLACE_NONE)
 		return -ENOENT;
 	mapping = mapping_at(cache, slot);
+	if (mapcache_load_relaxed(&mapping->epoch) == 0)
+		return -ENOENT;
 	*gpa = place_gpa(cache, mapping,
 			 (uint64_t)((const char *)ptr - mapping_base(cache, mapping)));
 	return 0;
@@ -332,14 +253,12 @@ int mapcache_gpa(struct mapcache *cache, const void *ptr, uint64_t *gpa)
 	if (!cache || !ptr || !gpa)
 		return -EINVAL;
 	if (mapcache_unlikely(!arena_holds(cache, ptr)))
-		return pin_gpa_placed(cache, ptr, gpa);
+		return pin_gpa(cache, ptr, gpa);
 	mapping = mapping_at(cache, arena_slot(cache, ptr));
-	if (mapcache_load_relaxed(&mapping->epoch) == 0)
-		return -ENOENT;
-	*gpa = (uintptr_t)ptr & ((UINT64_C(1) << cache->settings.bucket_shift) - 1);
-	if (mapcache_unlikely(mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED))
-		*gpa = place_gpa(cache, mapping, *gpa);
-	else
-		*gpa += mapping_gpa(cache, mapping);
+	if (mapcache_unlikely(mapcache_load_relaxed(&mapping->epoch) == 0 ||
+			      mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED))
+		return pin_gpa(cache, ptr, gpa);
+	*gpa = mapping_gpa(cache, mapping) +
+	       ((uintptr_t)ptr & ((UINT64_C(1) << cache->settings.bucket_shift) - 1));
 	return 0;
 }

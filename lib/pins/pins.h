@@ -12,6 +12,8 @@
 #ifndef MAPCACHE_PINS_H
 #define MAPCACHE_PINS_H
 
+#include <errno.h>
+
 #include "lib/cache.h"
 
 struct mapping;
@@ -19,6 +21,8 @@ struct span;
 
 int pins_init(struct mapcache *cache);
 void pins_destroy(struct mapcache *cache);
+/* In a child after fork(2), where locks must not be touched: the address space only. */
+void pins_abandon(struct mapcache *cache);
 void pins_stats(struct mapcache *cache, struct mapcache_stats *stats);
 /* Whether a pin of an older epoch is held or, contiguous, on its way. Once no section of before is
  * left nothing is missed: other pins are taken inside one (F). */
@@ -37,10 +41,79 @@ int dirty_unpin(struct mapcache *cache, struct mapcache_client *client, void *po
 int dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client, const struct iovec *iov,
 		    int count, uint64_t written);
 
-/* pin.c: how many segments a range takes: one in each bucket. */
-uint64_t pin_segments(const struct mapcache *cache, uint64_t gpa, uint64_t len);
-/* -EMSGSIZE, and says in the first segment, if there is one, how many it takes. */
-int pin_too_few(struct iovec *iov, int iovcnt, uint64_t segments);
+/*
+ * report.c: from when something that is to be reported may be written until Xen has been told;
+ * drain and the end of the log wait for what is on its way (F). The reports lock is taken last of
+ * all and never held across the backend's call (G).
+ */
+int report_init(struct mapcache *cache);
+void report_destroy(struct mapcache *cache);
+void report_stats(struct mapcache *cache, struct mapcache_stats *stats);
+
+/* Before what it reports can be seen to be over: before the section ends, before the pin goes. */
+void report_begin(struct mapcache *cache, struct report *report, uint64_t epoch);
+/* The backend has been told, or there is nothing to tell. */
+void report_end(struct mapcache *cache, struct report *report);
+
+/* Whether none is on its way whose number is at most that, and what it reports from before the
+ * epoch. UINT64_MAX: of any number, of any epoch. */
+bool report_over(struct mapcache *cache, uint64_t epoch, uint64_t number);
+
+/*
+ * Tell the backend. One extent that is refused does not lose the others, nor its own pages that
+ * are not: 0, or the error of what fails for good, which the embedder has been told.
+ */
+int report_send(struct mapcache *cache, const struct mapcache_extent *extents, size_t count);
+
+/*
+ * ledger.c: with MAPCACHE_DEBUG every pin that is held, by its pointer, and misuse that a hit cannot
+ * afford to notice. There the table stays closed and sections begin and end by the slow path, so
+ * that every call comes by here; a pin is counted with its slot, not with its client.
+ */
+static inline bool ledger_on(const struct mapcache *cache)
+{
+	return mapcache_unlikely(cache->settings.flags & MAPCACHE_DEBUG);
+}
+
+void ledger_destroy(struct ledger *ledger);
+/* Caller: an address in the embedder's code. What memory is missing for is not noticed. */
+void ledger_pin(struct mapcache_client *client, const void *pointer, size_t len,
+		const void *caller);
+/* Whether a pin that is held covers the pointer; if not, that is told. */
+bool ledger_unpin(struct mapcache *cache, const void *pointer, const void *caller);
+/* A look-up is asked for: tells what is wrong with it. */
+void ledger_look_up(struct mapcache_client *client, uint64_t gpa, int prot, const void *caller);
+
+/* A pin, to be shown. */
+struct ledger_entry {
+	struct ledger_entry *next;
+	const char *pointer;
+	size_t len;
+	const void *caller;
+	int thread;
+};
+/* Copies as many of these as there is room for; returns how many there are. */
+uint64_t ledger_list(struct mapcache *cache, void *copies, uint64_t room);
+
+/* pin.c: 0 or -errno, for any kind of pin. */
+static inline int pin_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot)
+{
+	if (len == 0 || prot == 0 || (prot & ~(PROT_READ | PROT_WRITE)))
+		return -EINVAL;
+	if (!settings_reach(&cache->settings, gpa, len))
+		return -ERANGE;
+	if ((prot & PROT_WRITE) && (cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY))
+		return -EACCES;
+	return 0;
+}
+
+/* How much of [gpa, gpa + len) is in its first bucket. */
+static inline size_t pin_part(const struct mapcache_client *client, uint64_t gpa, uint64_t len)
+{
+	uint64_t mask = client->fast.bucket_mask, rest = mask - (gpa & mask) + 1;
+
+	return (size_t)(rest < len ? rest : len);
+}
 
 /* Take a pin of a slot: inside a section, or under the lock that who counts them holds. */
 void pin_take(struct mapcache_client *client, uint64_t slot);
@@ -48,9 +121,6 @@ void pin_take(struct mapcache_client *client, uint64_t slot);
 /* mapcache_pin() of all of len, in one bucket, for a call whose own caller the ledger is to name. */
 void *pin_piece(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
 		const void *caller);
-
-/* A pin of what is mapped and shown, in one bucket; or NULL. */
-void *pin_try(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
 
 /* span*.c: contiguous pins */
 /* own: in address space that no other pin gets. */

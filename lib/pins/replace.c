@@ -26,10 +26,9 @@ struct relocation {
 	uint64_t old_gpa, new_gpa, len;
 	struct moved *moved;
 	size_t count;
-	int *error; /* room for the pages of a bucket */
 };
 
-/* The pinned ones there, which must be there all of them. Spans lock held. */
+/* The pinned ones there, which must be all there and nobody else's. Spans lock held. */
 static int replace_gather(struct relocation *relocation)
 {
 	const struct spans *spans = &relocation->cache->pins.spans;
@@ -39,7 +38,7 @@ static int replace_gather(struct relocation *relocation)
 		if (!span_touches(span, relocation->old_gpa, relocation->len) ||
 		    !span_pins(relocation->cache, span))
 			continue;
-		if (span->gpa < relocation->old_gpa ||
+		if (span->moving || span->gpa < relocation->old_gpa ||
 		    span_end(span) > relocation->old_gpa + relocation->len)
 			return -EBUSY;
 		relocation->moved[relocation->count++] = (struct moved){ span, span->gpa };
@@ -47,15 +46,13 @@ static int replace_gather(struct relocation *relocation)
 	return 0;
 }
 
-/* Make those to be relocated ours, one relocation at a time. */
+/* Make those to be relocated ours. */
 static int replace_begin(struct relocation *relocation)
 {
 	struct spans *spans = &relocation->cache->pins.spans;
 	int error = -ENOMEM;
 
 	pthread_mutex_lock(&spans->lock);
-	while (spans->relocating)
-		pthread_cond_wait(&spans->moved, &spans->lock);
 	relocation->moved = calloc((size_t)spans->count + 1, sizeof(*relocation->moved));
 	if (relocation->moved)
 		error = replace_gather(relocation);
@@ -63,10 +60,9 @@ static int replace_begin(struct relocation *relocation)
 		struct span *span = relocation->moved[i].span;
 
 		if (span->kept)
-			span_let_go(relocation->cache, span);
+			span_let_go(spans, span);
 		span->moving = true;
 	}
-	spans->relocating = !error;
 	pthread_mutex_unlock(&spans->lock);
 	return error;
 }
@@ -78,8 +74,6 @@ static void replace_end(struct relocation *relocation)
 	pthread_mutex_lock(&spans->lock);
 	for (size_t i = 0; i < relocation->count; i++)
 		relocation->moved[i].span->moving = false;
-	spans->relocating = false;
-	pthread_cond_broadcast(&spans->moved);
 	pthread_mutex_unlock(&spans->lock);
 }
 
@@ -96,7 +90,7 @@ static int replace_try(struct relocation *relocation, const struct span *span)
 		return error;
 	trial->writable = span->writable;
 	span_name(cache, trial, gpa);
-	error = span_map(cache, trial, NULL, relocation->error);
+	error = span_map(cache, trial, NULL);
 	span_discard(cache, trial);
 	return error;
 }
@@ -105,9 +99,8 @@ static int replace_try(struct relocation *relocation, const struct span *span)
  * The span shows gpa from now on. At another offset in a bucket the parts of it are others, which
  * would split those that are mapped: so these go first. back: try it all the same.
  */
-static int replace_span(struct relocation *relocation, struct span *span, uint64_t gpa, bool back)
+static int replace_span(struct mapcache *cache, struct span *span, uint64_t gpa, bool back)
 {
-	struct mapcache *cache = relocation->cache;
 	int error;
 
 	/* Whoever unpins it will report what it shows then. */
@@ -120,7 +113,7 @@ static int replace_span(struct relocation *relocation, struct span *span, uint64
 		span_unname(cache, span);
 		span_name(cache, span, gpa);
 		pthread_mutex_unlock(&cache->pins.spans.lock);
-		error = span_map(cache, span, NULL, relocation->error);
+		error = span_map(cache, span, NULL);
 	}
 	span_notify(cache, span, MAPCACHE_EVENT_ADDED);
 	return error;
@@ -132,7 +125,7 @@ static void replace_undo(struct relocation *relocation, size_t count)
 	while (count-- > 0) {
 		const struct moved *moved = &relocation->moved[count];
 
-		if (replace_span(relocation, moved->span, moved->gpa, true))
+		if (replace_span(relocation->cache, moved->span, moved->gpa, true))
 			log_message(relocation->cache, MAPCACHE_LOG_ERROR,
 				    "mapcache_replace: 0x%llx cannot be mapped again",
 				    (unsigned long long)moved->gpa);
@@ -152,7 +145,7 @@ static int replace_all(struct relocation *relocation)
 	for (; done < relocation->count && !error; done++) {
 		const struct moved *moved = &relocation->moved[done];
 
-		error = replace_span(relocation, moved->span,
+		error = replace_span(cache, moved->span,
 				     moved->gpa - relocation->old_gpa + relocation->new_gpa, false);
 	}
 	source_settle(cache, hidden, error != 0);
@@ -189,15 +182,11 @@ int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa,
 
 	if (error)
 		return error;
-	relocation.error = malloc(cache->settings.bucket_pages * sizeof(int));
-	if (!relocation.error)
-		return -ENOMEM;
 	error = replace_begin(&relocation);
 	if (!error) {
 		error = replace_all(&relocation);
 		replace_end(&relocation);
 	}
 	free(relocation.moved);
-	free(relocation.error);
 	return error ? error : (int)relocation.count;
 }

@@ -10,7 +10,7 @@
 
 #include "lib/base/base.h"
 #include "lib/base/list.h"
-#include "lib/cache.h"
+#include "lib/pins/pins.h"
 
 #define REPORT_TRIES 4
 #define REPORT_PAUSE_NS UINT64_C(50000)

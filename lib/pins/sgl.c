@@ -29,71 +29,79 @@ struct sgl {
 	int prot;
 	struct iovec *iov;
 	int room, count;
-	struct missing *missing;
+	struct missing *missing; /* NULL: each is pinned by itself */
 	int missing_count;
 };
 
-static bool sgl_seen(const struct listed *listed, uint64_t part)
-{
-	return listed->seen[part / 64 % 8] >> part % 64 & 1;
-}
-
 /* A number for the granule, the same for few others. */
-static uint64_t sgl_part(const struct sgl *sgl, uint64_t gpa)
-{
-	return (gpa >> sgl->client->cache->settings.granule_shift) * UINT64_C(0x9e3779b97f4a7c15) >>
-	       55;
-}
-
-static void sgl_add(struct sgl *sgl, uint64_t gpa, size_t len)
+static bool *sgl_seen(struct sgl *sgl, uint64_t gpa)
 {
 	struct mapcache_client *client = sgl->client;
-	struct iovec *iov = &sgl->iov[sgl->count];
+	uint64_t granule = gpa >> client->fast.granule_shift;
 
-	iov->iov_base = pin_try(client, gpa, len, sgl->prot);
-	iov->iov_len = len;
-	sgl->count++;
-	if (!iov->iov_base)
-		sgl->missing[sgl->missing_count++] =
-			(struct missing){ iov, gpa, sgl_seen(&client->listed, sgl_part(sgl, gpa)) };
+	return &client->listed.seen[granule * UINT64_C(0x9e3779b97f4a7c15) >> 55];
 }
 
 /* Whether there is room for all of them; 0 or -errno. */
 static int sgl_check(const struct sgl *sgl, const struct mapcache_range *ranges, int count)
 {
 	const struct mapcache *cache = sgl->client->cache;
+	uint32_t shift = cache->settings.bucket_shift;
 	uint64_t segments = 0;
 
 	for (int i = 0; i < count; i++) {
-		if (!ranges[i].len)
-			return -EINVAL;
-		if (!settings_reach(&cache->settings, ranges[i].gpa, ranges[i].len))
-			return -ERANGE;
-		segments += pin_segments(cache, ranges[i].gpa, ranges[i].len);
+		uint64_t gpa = ranges[i].gpa, len = ranges[i].len;
+		int error = pin_check(cache, gpa, len, sgl->prot);
+
+		if (error)
+			return error;
+		segments += ((gpa + len - 1) >> shift) - (gpa >> shift) + 1;
 	}
-	return segments > (uint64_t)sgl->room ? pin_too_few(sgl->iov, sgl->room, segments) : 0;
+	if (segments <= (uint64_t)sgl->room)
+		return 0;
+	if (sgl->room)
+		sgl->iov[0] = (struct iovec){ .iov_len = segments < SIZE_MAX ? (size_t)segments
+									     : SIZE_MAX };
+	return -EMSGSIZE;
 }
 
-static void sgl_add_range(struct sgl *sgl, const struct mapcache_range *range)
+/* As any pin in a bucket: all of it, a hole in the middle is one in the range. */
+static int sgl_pin(struct sgl *sgl, struct iovec *iov, uint64_t gpa)
 {
-	uint64_t mask = sgl->client->fast.bucket_mask, gpa = range->gpa, left = range->len;
-
-	while (left) {
-		uint64_t part = mask - (gpa & mask) + 1;
-
-		part = part < left ? part : left;
-		sgl_add(sgl, gpa, (size_t)part);
-		gpa += part;
-		left -= part;
-	}
+	iov->iov_base = pin_piece(sgl->client, gpa, iov->iov_len, sgl->prot, sgl->caller);
+	return iov->iov_base ? 0 : -errno;
 }
 
-/* As any pin in a bucket. */
-static int sgl_pin(struct sgl *sgl, const struct missing *missing)
+/* A pin of what is mapped and shown; or it is missing. */
+static void sgl_try(struct sgl *sgl, struct iovec *iov, uint64_t gpa)
 {
-	missing->iov->iov_base =
-		pin_piece(sgl->client, missing->gpa, missing->iov->iov_len, sgl->prot, sgl->caller);
-	return missing->iov->iov_base ? 0 : -errno;
+	struct mapcache_client *client = sgl->client;
+
+	mapcache_begin_inline(client);
+	if (mapcache_ptr_fast(client, gpa, iov->iov_len, sgl->prot, &iov->iov_base))
+		pin_take(client, place_slot(client->cache, iov->iov_base));
+	else
+		sgl->missing[sgl->missing_count++] =
+			(struct missing){ iov, gpa, *sgl_seen(sgl, gpa) };
+	mapcache_end_inline(client);
+}
+
+static int sgl_add_range(struct sgl *sgl, struct mapcache_range left)
+{
+	int error = 0;
+
+	while (left.len && !error) {
+		struct iovec *iov = &sgl->iov[sgl->count++];
+
+		*iov = (struct iovec){ .iov_len = pin_part(sgl->client, left.gpa, left.len) };
+		if (sgl->missing)
+			sgl_try(sgl, iov, left.gpa);
+		else
+			error = sgl_pin(sgl, iov, left.gpa);
+		left.gpa += iov->iov_len;
+		left.len -= iov->iov_len;
+	}
+	return error;
 }
 
 /* ---- one map call for many ------------------------------------------------------------------ */
@@ -105,19 +113,20 @@ static uint64_t sgl_pages(const struct missing *missing)
 	return ((missing->gpa & (page - 1)) + missing->iov->iov_len + page - 1) >> PAGE_SHIFT;
 }
 
-/* Returns how many of them, in their order, fit into a slot; *pages: what they take. */
-static int sgl_fit(const struct sgl *sgl, const struct missing *first, int count, uint64_t *pages)
+/* Returns how many of them, in their order, go into a slot; *pages: what they take. */
+static int sgl_fit(const struct sgl *sgl, const struct missing *first, const struct missing *end,
+		   uint64_t *pages)
 {
-	int fit = 0;
+	const struct missing *missing = first;
 
-	for (*pages = 0; fit < count; fit++) {
-		uint64_t more = sgl_pages(&first[fit]);
+	for (*pages = 0; missing < end && !missing->again; missing++) {
+		uint64_t more = sgl_pages(missing);
 
 		if (*pages + more > sgl->client->cache->settings.bucket_pages)
 			break;
 		*pages += more;
 	}
-	return fit;
+	return (int)(missing - first);
 }
 
 static void sgl_list(const struct missing *first, int count, mapcache_atomic_u64 *list)
@@ -128,27 +137,13 @@ static void sgl_list(const struct missing *first, int count, mapcache_atomic_u64
 	}
 }
 
-/* A pin for each. Spans lock held, under which they are counted. */
-static void sgl_take(struct sgl *sgl, const struct span *span, const struct missing *first,
-		     int count)
-{
-	struct mapcache *cache = sgl->client->cache;
-	char *pointer = mapping_base(cache, span->first);
-
-	for (int i = 0; i < count; i++) {
-		pin_take(sgl->client, mapping_slot(cache, span->first));
-		first[i].iov->iov_base =
-			pointer + (first[i].gpa & ((UINT64_C(1) << PAGE_SHIFT) - 1));
-		pointer += sgl_pages(&first[i]) << PAGE_SHIFT;
-	}
-}
-
 /* They are in one slot from now on, and pinned; -errno: nothing has changed. */
 static int sgl_gather(struct sgl *sgl, const struct missing *first, int count, uint64_t pages)
 {
 	struct mapcache *cache = sgl->client->cache;
 	mapcache_atomic_u64 *list;
 	struct span *span;
+	char *pointer;
 	int error;
 
 	span_reclaim(cache, false);
@@ -162,22 +157,19 @@ static int sgl_gather(struct sgl *sgl, const struct missing *first, int count, u
 	}
 	sgl_list(first, count, list);
 	span->own = span->listed = true;
-	span->writable = sgl->prot & PROT_WRITE;
-	span_begin(cache, span);
-	error = span_map(cache, span, sgl->client, sgl->client->error);
-	if (error) {
-		span_fail(cache, span);
-		return error;
+	error = span_fill(sgl->client, span, 0, sgl->prot & PROT_WRITE, &pointer);
+	for (int i = 0; i < count && !error; i++) {
+		/* It is pinned for the first. */
+		if (i)
+			pin_take(sgl->client, mapping_slot(cache, span->first));
+		first[i].iov->iov_base =
+			pointer + (first[i].gpa & ((UINT64_C(1) << PAGE_SHIFT) - 1));
+		pointer += sgl_pages(&first[i]) << PAGE_SHIFT;
 	}
-	span_notify(cache, span, MAPCACHE_EVENT_ADDED);
-	pthread_mutex_lock(&cache->pins.spans.lock);
-	span->mapping = false;
-	sgl_take(sgl, span, first, count);
-	pthread_mutex_unlock(&cache->pins.spans.lock);
-	reclaim_wake(cache);
-	return 0;
+	return error;
 }
 
+/* What was mapped by a list, and is asked for again, is worth a mapping that stays. */
 static int sgl_map(struct sgl *sgl)
 {
 	struct missing *missing = sgl->missing, *end = missing + sgl->missing_count;
@@ -185,33 +177,20 @@ static int sgl_map(struct sgl *sgl)
 	int error = 0;
 
 	while (missing < end && !error) {
-		int count = 0;
+		int count = sgl_fit(sgl, missing, end, &pages);
 
-		while (missing + count < end && !missing[count].again)
-			count++;
-		count = sgl_fit(sgl, missing, count, &pages);
 		/* What cannot be mapped so, says why when it is mapped by itself. */
-		if (count > 1 && !sgl->client->cache->pins.ledger &&
+		if (count > 1 && !ledger_on(sgl->client->cache) &&
 		    !sgl_gather(sgl, missing, count, pages)) {
 			missing += count;
 			continue;
 		}
-		for (count = count ? count : 1; count && !error; count--)
-			error = sgl_pin(sgl, missing++);
+		for (count = count ? count : 1; count && !error; count--, missing++)
+			error = sgl_pin(sgl, missing->iov, missing->gpa);
 	}
+	for (missing = sgl->missing; missing < end && !error; missing++)
+		*sgl_seen(sgl, missing->gpa) = true;
 	return error;
-}
-
-/* What was mapped by a list, and is asked for again, is worth a mapping that stays. */
-static void sgl_note(struct sgl *sgl)
-{
-	struct listed *listed = &sgl->client->listed;
-
-	for (int i = 0; i < sgl->missing_count; i++) {
-		uint64_t part = sgl_part(sgl, sgl->missing[i].gpa);
-
-		listed->seen[part / 64 % 8] |= UINT64_C(1) << part % 64;
-	}
 }
 
 static void sgl_undo(struct sgl *sgl)
@@ -231,16 +210,13 @@ static int sgl_run(struct sgl *sgl, const struct mapcache_range *ranges, int cou
 		return error;
 	if (sgl->client->listed.epoch != epoch)
 		sgl->client->listed = (struct listed){ .epoch = epoch };
-	for (int i = 0; i < count; i++)
-		sgl_add_range(sgl, &ranges[i]);
-	if (sgl->missing_count)
+	for (int i = 0; i < count && !error; i++)
+		error = sgl_add_range(sgl, ranges[i]);
+	if (!error && sgl->missing_count)
 		error = sgl_map(sgl);
-	if (error) {
+	if (error)
 		sgl_undo(sgl);
-		return error;
-	}
-	sgl_note(sgl);
-	return sgl->count;
+	return error ? error : sgl->count;
 }
 
 int mapcache_pin_sgl(struct mapcache_client *client, const struct mapcache_range *ranges, int count,
@@ -254,16 +230,26 @@ int mapcache_pin_sgl(struct mapcache_client *client, const struct mapcache_range
 	CANCEL_DEFERRED;
 	int result;
 
-	if (!client || !ranges || count <= 0 || !iov || iovcnt < 0 || prot == 0 ||
-	    prot & ~(PROT_READ | PROT_WRITE))
+	if (!client || !ranges || count <= 0 || !iov || iovcnt < 0)
 		return -EINVAL;
-	if (prot & PROT_WRITE &&
-	    client->cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY)
-		return -EACCES;
 	sgl.missing = calloc((size_t)iovcnt + 1, sizeof(*sgl.missing));
 	if (!sgl.missing)
 		return -ENOMEM;
 	result = sgl_run(&sgl, ranges, count);
 	free(sgl.missing);
 	return result;
+}
+
+int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, int prot,
+		     struct iovec *iov, int iovcnt)
+{
+	const struct mapcache_range range = { .gpa = gpa, .len = len };
+	struct sgl sgl = { .client = client,
+			   .caller = __builtin_return_address(0),
+			   .prot = prot,
+			   .iov = iov,
+			   .room = iovcnt };
+	CANCEL_DEFERRED;
+
+	return client && iov && iovcnt >= 0 ? sgl_run(&sgl, &range, 1) : -EINVAL;
 }

@@ -5,38 +5,53 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/base/base.h"
 #include "lib/base/cancel.h"
-#include "lib/base/worker.h"
 #include "lib/fill/fill.h"
-#include "lib/pins/ledger.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/epoch.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/place.h"
 #include "lib/space/space.h"
 
+/* As many spans across buckets as there can be. */
+static size_t pins_index_bytes(const struct mapcache *cache)
+{
+	return (size_t)(space_slots_max(cache) / 2 * sizeof(struct span_key));
+}
+
 int pins_init(struct mapcache *cache)
 {
-	int error;
+	struct pins *pins = &cache->pins;
+	int error = report_init(cache);
 
-	if (cache->settings.flags & MAPCACHE_DEBUG) {
-		cache->pins.ledger = ledger_new();
-		if (!cache->pins.ledger)
-			return -ENOMEM;
-	}
-	error = report_init(cache);
 	if (error)
-		goto free_ledger;
-	error = waiting_init(&cache->pins.spans.lock, &cache->pins.spans.moved);
+		return error;
+	error = -pthread_mutex_init(&pins->ledger.lock, NULL);
 	if (error)
 		goto destroy_reports;
+	error = -pthread_mutex_init(&pins->spans.lock, NULL);
+	if (error)
+		goto destroy_ledger;
+	pins->spans.index = account_reserve(pins_index_bytes(cache), PROT_READ | PROT_WRITE);
+	if (!pins->spans.index) {
+		error = -errno;
+		goto destroy_spans;
+	}
 	reclaim_others(cache, span_reclaim);
 	return 0;
+destroy_spans:
+	pthread_mutex_destroy(&pins->spans.lock);
+destroy_ledger:
+	ledger_destroy(&pins->ledger);
 destroy_reports:
 	report_destroy(cache);
-free_ledger:
-	ledger_free(cache->pins.ledger);
 	return error;
+}
+
+void pins_abandon(struct mapcache *cache)
+{
+	munmap(cache->pins.spans.index, pins_index_bytes(cache));
 }
 
 /* What could not be unmapped is left. */
@@ -50,10 +65,10 @@ void pins_destroy(struct mapcache *cache)
 		spans->loose = span->next;
 		free(span);
 	}
-	free(spans->index);
-	waiting_destroy(&spans->lock, &spans->moved);
+	pins_abandon(cache);
+	pthread_mutex_destroy(&spans->lock);
+	ledger_destroy(&cache->pins.ledger);
 	report_destroy(cache);
-	ledger_free(cache->pins.ledger);
 }
 
 void pins_stats(struct mapcache *cache, struct mapcache_stats *stats)
@@ -64,6 +79,8 @@ void pins_stats(struct mapcache *cache, struct mapcache_stats *stats)
 	pthread_mutex_lock(&pins->spans.lock);
 	stats->spans = pins->spans.count;
 	stats->pinned_stale_bytes += pins->spans.pinned_bytes;
+	stats->memory_bytes += account_resident(pins->spans.index,
+						pins->spans.kept_count * sizeof(struct span_key));
 	pthread_mutex_unlock(&pins->spans.lock);
 }
 
@@ -109,60 +126,66 @@ static char *span_find(struct mapcache_client *client, uint64_t gpa, uint64_t le
 	return pointer;
 }
 
-/* Writable if that is possible at all: the next pin of it may want to write. */
+/* Writable if that is possible at all: the next pin of it may want to write. A list has none. */
 static int span_map_any(struct mapcache_client *client, struct span *span, bool write)
 {
 	struct mapcache *cache = client->cache;
+	bool read_only = cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY;
 	int error;
 
-	span->writable = !(cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY);
-	error = span_map(cache, span, client, client->error);
+	span->writable = span->listed ? write : !read_only;
+	error = span_map(cache, span, client);
 	if (!error || write || !span->writable || !lookup_refused(error))
 		return error;
 	error = span_unmap(cache, span);
 	span->writable = false;
-	return error ? error : span_map(cache, span, client, client->error);
+	return error ? error : span_map(cache, span, client);
+}
+
+int span_fill(struct mapcache_client *client, struct span *span, uint64_t gpa, bool write,
+	      char **pointer)
+{
+	struct mapcache *cache = client->cache;
+	struct spans *spans = &cache->pins.spans;
+	int error;
+
+	/* Who drains, or invalidates a range, sees it from now on, or it has the epoch of after
+	 * that (A, F). */
+	pthread_mutex_lock(&spans->lock);
+	span->mapping = true;
+	span_name(cache, span, span->gpa);
+	span_add(cache, span);
+	pthread_mutex_unlock(&spans->lock);
+	error = span_map_any(client, span, write);
+	if (!error)
+		span_notify(cache, span, MAPCACHE_EVENT_ADDED);
+	pthread_mutex_lock(&spans->lock);
+	span->mapping = false;
+	if (!error)
+		*pointer = span_take(client, span, gpa);
+	if (!error && !span->own && !span->doomed && span->epoch == epoch_now(&cache->shared))
+		span_keep(cache, span);
+	pthread_mutex_unlock(&spans->lock);
+	/* As a loose one that nobody pins. */
+	if (error)
+		span_reclaim(cache, false);
+	reclaim_wake(cache);
+	return error;
 }
 
 static int span_make(struct mapcache_client *client, uint64_t gpa, uint64_t len, bool write,
 		     bool own, char **pointer)
 {
-	CANCEL_DEFERRED;
-	struct mapcache *cache = client->cache;
 	struct span *span;
+	CANCEL_DEFERRED;
 	int error;
 
-	reclaim_help(cache);
-	span = span_new(cache, gpa, len, &error);
+	reclaim_help(client->cache);
+	span = span_new(client->cache, gpa, len, &error);
 	if (!span)
 		return error;
 	span->own = own;
-	span_begin(cache, span);
-	error = span_map_any(client, span, write);
-	if (error) {
-		span_fail(cache, span);
-		return error;
-	}
-	span_notify(cache, span, MAPCACHE_EVENT_ADDED);
-	pthread_mutex_lock(&cache->pins.spans.lock);
-	span->mapping = false;
-	*pointer = span_take(client, span, gpa);
-	if (!span->own && !span->doomed && span->epoch == epoch_now(&cache->shared))
-		span_keep(cache, span);
-	pthread_mutex_unlock(&cache->pins.spans.lock);
-	reclaim_wake(cache);
-	return 0;
-}
-
-static int span_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot)
-{
-	if (len == 0 || prot == 0 || (prot & ~(PROT_READ | PROT_WRITE)))
-		return -EINVAL;
-	if (!settings_reach(&cache->settings, gpa, len))
-		return -ERANGE;
-	if ((prot & PROT_WRITE) && (cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY))
-		return -EACCES;
-	return 0;
+	return span_fill(client, span, gpa, write, pointer);
 }
 
 void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int prot, bool own,
@@ -170,7 +193,7 @@ void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int p
 {
 	bool write = prot & PROT_WRITE;
 	char *pointer = NULL;
-	int error = span_check(client->cache, gpa, len, prot);
+	int error = pin_check(client->cache, gpa, len, prot);
 
 	if (!error && !own)
 		pointer = span_find(client, gpa, len, write);
@@ -178,7 +201,7 @@ void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int p
 		error = span_make(client, gpa, len, write, own, &pointer);
 	if (error)
 		errno = -error;
-	else if (mapcache_unlikely(client->cache->pins.ledger != NULL))
+	else if (ledger_on(client->cache))
 		ledger_pin(client, pointer, (size_t)len, caller);
 	return pointer;
 }

@@ -8,9 +8,9 @@
  * there is no section to wait for. Its pins are the sum over its slots: who unpins by a pointer
  * into a later slot may be decrementing that one's count.
  *
- * One that later pins find is kept: on the list of those, oldest first, so that their epochs
- * rise, and in the index by address. None of these is a part of another, so that of those that
- * begin before an address the last one reaches farthest. All others are loose: being mapped,
+ * One that later pins find is kept: on the list of those, and in the index by address. All of
+ * these are of one epoch, and none is a part of another, so that of those that begin before an
+ * address the last one reaches farthest. All others are loose: being mapped,
  * relocated, a pin's own, stale, or a part of what is kept. A loose one that nobody pins goes.
  */
 #ifndef SPAN_H
@@ -35,6 +35,7 @@ struct span {
 	bool doomed;  /* stale in any epoch: invalidated by range, a part of another, given up */
 	bool mapping; /* not pinned yet: its thread maps it */
 	bool moving;  /* being relocated */
+	int error[];  /* room for a map call's results: its pages */
 };
 
 /* span_map.c */
@@ -47,27 +48,29 @@ char *span_pointer(const struct mapcache *cache, const struct span *span, uint64
 /* Its slots show gpa, in the epoch of now: for mapcache_gpa(), drain and the accounts. */
 void span_name(struct mapcache *cache, struct span *span, uint64_t gpa);
 void span_unname(struct mapcache *cache, struct span *span);
-/* Map all of it; error: room for the pages of a bucket. -errno: what had been mapped before that
- * is still to be unmapped. client: whose counters, or NULL. */
-int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client, int *error);
+/* Map all of it. -errno: what had been mapped before that is still to be unmapped. client: whose
+ * counters, or NULL. */
+int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client);
 /* -errno: try again. */
 int span_unmap(struct mapcache *cache, struct span *span);
 /* To whom it was not added it does not go. */
 void span_notify(struct mapcache *cache, struct span *span, enum mapcache_event event);
 
-/* span_set.c */
-/* It is on its way: among the loose ones, its thread's to map. Lock not held. */
-void span_begin(struct mapcache *cache, struct span *span);
-/* It could not be mapped, and goes. Lock not held. */
-void span_fail(struct mapcache *cache, struct span *span);
-/* Spans lock held: */
+/* span.c: a new one is mapped, told and pinned at gpa; it is kept, if others may use it. -errno: it
+ * is gone. */
+int span_fill(struct mapcache_client *client, struct span *span, uint64_t gpa, bool write,
+	      char **pointer);
+
+/* span_set.c; spans lock held: */
+/* A new one, or one that could not be unmapped, is loose. */
+void span_add(struct mapcache *cache, struct span *span);
 /* Of all of them, kept and loose, the one after this one, or after NULL the first. */
 struct span *span_next(const struct spans *spans, const struct span *span);
-/* A loose one is found from now on, in place of those that are parts of it or it of them. Where
- * there is no memory for that, it stays loose. */
+/* A loose one, of this epoch, is found from now on, in place of those that are parts of it or it
+ * of them. */
 void span_keep(struct mapcache *cache, struct span *span);
 /* The reverse. */
-void span_let_go(struct mapcache *cache, struct span *span);
+void span_let_go(struct spans *spans, struct span *span);
 /* The kept one with all of the range in it, or NULL. */
 struct span *span_look_up(struct mapcache *cache, uint64_t gpa, uint64_t len);
 int64_t span_pins(struct mapcache *cache, const struct span *span);

@@ -24,17 +24,24 @@ static void span_make_room(struct mapcache *cache, uint64_t count)
 	}
 }
 
+static size_t span_bytes(uint64_t len)
+{
+	return sizeof(struct span) + (size_t)(len >> PAGE_SHIFT) * sizeof(int);
+}
+
 struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *error)
 {
 	uint64_t page = UINT64_C(1) << PAGE_SHIFT, end = (gpa + len + page - 1) & ~(page - 1);
 	uint32_t shift = cache->settings.bucket_shift;
-	struct span *span = calloc(1, sizeof(*span));
+	struct span *span;
 
+	gpa &= ~(page - 1);
+	span = calloc(1, span_bytes(end - gpa));
 	*error = -ENOMEM;
 	if (!span)
 		return NULL;
-	span->gpa = gpa & ~(page - 1);
-	span->len = end - span->gpa;
+	span->gpa = gpa;
+	span->len = end - gpa;
 	span->offset = span->gpa & ((UINT64_C(1) << shift) - 1);
 	span->slots = ((end - 1) >> shift) - (gpa >> shift) + 1;
 	span_make_room(cache, span->slots);
@@ -50,7 +57,7 @@ struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *e
 	}
 	clients_unlock(cache);
 	reclaim_count_others(cache, span->slots);
-	mapcache_add_relaxed(&cache->accounts.memory_bytes, sizeof(*span));
+	mapcache_add_relaxed(&cache->accounts.memory_bytes, span_bytes(span->len));
 	return span;
 }
 
@@ -69,7 +76,7 @@ void span_free(struct mapcache *cache, struct span *span)
 	for (uint64_t i = span->slots; i-- > 0;)
 		arena_give(cache, &span->first[i]);
 	reclaim_count_others(cache, -span->slots);
-	mapcache_add_relaxed(&cache->accounts.memory_bytes, -(uint64_t)sizeof(*span));
+	mapcache_add_relaxed(&cache->accounts.memory_bytes, -(uint64_t)span_bytes(span->len));
 	free(span);
 }
 
@@ -140,8 +147,8 @@ void span_unname(struct mapcache *cache, struct span *span)
 }
 
 /* One map call, from a part on. */
-static int span_map_part(struct mapcache *cache, const struct span *span,
-			 const struct span_part *part, uint64_t slots, int *error)
+static int span_map_part(struct mapcache *cache, struct span *span, const struct span_part *part,
+			 uint64_t slots)
 {
 	int prot = span->writable ? PROT_READ | PROT_WRITE : PROT_READ;
 	int failed = slot_room(cache);
@@ -149,25 +156,25 @@ static int span_map_part(struct mapcache *cache, const struct span *span,
 	if (failed)
 		return failed;
 	errno = 0;
-	if (!place_map(cache, part->slot, slots, part->offset, part->gpa, part->pages, prot, error))
+	if (!place_map(cache, part->slot, slots, part->offset, part->gpa, part->pages, prot,
+		       span->error))
 		return errno ? -errno : -ENOMEM;
-	for (size_t page = 0; page < part->pages; page++) {
-		if (error[page])
-			return error[page];
-	}
-	return 0;
+	for (size_t page = 0; page < part->pages && !failed; page++)
+		failed = span->error[page];
+	return failed;
 }
 
-static int span_map_parts(struct mapcache *cache, struct span *span, struct mapcache_client *client,
-			  bool once, int *error)
+int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client)
 {
+	/* Where the backend chooses only one call gives one piece; a list is one call, too. */
+	bool once = !space_fixed(cache) || span->listed;
 	struct span_part part = span_part(cache, span, 0);
 	int failed = 0;
 
 	while (part.pages && !failed) {
 		if (once)
 			part.pages = (size_t)(span->len >> PAGE_SHIFT);
-		failed = span_map_part(cache, span, &part, once ? span->slots : 1, error);
+		failed = span_map_part(cache, span, &part, once ? span->slots : 1);
 		if (client) {
 			client_count(client, COUNTER_MAP_CALLS, 1);
 			client_count(client, failed ? COUNTER_MAP_ERRORS : COUNTER_PAGES_MAPPED,
@@ -178,29 +185,15 @@ static int span_map_parts(struct mapcache *cache, struct span *span, struct mapc
 	return failed;
 }
 
-int span_map(struct mapcache *cache, struct span *span, struct mapcache_client *client, int *error)
-{
-	/* Where the backend chooses only one call gives one piece; a list is one call, too. */
-	bool once = !space_fixed(cache) || span->listed;
-	int failed, *room;
-
-	if (!once || span->slots == 1)
-		return span_map_parts(cache, span, client, once, error);
-	room = calloc((size_t)(span->len >> PAGE_SHIFT), sizeof(*room));
-	failed = room ? span_map_parts(cache, span, client, once, room) : -ENOMEM;
-	free(room);
-	return failed;
-}
-
 int span_unmap(struct mapcache *cache, struct span *span)
 {
-	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
+	/* What the backend has mapped by one call it unmaps by one. */
+	uint64_t step = space_fixed(cache) ? 1 : span->slots;
 	int error = 0;
 
-	if (!space_fixed(cache))
-		return place_release(cache, span->first, span->slots, 0, span->len);
-	for (uint64_t i = 0; i < span->slots && !error; i++)
-		error = place_release(cache, span->first + i, 1, 0, bucket);
+	for (uint64_t i = 0; i < span->slots && !error; i += step)
+		error = place_release(cache, span->first + i, step, 0,
+				      UINT64_C(1) << cache->settings.bucket_shift);
 	return error;
 }
 

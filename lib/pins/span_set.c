@@ -12,7 +12,6 @@
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
 
-#define SPAN_ROOM 16 /* in the index, to begin with */
 #define SPAN_LOOK 64 /* at most so many are looked at for one to give up; others the next time */
 
 int64_t span_pins_locked(struct mapcache *cache, const struct span *span)
@@ -54,26 +53,6 @@ static uint64_t span_rank(const struct spans *spans, uint64_t gpa)
 	return (uint64_t)(key - spans->index) + (count && key->gpa <= gpa);
 }
 
-static void span_close_gaps(struct spans *spans)
-{
-	uint64_t count = 0;
-
-	for (uint64_t i = 0; i < spans->kept_count; i++) {
-		if (spans->index[i].span)
-			spans->index[count++] = spans->index[i];
-	}
-	spans->kept_count = count;
-}
-
-/* Leaves a gap in the index. */
-static void span_loosen(struct spans *spans, struct span *span)
-{
-	spans->index[span_rank(spans, span->gpa) - 1].span = NULL;
-	span->kept = false;
-	DL_DELETE(spans->kept, span);
-	DL_APPEND(spans->loose, span);
-}
-
 static void span_doom(struct mapcache *cache, struct span *span)
 {
 	if (!span->doomed)
@@ -81,52 +60,56 @@ static void span_doom(struct mapcache *cache, struct span *span)
 	span->doomed = true;
 }
 
-static void span_doom_at(struct mapcache *cache, uint64_t i)
+/* Those from first on, before end, are loose from now on. */
+static void span_loosen(struct spans *spans, uint64_t first, uint64_t end)
 {
-	struct span *span = cache->pins.spans.index[i].span;
+	for (uint64_t i = first; i < end; i++) {
+		struct span *span = spans->index[i].span;
 
-	span_loosen(&cache->pins.spans, span);
-	span_doom(cache, span);
+		span->kept = false;
+		DL_DELETE(spans->kept, span);
+		DL_APPEND(spans->loose, span);
+	}
+	memmove(&spans->index[first], &spans->index[end],
+		(size_t)(spans->kept_count - end) * sizeof(*spans->index));
+	spans->kept_count -= end - first;
 }
 
-void span_let_go(struct mapcache *cache, struct span *span)
+static void span_forget(struct mapcache *cache, uint64_t first, uint64_t end)
 {
-	span_loosen(&cache->pins.spans, span);
-	span_close_gaps(&cache->pins.spans);
+	for (uint64_t i = first; i < end; i++)
+		span_doom(cache, cache->pins.spans.index[i].span);
+	span_loosen(&cache->pins.spans, first, end);
 }
 
-static bool span_grow(struct mapcache *cache)
+void span_let_go(struct spans *spans, struct span *span)
 {
-	struct spans *spans = &cache->pins.spans;
-	uint64_t room = spans->room ? 2 * spans->room : SPAN_ROOM;
-	struct span_key *index;
+	uint64_t rank = span_rank(spans, span->gpa);
 
-	if (spans->kept_count < spans->room)
-		return true;
-	index = realloc(spans->index, (size_t)room * sizeof(*index));
-	if (!index)
-		return false;
-	mapcache_add_relaxed(&cache->accounts.memory_bytes, (room - spans->room) * sizeof(*index));
-	spans->index = index;
-	spans->room = room;
-	return true;
+	span_loosen(spans, rank - 1, rank);
+}
+
+/* Nobody may find what is stale: all that is kept, if it is of an older epoch. */
+static void span_sweep(struct spans *spans, uint64_t epoch)
+{
+	if (spans->epoch < epoch)
+		span_loosen(spans, 0, spans->kept_count);
+	spans->epoch = epoch;
 }
 
 /* Those that all of it is part of, and those that are parts of it: neighbours in the index. */
 static void span_supersede(struct mapcache *cache, const struct span *span)
 {
-	struct spans *spans = &cache->pins.spans;
+	const struct spans *spans = &cache->pins.spans;
 	const struct span_key *index = spans->index;
-	uint64_t at = span_rank(spans, span->gpa);
+	uint64_t first = span_rank(spans, span->gpa), end = first;
 
-	for (uint64_t i = at; i > 0 && (index[i - 1].gpa == span->gpa ||
-					span_end(index[i - 1].span) >= span_end(span));
-	     i--)
-		span_doom_at(cache, i - 1);
-	for (uint64_t i = at; i < spans->kept_count && span_end(index[i].span) <= span_end(span);
-	     i++)
-		span_doom_at(cache, i);
-	span_close_gaps(spans);
+	while (first > 0 && (index[first - 1].gpa == span->gpa ||
+			     span_end(index[first - 1].span) >= span_end(span)))
+		first--;
+	while (end < spans->kept_count && span_end(index[end].span) <= span_end(span))
+		end++;
+	span_forget(cache, first, end);
 }
 
 void span_keep(struct mapcache *cache, struct span *span)
@@ -134,8 +117,7 @@ void span_keep(struct mapcache *cache, struct span *span)
 	struct spans *spans = &cache->pins.spans;
 	uint64_t at;
 
-	if (!span_grow(cache))
-		return;
+	span_sweep(spans, span->epoch);
 	span_supersede(cache, span);
 	at = span_rank(spans, span->gpa);
 	memmove(&spans->index[at + 1], &spans->index[at],
@@ -156,39 +138,16 @@ struct span *span_look_up(struct mapcache *cache, uint64_t gpa, uint64_t len)
 	return span && gpa < span_end(span) && len <= span_end(span) - gpa ? span : NULL;
 }
 
-/* Among the loose ones. */
-static void span_add(struct mapcache *cache, struct span *span)
+void span_add(struct mapcache *cache, struct span *span)
 {
 	DL_APPEND(cache->pins.spans.loose, span);
 	cache->pins.spans.count++;
-}
-
-/* Who drains, or invalidates a range, sees it from now on, or it has the epoch of after that (A, F). */
-void span_begin(struct mapcache *cache, struct span *span)
-{
-	pthread_mutex_lock(&cache->pins.spans.lock);
-	span->mapping = true;
-	span_name(cache, span, span->gpa);
-	span_add(cache, span);
-	pthread_mutex_unlock(&cache->pins.spans.lock);
 }
 
 static void span_take_out(struct mapcache *cache, struct span *span)
 {
 	DL_DELETE(cache->pins.spans.loose, span);
 	cache->pins.spans.count--;
-}
-
-/* Nobody may find what is stale. */
-static void span_sweep(struct mapcache *cache, uint64_t epoch)
-{
-	struct spans *spans = &cache->pins.spans;
-	bool any = false;
-
-	for (; spans->kept && spans->kept->epoch < epoch; any = true)
-		span_loosen(spans, spans->kept);
-	if (any)
-		span_close_gaps(spans);
 }
 
 /* ---- giving up. Spans lock not held -------------------------------------------------------- */
@@ -217,7 +176,7 @@ static struct span *span_collect(struct mapcache *cache)
 	struct spans *spans = &cache->pins.spans;
 	struct span *next, *gone = NULL;
 
-	span_sweep(cache, epoch);
+	span_sweep(spans, epoch);
 	for (struct span *span = spans->loose; span; span = next) {
 		next = span->next;
 		if (span->mapping || span->moving)
@@ -233,8 +192,7 @@ static struct span *span_collect(struct mapcache *cache)
 	return gone;
 }
 
-/* Round the kept ones: who was used since the last time has another turn. All are of this epoch,
- * so that their order does not matter. Spans lock held. */
+/* Round the kept ones: who was used since the last time has another turn. Spans lock held. */
 static struct span *span_pick(struct mapcache *cache)
 {
 	struct spans *spans = &cache->pins.spans;
@@ -272,22 +230,12 @@ uint64_t span_reclaim(struct mapcache *cache, bool room)
 	gone = span_collect(cache);
 	picked = room && !gone ? span_pick(cache) : NULL;
 	if (picked) {
-		span_let_go(cache, picked);
+		span_let_go(spans, picked);
 		span_take_out(cache, picked);
 		LL_PREPEND(gone, picked);
 	}
 	pthread_mutex_unlock(&spans->lock);
 	return span_discard_all(cache, gone);
-}
-
-/* As a loose one that nobody pins. */
-void span_fail(struct mapcache *cache, struct span *span)
-{
-	pthread_mutex_lock(&cache->pins.spans.lock);
-	span->mapping = false;
-	pthread_mutex_unlock(&cache->pins.spans.lock);
-	span_reclaim(cache, false);
-	reclaim_wake(cache);
 }
 
 void span_reclaim_all(struct mapcache *cache)
@@ -296,9 +244,7 @@ void span_reclaim_all(struct mapcache *cache)
 	struct span *gone;
 
 	pthread_mutex_lock(&spans->lock);
-	while (spans->kept)
-		span_loosen(spans, spans->kept);
-	span_close_gaps(spans);
+	span_loosen(spans, 0, spans->kept_count);
 	gone = span_collect(cache);
 	pthread_mutex_unlock(&spans->lock);
 	span_discard_all(cache, gone);
@@ -309,15 +255,16 @@ void span_reclaim_all(struct mapcache *cache)
 void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
 	struct spans *spans = &cache->pins.spans;
-	uint64_t at;
+	const struct span_key *index = spans->index;
+	uint64_t first, end;
 
 	pthread_mutex_lock(&spans->lock);
-	at = span_rank(spans, gpa);
-	for (uint64_t i = at; i > 0 && span_end(spans->index[i - 1].span) > gpa; i--)
-		span_doom_at(cache, i - 1);
-	for (uint64_t i = at; i < spans->kept_count && spans->index[i].gpa - gpa < len; i++)
-		span_doom_at(cache, i);
-	span_close_gaps(spans);
+	first = end = span_rank(spans, gpa);
+	while (first > 0 && span_end(index[first - 1].span) > gpa)
+		first--;
+	while (end < spans->kept_count && index[end].gpa - gpa < len)
+		end++;
+	span_forget(cache, first, end);
 	/* Those on their way, too: they are not kept. */
 	for (struct span *span = spans->loose; span; span = span->next) {
 		if (!span->moving && span_touches(span, gpa, len))

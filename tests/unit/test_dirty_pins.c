@@ -157,6 +157,27 @@ static void everything_pinned_for_writing_is_reported_for_the_last_pass(void **s
 	bed_stop(&bed);
 }
 
+/* More places than a section's list has: none is lost, none is joined with another. */
+static void hundreds_of_places_that_are_pinned_are_reported_and_nothing_between(void **state)
+{
+	struct mapcache_range range[128];
+	struct iovec iov[128];
+	struct bed bed;
+
+	(void)state;
+	start_logging(&bed);
+	for (uint64_t i = 0; i < 128; i++)
+		range[i] = (struct mapcache_range){ 3 * i * BED_PAGE, 8 };
+	assert_int_equal(mapcache_pin_sgl(bed.client, range, 128, PROT_READ | PROT_WRITE, iov, 128),
+			 128);
+	assert_int_equal(mapcache_modified_pins(bed.cache), 0);
+	for (uint64_t i = 0; i < 128; i++)
+		assert_true(dirty(&bed, 3 * i));
+	assert_int_equal(xensim_dirty_pages(bed.domain), 128);
+	assert_int_equal(mapcache_client_unpin_iov(bed.client, iov, 128, 0), 0);
+	bed_stop(&bed);
+}
+
 static void the_end_of_the_log_reports_what_stays_pinned(void **state)
 {
 	volatile uint64_t *ring;
@@ -548,6 +569,8 @@ int main(void)
 		cmocka_unit_test(inside_a_section_it_is_gathered_with_the_rest),
 		cmocka_unit_test(what_no_pin_can_hold_is_refused),
 		cmocka_unit_test(everything_pinned_for_writing_is_reported_for_the_last_pass),
+		cmocka_unit_test(
+			hundreds_of_places_that_are_pinned_are_reported_and_nothing_between),
 		cmocka_unit_test(the_end_of_the_log_reports_what_stays_pinned),
 		cmocka_unit_test(a_pin_reports_the_frame_that_it_shows),
 		cmocka_unit_test(a_section_reports_the_frame_that_it_saw),

@@ -418,6 +418,31 @@ static void a_replacement_never_lets_another_threads_mmap_in_between(void **stat
 	bed_stop(&bed);
 }
 
+static void replace_again(void *data, bool end, uint64_t gfn, size_t pages)
+{
+	(void)end, (void)gfn, (void)pages;
+	xensim_set_map_hook(NULL, NULL);
+	assert_int_equal(mapcache_replace(data, 0, 3 * BED_BUCKET, LEN), -EBUSY);
+}
+
+/* Nor does it wait for the other one, which may be its own caller. */
+static void what_is_being_relocated_is_busy(void **state)
+{
+	volatile uint64_t *pointer;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, BED_QUIET);
+	pointer = pin_own(&bed, 0, LEN);
+	xensim_set_map_hook(replace_again, bed.cache);
+	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, LEN), 1);
+	assert_int_equal(*pointer, bed_value(512));
+	assert_int_equal(mapcache_replace(bed.cache, TARGET, 0, LEN), 1);
+	assert_int_equal(*pointer, bed_value(0));
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, 0), 0);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -435,6 +460,7 @@ int main(void)
 		cmocka_unit_test(replace_relocates_its_pins_among_hundreds),
 		cmocka_unit_test(C_other_pins_are_not_relocated),
 		cmocka_unit_test(bad_requests_to_replace_or_hold_a_place_are_refused),
+		cmocka_unit_test(what_is_being_relocated_is_busy),
 		cmocka_unit_test(a_replacement_never_lets_another_threads_mmap_in_between),
 	};
 
