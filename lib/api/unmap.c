@@ -7,7 +7,7 @@
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
+#include "lib/space/mapping.h"
 #include "lib/space/space.h"
 
 /* Buckets, both included. */

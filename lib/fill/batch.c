@@ -8,7 +8,6 @@
 #include "lib/fill/fill.h"
 #include "lib/protocol/granule.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
 
 #define BATCH_SLOTS_MIN 8
 /* Guest memory past it is mapped as ever: with granules of 16 KiB 160 MiB of address space for the

@@ -12,7 +12,6 @@
 #include "lib/protocol/granule.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
 #include "lib/space/space.h"
 
 #define BATCH_MIN 2u    /* granules that nobody has asked for yet */
@@ -230,7 +229,7 @@ static int batch_map(struct batch *batch)
 	client_count(batch->client, COUNTER_BATCHES, 1);
 	client_count(batch->client, COUNTER_PAGES_BATCHED,
 		     (uint64_t)__builtin_popcountll(batch->whole) * cache->settings.granule_pages);
-	notify_listed(cache, mapping, MAPCACHE_EVENT_ADDED);
+	notify_mask(cache, mapping, mapping->mapped, MAPCACHE_EVENT_ADDED);
 	pthread_mutex_lock(&batches->lock);
 	batch_show(batch);
 	/* A page that was away held up who asked for another one: not again for long. */

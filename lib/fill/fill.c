@@ -297,7 +297,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	error = fill_take(fill);
 	if (error)
 		return fill_release(fill, mapping, fill_spare(fill, error));
-	mapping_renew(fill->cache, mapping, epoch);
+	mapping_restart(fill->cache, mapping, epoch);
 	fill->mapping = mapping;
 	fill->valid = 0;
 	client_count(fill->client, COUNTER_REFRESHED_IN_PLACE, 1);

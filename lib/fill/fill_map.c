@@ -7,7 +7,6 @@
 #include "lib/fill/filling.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
 
 struct run fill_all(const struct fill *fill)
 {
@@ -93,7 +92,7 @@ int fill_map(struct fill *fill, struct run run)
 	fill->room = false;
 	if (mapping->calls < UINT8_MAX)
 		mapping->calls++;
-	notify_removing_mask(cache, mapping, mapping->mapped & run_mask(run));
+	notify_mask(cache, mapping, mapping->mapped & run_mask(run), MAPCACHE_EVENT_REMOVING);
 	error = fill_call(fill->client, mapping, run, denied ? PROT_READ : PROT_READ | PROT_WRITE,
 			  &fill->valid);
 	if (error)

@@ -23,7 +23,6 @@
 #include "lib/protocol/section.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/protocol/entry.h"
-#include "lib/space/place.h"
 #include "lib/space/space.h"
 
 #define DIRTY_LOG_MS 2000 /* for callers who do not say how long they wait */

@@ -12,7 +12,6 @@
 #include "lib/pins/pins.h"
 #include "lib/protocol/pin_count.h"
 #include "lib/protocol/protocol.h"
-#include "lib/space/place.h"
 #include "lib/protocol/entry.h"
 
 /* A client's own count goes to the shared one before it could overflow; that one has room for a

@@ -14,7 +14,6 @@
 #include "lib/pins/span.h"
 #include "lib/protocol/epoch.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
 
 /* A segment that is not mapped. */
 struct missing {

@@ -11,7 +11,6 @@
 #include "lib/pins/pins.h"
 #include "lib/protocol/epoch.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
 #include "lib/space/space.h"
 
 /* As many spans across buckets as there can be. */

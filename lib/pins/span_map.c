@@ -9,7 +9,6 @@
 #include "lib/protocol/epoch.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
 #include "lib/space/space.h"
 
 #define SPAN_PART 4 /* one slot in so many is for those that are kept, but nobody pins */
@@ -189,11 +188,11 @@ int span_unmap(struct mapcache *cache, struct span *span)
 {
 	/* What the backend has mapped by one call it unmaps by one. */
 	uint64_t step = space_fixed(cache) ? 1 : span->slots;
+	struct run all = { 0, cache->settings.granules };
 	int error = 0;
 
 	for (uint64_t i = 0; i < span->slots && !error; i += step)
-		error = place_release(cache, span->first + i, step, 0,
-				      UINT64_C(1) << cache->settings.bucket_shift);
+		error = mapping_release(cache, span->first + i, step, all);
 	return error;
 }
 

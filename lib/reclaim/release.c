@@ -10,7 +10,7 @@
 #include "lib/base/probe.h"
 #include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
+#include "lib/space/mapping.h"
 #include "lib/space/space.h"
 
 #define RELEASE_BATCH 64  /* slots looked at together */
@@ -61,7 +61,7 @@ static int release_run(struct mapcache *cache, struct mapping **batch, unsigned 
 
 	for (unsigned int i = 0; i < count; i++) {
 		bytes += mapping_bytes(cache, batch[i]);
-		notify_removing_mask(cache, batch[i], batch[i]->mapped);
+		notify_mask(cache, batch[i], batch[i]->mapped, MAPCACHE_EVENT_REMOVING);
 	}
 	begin = clock_ns();
 	if (bytes)

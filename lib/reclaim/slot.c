@@ -27,7 +27,7 @@
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
+#include "lib/space/mapping.h"
 #include "lib/space/space.h"
 
 /* Sections are short, but their threads can be preempted. */
@@ -148,7 +148,7 @@ static struct mapping *slot_recycle(struct mapcache *cache, bool dirty)
 
 int slot_empty(struct mapcache *cache, struct mapping *mapping)
 {
-	notify_removing_mask(cache, mapping, mapping->mapped);
+	notify_mask(cache, mapping, mapping->mapped, MAPCACHE_EVENT_REMOVING);
 	return mapping_release(cache, mapping, 1, (struct run){ 0, cache->settings.granules });
 }
 

@@ -13,7 +13,7 @@
 #include "lib/index/index.h"
 #include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/place.h"
+#include "lib/space/mapping.h"
 
 static struct run trim_run(uint64_t granules)
 {
@@ -33,7 +33,7 @@ static uint64_t trim_mapping(struct mapcache *cache, struct mapping *mapping, ui
 		struct run run = trim_run(granules);
 		uint64_t bytes = (uint64_t)run.count << shift;
 
-		notify_removing_mask(cache, mapping, run_mask(run));
+		notify_mask(cache, mapping, run_mask(run), MAPCACHE_EVENT_REMOVING);
 		if (mapping_release(cache, mapping, 1, run))
 			break;
 		granules &= ~run_mask(run);

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/space/arena.h"
+#include "lib/space/own.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "lib/base/base.h"
-#include "lib/space/mapping.h"
+
+#define ARENA_WORD 64u /* slots in a word of the bitmap */
+
+/* Mappings, and the bitmap behind them. */
+static uint64_t arena_mappings_bytes(const struct arena *arena)
+{
+	return arena->slots * sizeof(*arena->mappings) +
+	       (arena->slots + ARENA_WORD - 1) / ARENA_WORD * sizeof(*arena->taken);
+}
 
 /* One bucket more, to align the first slot. */
 static int arena_reserve(struct arena *arena)
@@ -49,46 +56,39 @@ static void arena_unreserve_space(struct arena *arena)
 	reserve_close(&arena->reserve);
 }
 
-int arena_init(struct arena *arena, uint64_t slots, uint32_t shift, bool reserve)
+int arena_init(struct mapcache *cache)
 {
+	struct arena *arena = &cache->space.arena;
 	int error;
 
-	slots += ARENA_SPARES;
+	arena->shift = cache->settings.bucket_shift;
+	arena->slots = cache->settings.slots + ARENA_SPARES;
 	/* What else there is for every slot is smaller: places, and the pins of a client. */
-	if (slots > SIZE_MAX / sizeof(*arena->mappings))
+	if (arena->slots > SIZE_MAX / (sizeof(*arena->mappings) + 1) || arena->slots >= UINT32_MAX)
 		return -ENOMEM;
-	arena->shift = shift;
-	arena->slots = slots;
-	error = reserve ? arena_reserve(arena) : 0;
-	if (error)
-		return error;
-	arena->mappings = account_reserve(slots * sizeof(*arena->mappings), PROT_READ | PROT_WRITE);
-	if (!arena->mappings) {
-		error = -errno;
-		goto unreserve;
-	}
 	error = -pthread_mutex_init(&arena->lock, NULL);
 	if (error)
-		goto unmap;
-	error = runs_init(&arena->free, slots - ARENA_SPARES);
-	if (error)
-		goto destroy_lock;
-	arena->spares = UINT64_MAX >> (64 - ARENA_SPARES);
-	arena->beyond = ARENA_SPARES;
+		return error;
+	if (cache->embedder.backend->flags & MAPCACHE_BACKEND_FIXED)
+		error = arena_reserve(arena);
+	if (!error)
+		arena->mappings =
+			account_reserve(arena_mappings_bytes(arena), PROT_READ | PROT_WRITE);
+	if (!error && !arena->mappings)
+		error = -errno;
+	if (error) {
+		arena_destroy(arena);
+		return error;
+	}
+	arena->taken = (uint64_t *)(arena->mappings + arena->slots);
+	arena->lowest = arena->beyond = ARENA_SPARES;
 	return 0;
-destroy_lock:
-	pthread_mutex_destroy(&arena->lock);
-unmap:
-	munmap(arena->mappings, (size_t)(slots * sizeof(*arena->mappings)));
-unreserve:
-	arena_unreserve_space(arena);
-	return error;
 }
 
 static void arena_forget(struct arena *arena)
 {
-	runs_destroy(&arena->free);
-	munmap(arena->mappings, (size_t)(arena->slots * sizeof(*arena->mappings)));
+	if (arena->mappings)
+		munmap(arena->mappings, (size_t)arena_mappings_bytes(arena));
 }
 
 void arena_abandon(struct arena *arena)
@@ -105,23 +105,49 @@ void arena_destroy(struct arena *arena)
 	arena_forget(arena);
 }
 
+/* The first of the lowest count neighbours that are free, or 0. Word by word: what is asked for
+ * costs a map call, which takes longer. */
+static uint64_t arena_find(const struct arena *arena, uint64_t count)
+{
+	uint64_t slot = arena->lowest, run = 0;
+
+	while (slot < arena->slots && run < count) {
+		uint64_t rest = ARENA_WORD - slot % ARENA_WORD;
+		uint64_t bits = arena->taken[slot / ARENA_WORD] >> slot % ARENA_WORD;
+		uint64_t change = bits & 1 ? ~bits : bits;
+		uint64_t same = change ? (uint64_t)__builtin_ctzll(change) : rest;
+
+		same = same < rest ? same : rest;
+		run = bits & 1 ? 0 : run + same;
+		slot += same;
+	}
+	return run >= count && slot - run + count <= arena->slots ? slot - run : 0;
+}
+
+static void arena_mark(struct arena *arena, uint64_t slot, uint64_t count)
+{
+	for (uint64_t end = slot + count; slot < end; slot++)
+		arena->taken[slot / ARENA_WORD] |= UINT64_C(1) << slot % ARENA_WORD;
+}
+
 struct mapping *arena_take_run(struct mapcache *cache, uint64_t count, uint64_t keep)
 {
 	struct arena *arena = &cache->space.arena;
-	uint64_t all = arena->slots - ARENA_SPARES, first = RUNS_NONE;
+	uint64_t all = arena->slots - ARENA_SPARES, first = 0;
 
 	pthread_mutex_lock(&arena->lock);
 	if (count + keep <= all && arena->used <= all - count - keep)
-		first = runs_find(&arena->free, count);
-	if (first != RUNS_NONE) {
-		runs_set(&arena->free, first, count, true);
+		first = arena_find(arena, count);
+	if (first) {
+		arena_mark(arena, first, count);
 		arena->used += count;
-		first += ARENA_SPARES;
+		if (count == 1)
+			arena->lowest = first + 1;
 		if (arena->beyond < first + count)
 			arena->beyond = first + count;
 	}
 	pthread_mutex_unlock(&arena->lock);
-	return first == RUNS_NONE ? NULL : &arena->mappings[first];
+	return first ? &arena->mappings[first] : NULL;
 }
 
 struct mapping *arena_take(struct mapcache *cache)
@@ -135,9 +161,11 @@ struct mapping *arena_take_spare(struct mapcache *cache)
 	struct mapping *mapping = NULL;
 
 	pthread_mutex_lock(&arena->lock);
-	if (arena->spares) {
-		mapping = &arena->mappings[__builtin_ctzll(arena->spares)];
-		arena->spares &= arena->spares - 1;
+	if (~arena->taken[0]) {
+		uint64_t slot = (uint64_t)__builtin_ctzll(~arena->taken[0]);
+
+		arena_mark(arena, slot, 1);
+		mapping = &arena->mappings[slot];
 	}
 	pthread_mutex_unlock(&arena->lock);
 	return mapping;
@@ -151,13 +179,13 @@ void arena_give(struct mapcache *cache, struct mapping *mapping)
 	mapcache_store_relaxed(&mapping->epoch, 0); /* mapcache_gpa(): nobody's */
 	pthread_mutex_lock(&arena->lock);
 	mapping_set_state(mapping, MAPPING_FREE);
-	if (mapping->lost_pages) {
-		/* It stays taken. */
-	} else if (slot < ARENA_SPARES) {
-		arena->spares |= UINT64_C(1) << slot;
-	} else {
-		runs_set(&arena->free, slot - ARENA_SPARES, 1, false);
-		arena->used--;
+	/* Of which a part is lost, it stays taken. */
+	if (!mapping->lost_pages) {
+		arena->taken[slot / ARENA_WORD] &= ~(UINT64_C(1) << slot % ARENA_WORD);
+		if (slot >= ARENA_SPARES) {
+			arena->used--;
+			arena->lowest = slot < arena->lowest ? slot : arena->lowest;
+		}
 	}
 	pthread_mutex_unlock(&arena->lock);
 }
@@ -171,14 +199,4 @@ uint64_t arena_used(struct mapcache *cache)
 	used = arena->used;
 	pthread_mutex_unlock(&arena->lock);
 	return used;
-}
-
-void arena_count(struct arena *arena, struct mapcache_stats *stats)
-{
-	pthread_mutex_lock(&arena->lock);
-	stats->slots_used = arena->used;
-	stats->vmas = arena->vmas;
-	stats->lost_ranges = arena->lost;
-	stats->lost_bytes = arena->lost_bytes;
-	pthread_mutex_unlock(&arena->lock);
 }

@@ -8,18 +8,9 @@
  * two more at most (itself, and the rest of the gap it lies in), is preceded by taking two: the
  * budget holds however many threads map at once (H).
  */
-#include "lib/space/cover.h"
+#include "lib/space/own.h"
 
-/* Of a slot's kernel mappings, gaps included. */
-struct shape {
-	int more; /* than in an empty slot */
-	bool head, tail;
-};
-
-static unsigned int cover_count(uint64_t mask)
-{
-	return (unsigned int)__builtin_popcountll(mask);
-}
+#include "lib/base/base.h"
 
 /* Granules that a part of the slot touches. */
 struct run cover_run(const struct mapcache *cache, uint64_t offset, uint64_t bytes)
@@ -30,7 +21,7 @@ struct run cover_run(const struct mapcache *cache, uint64_t offset, uint64_t byt
 	return (struct run){ first, (unsigned int)((offset + bytes - 1) >> shift) - first + 1 };
 }
 
-static uint64_t cover_lost(const struct mapcache *cache, const struct mapping *mapping)
+uint64_t cover_lost(const struct mapcache *cache, const struct mapping *mapping)
 {
 	if (!mapping->lost_pages)
 		return 0;
@@ -38,50 +29,52 @@ static uint64_t cover_lost(const struct mapcache *cache, const struct mapping *m
 				  (uint64_t)mapping->lost_pages << PAGE_SHIFT));
 }
 
+/* Of a slot's kernel mappings, gaps included. */
+struct shape {
+	int more; /* than in an empty slot */
+	bool head, tail;
+};
+
 static struct shape cover_shape(const struct mapcache *cache, const struct mapping *mapping)
 {
 	uint64_t used = mapping->mapped | cover_lost(cache, mapping), gaps;
-	struct shape shape;
+	bool head = used & 1, tail = used >> (cache->settings.granules - 1) & 1;
 
 	if (!space_fixed(cache))
 		return (struct shape){ .more = mapping->mapped != 0 };
 	gaps = run_mask((struct run){ 0, cache->settings.granules }) & ~used;
-	shape.more = (int)(cover_count(mapping->starts) + cover_count(gaps & ~(gaps << 1))) - 1;
-	shape.head = (used & 1) && !mapping->ragged_head;
-	shape.tail = (used >> (cache->settings.granules - 1) & 1) && !mapping->ragged_tail;
-	/* A gap of less than a granule. */
-	shape.more += ((used & 1) && mapping->ragged_head) + mapping->split +
-		      ((used >> (cache->settings.granules - 1) & 1) && mapping->ragged_tail);
-	return shape;
+	return (struct shape){
+		.more = __builtin_popcountll(mapping->starts) +
+			__builtin_popcountll(gaps & ~(gaps << 1)) - 1 +
+			/* Gaps of less than a granule. */
+			(head && mapping->ragged_head) + mapping->split +
+			(tail && mapping->ragged_tail),
+		.head = head && !mapping->ragged_head,
+		.tail = tail && !mapping->ragged_tail,
+	};
 }
 
 /* Gaps on both sides of an edge are one. Past the first and the last slot there is one. */
-static int cover_joins(bool left, bool right)
-{
-	return !left && !right;
-}
-
-static uint64_t cover_delta(struct arena *arena, const struct mapping *mapping, struct shape now)
+static int cover_joins(const struct arena *arena, const struct mapping *mapping, bool head,
+		       bool tail)
 {
 	uint64_t slot = (uint64_t)(mapping - arena->mappings);
 	bool left = slot > 0 && mapping[-1].tail;
 	bool right = slot + 1 < arena->slots && mapping[1].head;
-	int delta = now.more - mapping->more;
 
-	delta -= cover_joins(left, now.head) - cover_joins(left, mapping->head);
-	delta -= cover_joins(now.tail, right) - cover_joins(mapping->tail, right);
-	return (uint64_t)(int64_t)delta;
+	return (!left && !head) + (!tail && !right);
 }
 
-/* After a change of what is mapped in the slot, which is the caller's; taken: what was taken for
- * the map call that made it. */
 void cover_settle(struct mapcache *cache, struct mapping *mapping, uint64_t taken)
 {
 	struct shape now = cover_shape(cache, mapping);
 	struct arena *arena = &cache->space.arena;
+	int more;
 
 	pthread_mutex_lock(&arena->lock);
-	arena->vmas += cover_delta(arena, mapping, now);
+	more = now.more - mapping->more - cover_joins(arena, mapping, now.head, now.tail) +
+	       cover_joins(arena, mapping, mapping->head, mapping->tail);
+	arena->vmas += (uint64_t)(int64_t)more;
 	arena->vmas_taken -= taken;
 	mapping->more = (int8_t)now.more;
 	mapping->head = now.head;
@@ -89,29 +82,42 @@ void cover_settle(struct mapcache *cache, struct mapping *mapping, uint64_t take
 	pthread_mutex_unlock(&arena->lock);
 }
 
+/* The totals follow; what a span shows its own room counts, by the page. */
+static void cover_count(struct mapcache *cache, const struct mapping *mapping, uint64_t bytes,
+			uint64_t current)
+{
+	if (mapping_state(mapping) != MAPPING_SPAN)
+		account_map(cache, mapcache_load_relaxed(&mapping->epoch), bytes, current);
+}
+
 /* The run is one kernel mapping now, which replaces whole ones. */
-void cover_add(const struct mapcache *cache, struct mapping *mapping, uint64_t offset,
-	       uint64_t bytes)
+void cover_add(struct mapcache *cache, struct mapping *mapping, uint64_t offset, uint64_t bytes,
+	       uint64_t current)
 {
 	uint64_t granule = UINT64_C(1) << cache->settings.granule_shift;
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
 	struct run run = cover_run(cache, offset, bytes);
+	uint64_t granules = run_mask(run), first = UINT64_C(1) << run.first;
 
+	cover_count(cache, mapping, granules_bytes(cache, granules & ~mapping->mapped), current);
 	/* Two of them in one granule. */
-	if (offset & (granule - 1) && mapping->starts >> run.first & 1)
+	if (offset & (granule - 1) && mapping->starts & first)
 		mapping->split = 1;
-	mapping->mapped |= run_mask(run);
-	mapping->starts = (mapping->starts & ~run_mask(run)) | UINT64_C(1) << run.first;
+	mapping->mapped |= granules;
+	mapping->starts = (mapping->starts & ~granules) | first;
 	if (run.first == 0)
 		mapping->ragged_head = offset != 0;
 	if (offset + bytes > bucket - granule)
 		mapping->ragged_tail = offset + bytes != bucket;
 }
 
-void cover_remove(struct mapping *mapping, struct run run)
+void cover_remove(struct mapcache *cache, struct mapping *mapping, struct run run)
 {
-	mapping->mapped &= ~run_mask(run);
-	mapping->starts &= ~run_mask(run);
+	uint64_t granules = run_mask(run);
+
+	cover_count(cache, mapping, -granules_bytes(cache, granules & mapping->mapped), 0);
+	mapping->mapped &= ~granules;
+	mapping->starts &= ~granules;
 	if (!mapping->mapped)
 		mapping->ragged_head = mapping->ragged_tail = mapping->split = 0;
 }
@@ -122,7 +128,7 @@ void cover_lose(struct mapcache *cache, struct mapping *mapping, uint64_t offset
 	uint32_t end = (uint32_t)((offset + bytes) >> PAGE_SHIFT);
 	struct arena *arena = &cache->space.arena;
 
-	cover_remove(mapping, cover_run(cache, offset, bytes));
+	cover_remove(cache, mapping, cover_run(cache, offset, bytes));
 	if (mapping->lost_pages) {
 		uint32_t before = mapping->lost_first + mapping->lost_pages;
 
@@ -137,12 +143,55 @@ void cover_lose(struct mapcache *cache, struct mapping *mapping, uint64_t offset
 	pthread_mutex_unlock(&arena->lock);
 }
 
-struct run cover_first(const struct mapping *mapping, uint64_t mask)
-{
-	unsigned int first = (unsigned int)__builtin_ctzll(mapping->mapped & mask);
-	uint64_t more = first == 63 ? 0 : (mapping->mapped & ~mapping->starts) >> (first + 1);
+/* ---- kernel mappings to be given up ------------------------------------------------------ */
 
-	return (struct run){ first, 1 + (unsigned int)__builtin_ctzll(~more) };
+#define BALLAST_BYTES 4096
+
+/* Shared: the kernel merges private ones with their neighbours. */
+static void *ballast_map(void)
+{
+	void *page = mmap(NULL, BALLAST_BYTES, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return page == MAP_FAILED ? NULL : page;
+}
+
+bool ballast_room(void)
+{
+	void *page = ballast_map();
+
+	return page && munmap(page, BALLAST_BYTES) == 0;
+}
+
+static bool ballast_page(struct space *space, int i)
+{
+	void *missing = NULL, *page = ballast_map();
+
+	if (page && !__atomic_compare_exchange_n(&space->ballast[i], &missing, page, false,
+						 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		munmap(page, BALLAST_BYTES);
+	return page != NULL;
+}
+
+bool ballast_take(struct space *space)
+{
+	for (int i = 0; i < BALLAST_PAGES; i++) {
+		if (!__atomic_load_n(&space->ballast[i], __ATOMIC_RELAXED) &&
+		    !ballast_page(space, i))
+			return false;
+	}
+	return true;
+}
+
+bool ballast_drop(struct space *space, unsigned int pages)
+{
+	unsigned int dropped = 0;
+
+	for (int i = 0; i < BALLAST_PAGES && dropped < pages; i++) {
+		void *page = __atomic_exchange_n(&space->ballast[i], NULL, __ATOMIC_RELAXED);
+
+		dropped += page && munmap(page, BALLAST_BYTES) == 0;
+	}
+	return dropped > 0;
 }
 
 /* ---- the budget ------------------------------------------------------------------------ */
@@ -167,7 +216,7 @@ bool space_take(struct mapcache *cache, bool last)
 	bool fits;
 
 	/* With nothing to give up, what is mapped could not be unmapped any more. */
-	if (!ballast_take(&cache->space.ballast)) {
+	if (!ballast_take(&cache->space)) {
 		cover_retreat(cache);
 		return false;
 	}

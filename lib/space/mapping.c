@@ -7,8 +7,7 @@
 #include "lib/base/base.h"
 #include "lib/protocol/entry.h"
 #include "lib/protocol/pin_count.h"
-#include "lib/space/place.h"
-#include "lib/space/space.h"
+#include "lib/space/own.h"
 
 struct mapping *mapping_at(struct mapcache *cache, uint64_t slot)
 {
@@ -23,16 +22,6 @@ uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mappin
 void client_fold(struct mapcache_client *client, uint64_t slot)
 {
 	pin_count_fold(&client->pins[slot], &mapping_at(client->cache, slot)->shared_pins);
-}
-
-char *mapping_base(const struct mapcache *cache, const struct mapping *mapping)
-{
-	uint64_t slot = mapping_slot(cache, mapping);
-
-	if (!space_fixed(cache))
-		return (char *)(uintptr_t)mapcache_load_relaxed(
-			&cache->space.places.of[slot].origin);
-	return cache->space.arena.base + (slot << cache->space.arena.shift);
 }
 
 static struct mapcache_entry *mapping_entry(const struct mapcache *cache,
@@ -53,12 +42,7 @@ uint64_t mapping_current(const struct mapcache *cache, const struct mapping *map
 
 uint64_t mapping_bytes(const struct mapcache *cache, const struct mapping *mapping)
 {
-	return (uint64_t)__builtin_popcountll(mapping->mapped) << cache->settings.granule_shift;
-}
-
-static bool mapping_page(const struct mapping_detail *detail, unsigned int page)
-{
-	return detail->pages[page / 64] >> (page % 64) & 1;
+	return granules_bytes(cache, mapping->mapped);
 }
 
 uint64_t mapping_denied(const struct mapping *mapping)
@@ -84,7 +68,7 @@ bool mapping_serves(const struct mapcache *cache, const struct mapping *mapping,
 		return false;
 	for (unsigned int page = request->first_page; page <= request->last_page; page++) {
 		if (rest >> (page / cache->settings.granule_pages) & 1 &&
-		    !mapping_page(detail, page))
+		    !(detail->pages[page / 64] >> (page % 64) & 1))
 			return false;
 	}
 	return true;
@@ -156,96 +140,60 @@ int mapping_note(struct mapcache *cache, struct mapping *mapping, struct run run
 	uint64_t whole = mapping_whole(settings, run, error);
 	uint64_t partial = run_mask(run) & ~whole;
 	unsigned int first = run.first * settings->granule_pages;
-	struct mapping_detail *detail;
+	struct mapping_detail *detail =
+		partial ? mapping_need_detail(cache, mapping) : mapping->detail;
 
-	if (partial) {
-		detail = mapping_need_detail(cache, mapping);
-		if (!detail)
-			return -ENOMEM;
-		detail->partial |= partial;
-		for (unsigned int i = 0; i < run.count * settings->granule_pages; i++) {
-			uint64_t bit = UINT64_C(1) << ((first + i) % 64);
+	if (partial && !detail)
+		return -ENOMEM;
+	if (detail)
+		detail->partial = (detail->partial & ~run_mask(run)) | partial;
+	for (unsigned int i = 0; partial && i < run.count * settings->granule_pages; i++) {
+		uint64_t bit = UINT64_C(1) << ((first + i) % 64);
 
-			if (error[i])
-				detail->pages[(first + i) / 64] &= ~bit;
-			else
-				detail->pages[(first + i) / 64] |= bit;
-		}
-	} else if (mapping->detail) {
-		mapping->detail->partial &= ~run_mask(run);
+		if (error[i])
+			detail->pages[(first + i) / 64] &= ~bit;
+		else
+			detail->pages[(first + i) / 64] |= bit;
 	}
 	*valid |= whole;
 	return 0;
-}
-
-static uint64_t mapping_granules(const struct mapcache *cache, uint64_t mask)
-{
-	return (uint64_t)__builtin_popcountll(mask) << cache->settings.granule_shift;
-}
-
-/* The totals and marks follow what is mapped in the slot. */
-static void mapping_note_change(struct mapcache *cache, struct mapping *mapping, uint64_t before,
-				uint64_t current)
-{
-	account_map(cache, mapcache_load_relaxed(&mapping->epoch),
-		    mapping_granules(cache, mapping->mapped) - mapping_granules(cache, before),
-		    mapping_granules(cache, current));
-	if (mapping->detail)
-		mapping->detail->old &= mapping->mapped & ~current;
 }
 
 char *mapping_map(struct mapcache *cache, struct mapping *mapping, struct run run, int prot,
 		  int *error)
 {
 	const struct settings *settings = &cache->settings;
-	uint64_t before = mapping->mapped, offset = (uint64_t)run.first << settings->granule_shift;
+	uint64_t offset = (uint64_t)run.first << settings->granule_shift;
 	uint64_t gpa = mapcache_load_relaxed(&mapping->index) << settings->bucket_shift;
 	char *address;
 
 	address = place_map(cache, mapping, 1, offset, gpa + offset,
 			    (size_t)run.count * settings->granule_pages, prot, error);
-	mapping_note_change(cache, mapping, before, address ? run_mask(run) : 0);
-	if (!address && (mapping->lost_pages || mapping->mapped & run_mask(run)))
-		mapping_doom(mapping);
+	if (!address) {
+		if (mapping->lost_pages || mapping->mapped & run_mask(run))
+			mapping_doom(mapping);
+		return NULL;
+	}
+	if (mapping->detail)
+		mapping->detail->old &= ~run_mask(run);
 	return address;
-}
-
-int mapping_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, struct run run)
-{
-	uint64_t before[MAPPING_RELEASE],
-		offset = (uint64_t)run.first << cache->settings.granule_shift;
-	uint64_t bytes = (uint64_t)run.count << cache->settings.granule_shift;
-	int error;
-
-	for (uint64_t i = 0; i < count; i++)
-		before[i] = mapping[i].mapped;
-	error = place_release(cache, mapping, count, offset, count > 1 ? count * bytes : bytes);
-	for (uint64_t i = 0; i < count; i++)
-		mapping_note_change(cache, &mapping[i], before[i], 0);
-	return error;
 }
 
 void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t epoch)
 {
-	mapping_drop_detail(cache, mapping);
-	mapcache_store_relaxed(&mapping->epoch, epoch);
-	mapping->calls = 0;
-	mapping->read_only = 0;
-}
-
-void mapping_renew(struct mapcache *cache, struct mapping *mapping, uint64_t epoch)
-{
 	struct mapping_detail *detail = mapping->detail;
 	uint64_t old = detail ? detail->old : 0;
 
-	if (old)
-		mapping->detail = NULL;
-	mapping_restart(cache, mapping, epoch);
-	if (!old)
-		return;
-	memset(detail, 0, mapping_detail_bytes(cache));
-	detail->old = old;
-	mapping->detail = detail;
+	/* Only of what stays in its bucket is any. */
+	if (old) {
+		memset(detail, 0, mapping_detail_bytes(cache));
+		detail->old = old;
+	} else {
+		mapping_drop_detail(cache, mapping);
+	}
+	mapcache_store_relaxed(&mapping->epoch, epoch);
+	mapping->calls = 0;
+	mapping->read_only = 0;
 }
 
 uint64_t mapping_stale(const struct mapcache *cache, const struct mapping *mapping)
@@ -322,44 +270,23 @@ void mapping_unpublish(struct mapcache *cache, struct mapping *mapping)
 	table_unpublish(mapping_entry(cache, mapping));
 }
 
-void notify_listed(struct mapcache *cache, struct mapping *mapping, enum mapcache_event event)
+void notify_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask,
+		 enum mapcache_event event)
 {
 	uint32_t shift = cache->settings.granule_shift;
-	uint64_t granule = UINT64_C(1) << shift, end = mapping_bytes(cache, mapping), from = 0;
+	uint64_t granule = UINT64_C(1) << shift;
 
-	while (cache->embedder.options.notify && from < end) {
-		uint64_t gpa = place_gpa(cache, mapping, from), len = granule;
+	while (cache->embedder.options.notify && mask) {
+		unsigned int first = (unsigned int)__builtin_ctzll(mask), end = first;
+		uint64_t from = first * granule, len = 0;
+		uint64_t gpa = place_gpa(cache, mapping, from);
 
-		while (from + len < end && place_gpa(cache, mapping, from + len) == gpa + len)
+		/* Of a slot that is MAPPING_LISTED neighbours need not follow one another. */
+		do {
+			mask &= ~(UINT64_C(1) << end++);
 			len += granule;
-		cache->embedder.options.notify(cache->embedder.options.notify_data, event, gpa,
-					       mapping_base(cache, mapping) + from, len);
-		from += len;
-	}
-}
-
-void notify_removing_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask)
-{
-	const struct settings *settings = &cache->settings;
-	uint64_t gpa = mapcache_load_relaxed(&mapping->index) << settings->bucket_shift;
-	unsigned int first = 0;
-
-	if (!cache->embedder.options.notify)
-		return;
-	if (mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED) {
-		notify_listed(cache, mapping, MAPCACHE_EVENT_REMOVING);
-		return;
-	}
-	while (first < settings->granules && mask >> first) {
-		unsigned int end;
-
-		first += (unsigned int)__builtin_ctzll(mask >> first);
-		for (end = first; end < settings->granules && (mask >> end & 1); end++)
-			;
-		notify(cache, MAPCACHE_EVENT_REMOVING,
-		       gpa + ((uint64_t)first << settings->granule_shift),
-		       mapping_base(cache, mapping) + ((uint64_t)first << settings->granule_shift),
-		       (uint64_t)(end - first) << settings->granule_shift);
-		first = end;
+		} while (end < 64 && mask >> end & 1 &&
+			 place_gpa(cache, mapping, end * granule) == gpa + len);
+		notify(cache, event, gpa, mapping_base(cache, mapping) + from, len);
 	}
 }

@@ -116,7 +116,7 @@ static inline void mapping_set_state(struct mapping *mapping, enum mapping_state
  * it is the number of the frame that the slot's first page would show. */
 #define MAPPING_FRAME (UINT64_C(1) << 63)
 
-/* The frame of each page of the slot is noted by itself (place.h). */
+/* The frame of each page of the slot is noted by itself (place_list()). */
 #define MAPPING_LISTED (UINT64_C(1) << 62)
 
 /* The guest address of a slot's first byte, but for MAPPING_LISTED; past 2^64 it goes on at 0. */
@@ -182,6 +182,10 @@ void client_fold(struct mapcache_client *client, uint64_t slot);
  */
 uint64_t mapping_valid(const struct mapcache *cache, const struct mapping *mapping);
 uint64_t mapping_current(const struct mapcache *cache, const struct mapping *mapping);
+static inline uint64_t granules_bytes(const struct mapcache *cache, uint64_t granules)
+{
+	return (uint64_t)__builtin_popcountll(granules) << cache->settings.granule_shift;
+}
 uint64_t mapping_bytes(const struct mapcache *cache, const struct mapping *mapping);
 
 /* Whether every page of the request is there, for this access, fresh enough for it (A). */
@@ -205,26 +209,55 @@ int mapping_note(struct mapcache *cache, struct mapping *mapping, struct run run
  */
 char *mapping_map(struct mapcache *cache, struct mapping *mapping, struct run run, int prot,
 		  int *error);
-#define MAPPING_RELEASE 64 /* neighbours at most */
-/* Release a run, which covers kernel mappings whole; of count neighbours all of each. -errno: what
- * is not released is mapped as before. */
+/* Release a run, which covers kernel mappings whole; of count neighbours all of each, or where the
+ * backend chooses what place_map() mapped for them. -errno: mapping->mapped says what is left. */
 int mapping_release(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 		    struct run run);
-/* A new epoch begins for this slot: what is mapped in it is not current. */
+/* A new epoch begins for this slot: what is mapped in it is not current; what was old stays so. */
 void mapping_restart(struct mapcache *cache, struct mapping *mapping, uint64_t epoch);
-/* The same for one in use that is refreshed in place. */
-void mapping_renew(struct mapcache *cache, struct mapping *mapping, uint64_t epoch);
 /* Granules that are mapped, but not in its epoch. Stripe lock held and not busy, or the owner. */
 uint64_t mapping_stale(const struct mapcache *cache, const struct mapping *mapping);
 /* These and no others are old from now on. -ENOMEM. Stripe lock held and not busy. */
 int mapping_mark(struct mapcache *cache, struct mapping *mapping, uint64_t old);
 void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping);
-/* Tell the embedder that the granules of the mask go. No lock is held. */
-void notify_removing_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask);
-/* The same of all that a slot shows which is MAPPING_LISTED, or that it shows it from now on. */
-void notify_listed(struct mapcache *cache, struct mapping *mapping, enum mapcache_event event);
+/* Tell the embedder what becomes of the granules of the mask. No lock is held. */
+void notify_mask(struct mapcache *cache, struct mapping *mapping, uint64_t mask,
+		 enum mapcache_event event);
 void mapping_doom(struct mapping *mapping);
 bool mapping_doomed(const struct mapping *mapping);
+
+/*
+ * place.c: where a slot is in memory. With a backend that maps at an address the arena says so, by
+ * arithmetic. With one that does not, a slot is wherever its map call went: then one call maps a
+ * bucket, another unmaps it, and slots are found from pointers through an index.
+ *
+ * Map pages of the bucket of the mapping, from byte offset on; of count neighbours' buckets where
+ * the backend chooses, which nothing may be mapped in. As backend->map(), after space_take(), which
+ * it uses up. NULL: nothing is mapped there any more, but for what mapping->mapped still says. Of a
+ * slot that is MAPPING_LISTED, the first pages of its list.
+ */
+char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
+		uint64_t gpa, size_t pages, int prot, int *error);
+/* Room for the frames of the slot's pages, which need not follow one another; NULL: it cannot show
+ * such. Before it is MAPPING_LISTED. */
+mapcache_atomic_u64 *place_list(struct mapcache *cache, const struct mapping *mapping);
+/* The guest address of a slot's byte. */
+uint64_t place_gpa(const struct mapcache *cache, const struct mapping *mapping, uint64_t offset);
+/*
+ * The guest frame at a pointer that a pin or a section holds, as it was mapped, and for how many
+ * bytes from there on the next ones follow.
+ */
+uint64_t place_frame(struct mapcache *cache, const void *pointer, uint64_t *linear);
+uint64_t place_find(struct mapcache *cache, const void *pointer);
+#define PLACE_NONE UINT64_MAX
+
+/* The slot that a pointer points into, or PLACE_NONE. */
+static inline uint64_t place_slot(struct mapcache *cache, const void *pointer)
+{
+	if (mapcache_likely(arena_holds(cache, pointer)))
+		return arena_slot(cache, pointer);
+	return place_find(cache, pointer);
+}
 
 /* The run with what belongs to the same kernel mappings, which can be replaced whole only. */
 struct run mapping_grow(const struct mapping *mapping, struct run run);

@@ -4,13 +4,20 @@
  * bits: what a slot shows is at most a bucket long, so it ends in its own window of addresses or
  * in the next.
  */
-#include "lib/space/place.h"
+#include "lib/space/own.h"
 
 #include <errno.h>
 
 #include "lib/base/base.h"
-#include "lib/space/cover.h"
-#include "lib/space/space.h"
+
+/* What a slot shows when the backend chose where. Origin: of the bucket's first byte, which a
+ * contiguous pin may not show. */
+struct place {
+	mapcache_atomic_u64 origin;
+	char *address; /* arena lock; NULL: nothing is mapped */
+	size_t pages;
+	uint32_t next; /* slot + 1 in the same chain; 0: the last */
+};
 
 #define PLACE_HEADS_MIN 64
 #define PLACE_HEADS_MAX (UINT64_C(1) << 20)
@@ -27,29 +34,21 @@ static size_t place_frames_bytes(const struct mapcache *cache)
 	return (size_t)(cache->space.arena.slots * cache->settings.bucket_pages * sizeof(uint64_t));
 }
 
-/* Whether a slot can show pages that do not follow one another. Translated addresses are not
- * frames, and only these are noted. */
-static bool place_lists(const struct mapcache *cache)
-{
-	return cache->embedder.backend->map_frames && space_fixed(cache) &&
-	       !cache->embedder.options.translate;
-}
-
 /* Where they are noted only once somebody wants a list, so that who never does is not charged for
  * it where the kernel overcommits nothing. Two at a time: one of theirs goes. */
-static int place_init_frames(struct mapcache *cache)
+static bool place_init_frames(struct mapcache *cache)
 {
 	mapcache_atomic_u64 *missing = NULL;
 	mapcache_atomic_u64 *frames =
 		account_reserve(place_frames_bytes(cache), PROT_READ | PROT_WRITE);
 
 	if (!frames)
-		return -errno;
+		return false;
 	/* Acquire and release: who names the table in a slot's index has seen it. */
 	if (!__atomic_compare_exchange_n(&cache->space.frames, &missing, frames, false,
 					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		munmap(frames, place_frames_bytes(cache));
-	return 0;
+	return true;
 }
 
 static mapcache_atomic_u64 *place_frames(const struct mapcache *cache,
@@ -63,9 +62,11 @@ static mapcache_atomic_u64 *place_frames(const struct mapcache *cache,
 
 mapcache_atomic_u64 *place_list(struct mapcache *cache, const struct mapping *mapping)
 {
-	if (!place_lists(cache) || mapcache_load_relaxed(&cache->space.placeholders.count))
+	/* Translated addresses are not frames, and only these are noted. */
+	if (!cache->embedder.backend->map_frames || !space_fixed(cache) ||
+	    cache->embedder.options.translate || source_stands(cache, 0, UINT64_MAX))
 		return NULL;
-	if (!__atomic_load_n(&cache->space.frames, __ATOMIC_ACQUIRE) && place_init_frames(cache))
+	if (!__atomic_load_n(&cache->space.frames, __ATOMIC_ACQUIRE) && !place_init_frames(cache))
 		return NULL;
 	return place_frames(cache, mapping, 0);
 }
@@ -80,40 +81,23 @@ uint64_t place_gpa(const struct mapcache *cache, const struct mapping *mapping, 
 	       (offset & (page - 1));
 }
 
-static int place_init_chosen(struct mapcache *cache)
+int place_init(struct mapcache *cache)
 {
 	struct places *places = &cache->space.places;
 	uint64_t heads = PLACE_HEADS_MIN;
-	struct place *of;
-	int error;
 
+	if (cache->embedder.options.translate && !place_init_frames(cache))
+		return -errno;
 	if (cache->embedder.backend->flags & MAPCACHE_BACKEND_FIXED)
 		return 0;
 	while (heads < cache->space.arena.slots && heads < PLACE_HEADS_MAX)
 		heads *= 2;
 	places->mask = heads - 1;
-	of = account_reserve(place_bytes(cache), PROT_READ | PROT_WRITE);
-	if (!of)
+	places->of = account_reserve(place_bytes(cache), PROT_READ | PROT_WRITE);
+	if (!places->of)
 		return -errno;
-	error = -pthread_mutex_init(&places->lock, NULL);
-	if (error) {
-		munmap(of, place_bytes(cache));
-		return error;
-	}
-	places->of = of;
-	places->heads = (uint32_t *)(of + cache->space.arena.slots);
+	places->heads = (uint32_t *)(places->of + cache->space.arena.slots);
 	return 0;
-}
-
-int place_init(struct mapcache *cache)
-{
-	int error = cache->embedder.options.translate ? place_init_frames(cache) : 0;
-
-	if (!error)
-		error = place_init_chosen(cache);
-	if (error)
-		place_unreserve(cache);
-	return error;
 }
 
 void place_unreserve(struct mapcache *cache)
@@ -124,11 +108,14 @@ void place_unreserve(struct mapcache *cache)
 		munmap(cache->space.places.of, place_bytes(cache));
 }
 
-void place_destroy(struct mapcache *cache)
+char *mapping_base(const struct mapcache *cache, const struct mapping *mapping)
 {
-	if (cache->space.places.of)
-		pthread_mutex_destroy(&cache->space.places.lock);
-	place_unreserve(cache);
+	uint64_t slot = mapping_slot(cache, mapping);
+	const struct place *places = cache->space.places.of;
+
+	if (places)
+		return (char *)(uintptr_t)mapcache_load_relaxed(&places[slot].origin);
+	return cache->space.arena.base + (slot << cache->space.arena.shift);
 }
 
 static uint32_t *place_head(const struct mapcache *cache, uint64_t window)
@@ -141,7 +128,7 @@ static uint64_t place_window(const struct mapcache *cache, const void *pointer)
 	return (uintptr_t)pointer >> cache->settings.bucket_shift;
 }
 
-/* Places lock held, as for the next three. */
+/* Arena lock held, as for the next three. */
 static void place_insert(struct mapcache *cache, uint64_t slot)
 {
 	struct place *place = &cache->space.places.of[slot];
@@ -181,11 +168,11 @@ uint64_t place_find(struct mapcache *cache, const void *pointer)
 
 	if (!cache->space.places.of)
 		return PLACE_NONE;
-	pthread_mutex_lock(&cache->space.places.lock);
+	pthread_mutex_lock(&cache->space.arena.lock);
 	slot = place_search(cache, window, pointer);
 	if (slot == PLACE_NONE)
 		slot = place_search(cache, window - 1, pointer);
-	pthread_mutex_unlock(&cache->space.places.lock);
+	pthread_mutex_unlock(&cache->space.arena.lock);
 	return slot;
 }
 
@@ -195,7 +182,7 @@ static void place_note(struct mapcache *cache, uint64_t slot, uint64_t count, ch
 {
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift, left = pages;
 
-	pthread_mutex_lock(&cache->space.places.lock);
+	pthread_mutex_lock(&cache->space.arena.lock);
 	for (uint64_t end = slot + count; slot < end; slot++) {
 		struct place *place = &cache->space.places.of[slot];
 		uint64_t part = (bucket - offset) >> PAGE_SHIFT;
@@ -208,7 +195,7 @@ static void place_note(struct mapcache *cache, uint64_t slot, uint64_t count, ch
 		left -= place->pages;
 		offset = 0;
 	}
-	pthread_mutex_unlock(&cache->space.places.lock);
+	pthread_mutex_unlock(&cache->space.arena.lock);
 }
 
 uint64_t place_frame(struct mapcache *cache, const void *pointer, uint64_t *linear)
@@ -240,19 +227,10 @@ static void place_failed(struct mapcache *cache, struct mapping *mapping, uint64
 			    "at %p are lost",
 			    (unsigned long long)bytes >> 10, (void *)address);
 	} else if (found == RESERVE_OURS || !space_unmap(cache, address, bytes, 1)) {
-		cover_remove(mapping, run);
+		cover_remove(cache, mapping, run);
 	} else if (!(mapping->mapped & run_mask(run))) {
-		cover_add(cache, mapping, offset, bytes);
+		cover_add(cache, mapping, offset, bytes, 0);
 	}
-}
-
-/* Part of it is somebody else's: a pin whose relocation failed stays where it is. */
-static bool place_is_lost(const struct mapping *mapping, uint64_t offset, uint64_t bytes)
-{
-	uint64_t first = (uint64_t)mapping->lost_first << PAGE_SHIFT;
-
-	return offset < first + ((uint64_t)mapping->lost_pages << PAGE_SHIFT) &&
-	       first < offset + bytes;
 }
 
 char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
@@ -261,10 +239,12 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 	struct source source = { .gpa = gpa, .pages = pages, .prot = prot, .error = error };
 	uint64_t bytes = (uint64_t)pages << PAGE_SHIFT;
 	bool fixed = space_fixed(cache);
+	uint64_t granules = run_mask(cover_run(cache, offset, bytes));
 	char *address;
 	int saved;
 
-	if (place_is_lost(mapping, offset, bytes)) {
+	/* A part is somebody else's: a pin whose relocation failed stays where it is. */
+	if (cover_lost(cache, mapping) & granules) {
 		space_untake(cache);
 		errno = ENOMEM;
 		return NULL;
@@ -273,7 +253,7 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 		source.frames = place_frames(cache, mapping, offset);
 	if (fixed)
 		source.address = mapping_base(cache, mapping) + offset;
-	if (fixed && mapping->mapped & run_mask(cover_run(cache, offset, bytes)))
+	if (fixed && mapping->mapped & granules)
 		source.found = RESERVE_LEFT;
 	if (mapcache_load_relaxed(&mapping->index) & MAPPING_LISTED)
 		source.list = place_frames(cache, mapping, 0);
@@ -282,9 +262,9 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 	if (address && !fixed) {
 		place_note(cache, mapping_slot(cache, mapping), count, address, offset, pages);
 		/* One kernel mapping, however many slots. */
-		cover_add(cache, mapping, 0, UINT64_C(1) << cache->settings.bucket_shift);
+		cover_add(cache, mapping, 0, UINT64_C(1) << cache->settings.bucket_shift, bytes);
 	} else if (address) {
-		cover_add(cache, mapping, offset, bytes);
+		cover_add(cache, mapping, offset, bytes, bytes);
 	} else if (fixed) {
 		if (saved == ENOMEM && !ballast_room())
 			cover_retreat(cache);
@@ -307,21 +287,21 @@ static int place_unmap(struct mapcache *cache, uint64_t slot, uint64_t count)
 
 	if (!places->address)
 		return 0;
-	pthread_mutex_lock(&cache->space.places.lock);
+	pthread_mutex_lock(&cache->space.arena.lock);
 	for (uint64_t i = 0; i < count; i++) {
 		pages += places[i].pages;
 		place_remove(cache, slot + i);
 	}
-	pthread_mutex_unlock(&cache->space.places.lock);
+	pthread_mutex_unlock(&cache->space.arena.lock);
 	error = space_unmap(cache, places->address, (uint64_t)pages << PAGE_SHIFT, 0);
-	pthread_mutex_lock(&cache->space.places.lock);
+	pthread_mutex_lock(&cache->space.arena.lock);
 	for (uint64_t i = 0; i < count; i++) {
 		if (error)
 			place_insert(cache, slot + i);
 		else
 			places[i].address = NULL;
 	}
-	pthread_mutex_unlock(&cache->space.places.lock);
+	pthread_mutex_unlock(&cache->space.arena.lock);
 	return error;
 }
 
@@ -346,13 +326,14 @@ static int place_release_each(struct mapcache *cache, struct mapping *mapping, u
 	int error = 0;
 
 	while (!error && mapping->mapped & mask) {
-		struct run run = cover_first(mapping, mask);
-		uint64_t offset = (uint64_t)run.first << shift;
+		unsigned int first = (unsigned int)__builtin_ctzll(mapping->mapped & mask);
+		struct run run = mapping_grow(mapping, (struct run){ first, 1 });
+		uint64_t offset = (uint64_t)first << shift;
 		uint64_t bytes = (uint64_t)run.count << shift;
 
 		error = space_unmap(cache, mapping_base(cache, mapping) + offset, bytes, 1);
 		if (!error)
-			cover_remove(mapping, run);
+			cover_remove(cache, mapping, run);
 		else if (error == -ENOMEM)
 			error = place_unmap_first(cache, mapping, offset, bytes);
 	}
@@ -360,41 +341,33 @@ static int place_release_each(struct mapcache *cache, struct mapping *mapping, u
 	return error;
 }
 
-static int place_release_fixed(struct mapcache *cache, struct mapping *mapping, uint64_t count,
-			       uint64_t offset, uint64_t bytes)
+/* In one call, if all of it is ours. */
+static int place_release(struct mapcache *cache, struct mapping *mapping, uint64_t count,
+			 struct run run)
 {
-	struct run run = count > 1 ? (struct run){ 0, cache->settings.granules }
-				   : cover_run(cache, offset, bytes);
-	bool lost = false;
-	int error;
+	uint32_t shift = cache->settings.granule_shift;
+	char *address = mapping_base(cache, mapping) + ((uint64_t)run.first << shift);
 
-	for (uint64_t i = 0; i < count; i++)
-		lost = lost || mapping[i].lost_pages;
-	if (!lost) {
-		error = space_unmap(cache, mapping_base(cache, mapping) + offset, bytes, 1);
-		for (uint64_t i = 0; !error && i < count; i++) {
-			cover_remove(&mapping[i], run);
-			cover_settle(cache, &mapping[i], 0);
-		}
-		if (error != -ENOMEM)
-			return error;
+	for (uint64_t i = 0; i < count; i++) {
+		if (mapping[i].lost_pages)
+			return -ENOMEM;
 	}
+	return space_fixed(cache) ? space_unmap(cache, address, count * run.count << shift, 1)
+				  : place_unmap(cache, mapping_slot(cache, mapping), count);
+}
+
+int mapping_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, struct run run)
+{
+	int error = place_release(cache, mapping, count, run);
+
+	for (uint64_t i = 0; i < count && !error; i++) {
+		cover_remove(cache, &mapping[i], run);
+		cover_settle(cache, &mapping[i], 0);
+	}
+	if (error != -ENOMEM || !space_fixed(cache))
+		return error;
 	error = 0;
 	for (uint64_t i = 0; i < count && !error; i++)
 		error = place_release_each(cache, &mapping[i], run_mask(run));
-	return error;
-}
-
-int place_release(struct mapcache *cache, struct mapping *mapping, uint64_t count, uint64_t offset,
-		  uint64_t bytes)
-{
-	int error;
-
-	if (space_fixed(cache))
-		return place_release_fixed(cache, mapping, count, offset, bytes);
-	error = place_unmap(cache, mapping_slot(cache, mapping), count);
-	if (!error)
-		cover_remove(mapping, (struct run){ 0, cache->settings.granules });
-	cover_settle(cache, mapping, 0);
 	return error;
 }

@@ -11,11 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/base/cancel.h"
 #include "lib/base/base.h"
+#include "lib/base/cancel.h"
 #include "lib/base/list.h"
-#include "lib/cache.h"
-#include "lib/space/space.h"
+#include "lib/space/own.h"
 
 /* A map call that fails with EINTR or EAGAIN is made so often, with longer and longer pauses. */
 #define SOURCE_TRIES 4
@@ -41,11 +40,10 @@ static void source_free(struct placeholder *placeholder)
 
 void source_destroy(struct mapcache *cache)
 {
-	while (cache->space.placeholders.first) {
-		struct placeholder *gone = cache->space.placeholders.first;
+	struct placeholder *each, *next;
 
-		cache->space.placeholders.first = gone->next;
-		source_free(gone);
+	LL_FOREACH_SAFE (cache->space.placeholders.first, each, next) {
+		source_free(each);
 	}
 	pthread_mutex_destroy(&cache->space.placeholders.lock);
 }
@@ -58,6 +56,35 @@ static bool source_overlaps(const struct placeholder *placeholder, uint64_t gpa,
 static bool source_inside(const struct placeholder *placeholder, uint64_t gpa, uint64_t len)
 {
 	return placeholder->gpa >= gpa && placeholder->gpa + placeholder->len <= gpa + len;
+}
+
+/* Whether any is part of it; whole: those that are all inside count, too. Placeholders lock held. */
+static bool source_any(const struct placeholder *each, uint64_t gpa, uint64_t len, bool whole)
+{
+	while (each &&
+	       (!source_overlaps(each, gpa, len) || (!whole && source_inside(each, gpa, len))))
+		each = each->next;
+	return each;
+}
+
+static bool source_look(struct mapcache *cache, uint64_t gpa, uint64_t len, bool whole)
+{
+	bool any;
+
+	pthread_mutex_lock(&cache->space.placeholders.lock);
+	any = source_any(cache->space.placeholders.first, gpa, len, whole);
+	pthread_mutex_unlock(&cache->space.placeholders.lock);
+	return any;
+}
+
+bool source_stands(struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	return source_look(cache, gpa, len, true);
+}
+
+bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len)
+{
+	return source_look(cache, gpa, len, false);
 }
 
 /* Where it is for the guest. */
@@ -250,79 +277,42 @@ static void *source_map_pieces(struct mapcache *cache, struct source *source)
 
 void *source_map(struct mapcache *cache, struct source *source)
 {
-	if (mapcache_likely(source->list ||
-			    !mapcache_load_relaxed(&cache->space.placeholders.count)))
-		return source_map_guest(cache, source);
-	return source_map_pieces(cache, source);
-}
-
-bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len)
-{
-	struct placeholder *each;
-	bool straddles = false;
-
-	pthread_mutex_lock(&cache->space.placeholders.lock);
-	for (each = cache->space.placeholders.first; each && !straddles; each = each->next)
-		straddles = source_overlaps(each, gpa, len) && !source_inside(each, gpa, len);
-	pthread_mutex_unlock(&cache->space.placeholders.lock);
-	return straddles;
+	if (mapcache_unlikely(
+		    !source->list &&
+		    source_stands(cache, source->gpa, (uint64_t)source->pages << PAGE_SHIFT)))
+		return source_map_pieces(cache, source);
+	return source_map_guest(cache, source);
 }
 
 struct placeholder *source_hide(struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
-	struct placeholder **link, *hidden = NULL, *each;
+	struct placeholders *all = &cache->space.placeholders;
+	struct placeholder *hidden = NULL, *each, *next;
 
-	pthread_mutex_lock(&cache->space.placeholders.lock);
-	for (link = &cache->space.placeholders.first; (each = *link);) {
-		if (!source_inside(each, gpa, len)) {
-			link = &each->next;
+	pthread_mutex_lock(&all->lock);
+	LL_FOREACH_SAFE (all->first, each, next) {
+		if (!source_inside(each, gpa, len))
 			continue;
-		}
-		*link = each->next;
-		each->next = hidden;
-		hidden = each;
-		mapcache_add_relaxed(&cache->space.placeholders.count, UINT64_MAX);
+		LL_DELETE(all->first, each);
+		LL_PREPEND(hidden, each);
 	}
-	pthread_mutex_unlock(&cache->space.placeholders.lock);
+	pthread_mutex_unlock(&all->lock);
 	return hidden;
 }
 
 void source_settle(struct mapcache *cache, struct placeholder *hidden, bool back)
 {
 	struct placeholders *all = &cache->space.placeholders;
+	struct placeholder *each, *next;
 
 	pthread_mutex_lock(&all->lock);
-	while (hidden) {
-		struct placeholder *each = hidden;
-
-		hidden = each->next;
-		if (!back) {
+	LL_FOREACH_SAFE (hidden, each, next) {
+		if (back)
+			LL_PREPEND(all->first, each);
+		else
 			source_free(each);
-			continue;
-		}
-		LL_PREPEND(all->first, each);
-		mapcache_add_relaxed(&all->count, 1);
 	}
 	pthread_mutex_unlock(&all->lock);
-}
-
-/* Takes it over, or -EEXIST. */
-static int source_add(struct mapcache *cache, struct placeholder *placeholder)
-{
-	struct placeholders *all = &cache->space.placeholders;
-	struct placeholder *each;
-
-	pthread_mutex_lock(&all->lock);
-	for (each = all->first; each; each = each->next) {
-		if (source_overlaps(each, placeholder->gpa, placeholder->len))
-			break;
-	}
-	if (!each) {
-		LL_PREPEND(all->first, placeholder);
-		mapcache_add_relaxed(&all->count, 1);
-	}
-	pthread_mutex_unlock(&all->lock);
-	return each ? -EEXIST : 0;
 }
 
 static int source_check(const struct mapcache *cache, uint64_t gpa, uint64_t len)
@@ -350,11 +340,13 @@ int mapcache_placeholder_end(struct mapcache *cache, uint64_t gpa, uint64_t len)
 int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
 	struct placeholder *placeholder;
+	struct placeholders *all;
 	CANCEL_DEFERRED;
 	int error = source_check(cache, gpa, len);
 
 	if (error)
 		return error;
+	all = &cache->space.placeholders;
 	placeholder = malloc(sizeof(*placeholder));
 	if (!placeholder)
 		return -ENOMEM;
@@ -364,7 +356,11 @@ int mapcache_placeholder(struct mapcache *cache, uint64_t gpa, uint64_t len)
 		error = -errno;
 		goto free;
 	}
-	error = source_add(cache, placeholder);
+	pthread_mutex_lock(&all->lock);
+	error = source_any(all->first, gpa, len, true) ? -EEXIST : 0;
+	if (!error)
+		LL_PREPEND(all->first, placeholder);
+	pthread_mutex_unlock(&all->lock);
 	if (error)
 		goto free;
 	return mapcache_invalidate_range(cache, gpa, len);

@@ -1,36 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* What space begins and ends with a cache, and what it counts. */
-#include "lib/space/space.h"
+#include "lib/space/own.h"
 
 #include <errno.h>
 
 #include "lib/base/base.h"
 #include "lib/base/probe.h"
-#include "lib/cache.h"
-#include "lib/space/place.h"
 
 int space_init(struct mapcache *cache)
 {
-	const struct settings *settings = &cache->settings;
-	int error;
+	int error = arena_init(cache);
 
-	error = arena_init(&cache->space.arena, settings->slots, settings->bucket_shift,
-			   cache->embedder.backend->flags & MAPCACHE_BACKEND_FIXED);
 	if (error)
 		return error;
 	error = place_init(cache);
-	if (error)
-		goto destroy_arena;
-	error = source_init(cache);
-	if (error)
-		goto destroy_places;
-	ballast_take(&cache->space.ballast);
+	if (!error)
+		error = source_init(cache);
+	if (error) {
+		place_unreserve(cache);
+		arena_destroy(&cache->space.arena);
+		return error;
+	}
+	ballast_take(&cache->space);
 	return 0;
-destroy_places:
-	place_destroy(cache);
-destroy_arena:
-	arena_destroy(&cache->space.arena);
-	return error;
 }
 
 void space_destroy(struct mapcache *cache)
@@ -38,9 +30,9 @@ void space_destroy(struct mapcache *cache)
 	/* Details hang on mappings in the index; those that are retired have none. */
 	for (uint64_t slot = 0; slot < cache->space.arena.beyond; slot++)
 		mapping_drop_detail(cache, mapping_at(cache, slot));
-	ballast_drop(&cache->space.ballast, BALLAST_PAGES);
+	ballast_drop(&cache->space, BALLAST_PAGES);
 	source_destroy(cache);
-	place_destroy(cache);
+	place_unreserve(cache);
 	arena_destroy(&cache->space.arena);
 }
 
@@ -48,7 +40,7 @@ void space_abandon(struct mapcache *cache)
 {
 	place_unreserve(cache);
 	arena_abandon(&cache->space.arena);
-	ballast_drop(&cache->space.ballast, BALLAST_PAGES);
+	ballast_drop(&cache->space, BALLAST_PAGES);
 }
 
 bool space_fixed(const struct mapcache *cache)
@@ -69,10 +61,10 @@ int space_unmap(struct mapcache *cache, char *base, uint64_t bytes, int keep)
 {
 	int error = space_unmap_once(cache, base, bytes, keep);
 
-	if (error == -ENOMEM && ballast_drop(&cache->space.ballast, BALLAST_DROP))
+	if (error == -ENOMEM && ballast_drop(&cache->space, BALLAST_DROP))
 		error = space_unmap_once(cache, base, bytes, keep);
 	if (!error)
-		ballast_take(&cache->space.ballast);
+		ballast_take(&cache->space);
 	mapcache_add_relaxed(&cache->space.unmap_calls, 1);
 	if (error) {
 		mapcache_add_relaxed(&cache->space.unmap_errors, 1);
@@ -102,9 +94,16 @@ uint64_t space_slots_max(const struct mapcache *cache)
 
 void space_stats(struct mapcache *cache, struct mapcache_stats *stats)
 {
+	struct arena *arena = &cache->space.arena;
+
 	stats->unmap_calls = mapcache_load_relaxed(&cache->space.unmap_calls);
 	stats->unmap_errors = mapcache_load_relaxed(&cache->space.unmap_errors);
-	arena_count(&cache->space.arena, stats);
-	stats->memory_bytes += account_resident(cache->space.arena.mappings,
-						space_slots(cache) * sizeof(struct mapping));
+	pthread_mutex_lock(&arena->lock);
+	stats->slots_used = arena->used;
+	stats->vmas = arena->vmas;
+	stats->lost_ranges = arena->lost;
+	stats->lost_bytes = arena->lost_bytes;
+	pthread_mutex_unlock(&arena->lock);
+	stats->memory_bytes +=
+		account_resident(arena->mappings, space_slots(cache) * sizeof(struct mapping));
 }

@@ -5,7 +5,7 @@
  * that nobody else uses; no other thread's memory is touched, whatever the backend does (H); the
  * budget of kernel mappings holds; unmapping works at the kernel's limit.
  *
- * Locks: the arena's, the places' and the placeholders', none held across a backend call (G).
+ * Locks: the arena's and the placeholders', none held across a backend call (G).
  * Guarantees: G, H.
  */
 #ifndef MAPCACHE_SPACE_H
@@ -16,8 +16,6 @@
 #include <stdint.h>
 
 #include <mapcache/mapcache.h>
-
-#include "lib/space/reserve.h"
 
 struct placeholder;
 
@@ -44,25 +42,7 @@ void space_untake(struct mapcache *cache);
 /* Most of it is used: what is mapped should be mapped whole, and what is retired go. */
 bool space_tight(struct mapcache *cache);
 
-/* As backend->unmap() and, with keep, the reservation over it; counted, and with the ballast
- * dropped if need be. */
-int space_unmap(struct mapcache *cache, char *base, uint64_t bytes, int keep);
-
-/* source.c: where memory comes from: the guest, by way of translation, or a placeholder */
-int source_init(struct mapcache *cache);
-void source_destroy(struct mapcache *cache);
-struct source {
-	char *address; /* NULL: the backend chooses */
-	uint64_t gpa;
-	size_t pages;
-	int prot, *error;
-	const mapcache_atomic_u64 *list; /* of frames to map instead, one a page; or NULL */
-	mapcache_atomic_u64 *frames;     /* to note what is shown, one a page; or NULL */
-	/* In: RESERVE_LEFT where something is mapped. Out, of one that fails: what is there. */
-	enum reserve_found found;
-};
-/* As backend->map() of [gpa, gpa + pages * 4096), in one bucket unless address is NULL. */
-void *source_map(struct mapcache *cache, struct source *source);
+/* source.c: memory that stands in for the guest's */
 /* Whether a placeholder is part of it and part not. */
 bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len);
 /* All placeholders inside are there no more; what shows them keeps their memory. They are to be

@@ -7,30 +7,56 @@
 
 #include <mapcache/atomic.h>
 
-#include "lib/space/arena.h"
-#include "lib/space/ballast.h"
+#include "lib/space/reserve.h"
 
+struct mapping;
 struct place;
 struct placeholder;
+
+#define ARENA_SPARES 64 /* the first slots, for clients' own use: a word of the bitmap */
+
+/*
+ * The address space of a cache: reserved once, cut into bucket-sized slots. A slot is mapped
+ * over with MAP_FIXED and released by mapping the reservation over it, so that no other thread's
+ * mmap can get in between and neighbours are released in one call.
+ */
+struct arena {
+	struct reserve reserve;
+	char *base; /* first slot, aligned to a bucket */
+	uint64_t bytes;
+	uint32_t shift;
+	uint64_t slots;            /* those of the clients' spares included */
+	struct mapping *mappings;  /* one a slot */
+	pthread_mutex_t lock;      /* protects what follows, and where a chosen place is */
+	uint64_t *taken;           /* one bit a slot; behind the mappings */
+	uint64_t lowest;           /* no slot before this is free, but for the spares */
+	uint64_t used;             /* slots taken and not given back, but for the spares */
+	uint64_t beyond;           /* slots at and past this were never taken */
+	uint64_t vmas;             /* kernel mappings, but for the empty reservation's one */
+	uint64_t vmas_taken;       /* for map calls on their way */
+	uint64_t vmas_limit;       /* past which the kernel had no more for the process; 0: never */
+	uint64_t lost, lost_bytes; /* ranges that are somebody else's, and all of them */
+};
+
+/* Where slots are, with a backend that chooses (place.c). */
+struct places {
+	struct place *of; /* one a slot; NULL: the backend maps where it is told */
+	uint32_t *heads;  /* chains: slot + 1 */
+	uint64_t mask;    /* their number - 1 */
+};
 
 /* Memory that stands in for the guest's (source.c). */
 struct placeholders {
 	pthread_mutex_t lock; /* protects the list */
 	struct placeholder *first;
-	mapcache_atomic_u64 count;
 };
 
-/* Where slots are, with a backend that chooses (place.c). */
-struct places {
-	pthread_mutex_t lock; /* protects what follows, but what a place's owner reads */
-	struct place *of;     /* one a slot; NULL: the backend maps where it is told */
-	uint32_t *heads;      /* chains: slot + 1 */
-	uint64_t mask;        /* their number - 1 */
-};
+/* Kernel mappings that are there to be given up (cover.c). */
+#define BALLAST_PAGES 8
 
 struct space {
 	struct arena arena;
-	struct ballast ballast;
+	void *ballast[BALLAST_PAGES]; /* NULL: given up, or not to be had. Atomic */
 	struct places places;
 	struct placeholders placeholders;
 	/* The guest frame that each page of each slot shows, where addresses are translated, or of

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <lib/space/arena.h>
+#include <lib/space/own.h>
 #include <tests/support/bed.h>
 
 #define BOTH (PROT_READ | PROT_WRITE)

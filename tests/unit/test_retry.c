@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <lib/space/arena.h>
+#include <lib/space/own.h>
 #include <tests/support/bed.h>
 
 /* More clients than there are spare slots: the last one has none. */
