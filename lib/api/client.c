@@ -11,7 +11,6 @@
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/mapping.h"
 #include "lib/space/space.h"
 
 static size_t client_pins_bytes(const struct mapcache *cache)

@@ -17,7 +17,6 @@
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/mapping.h"
 #include "lib/space/space.h"
 
 static void stats_fill(struct mapcache *cache, struct mapcache_stats *stats)

@@ -7,7 +7,7 @@
 
 #include "lib/api/api.h"
 #include "lib/base/base.h"
-#include "lib/space/reserve.h"
+#include "lib/space/space.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)

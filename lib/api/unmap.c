@@ -7,7 +7,6 @@
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/mapping.h"
 #include "lib/space/space.h"
 
 /* Buckets, both included. */

@@ -14,7 +14,7 @@
 #ifndef MAPCACHE_BATCH_H
 #define MAPCACHE_BATCH_H
 
-#include "lib/space/mapping.h"
+#include "lib/space/space.h"
 
 #define BATCH_LEAST 8u /* granules that one may always have */
 

@@ -16,7 +16,7 @@
 
 #include <mapcache/mapcache.h>
 
-#include "lib/space/mapping.h"
+#include "lib/space/space.h"
 
 /* plan.c */
 int fill_init(struct mapcache *cache);

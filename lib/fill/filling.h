@@ -3,7 +3,7 @@
 #ifndef FILLING_H
 #define FILLING_H
 
-#include "lib/space/mapping.h"
+#include "lib/space/space.h"
 
 /* fill(): somebody else was faster, look again. */
 #define FILL_AGAIN 1

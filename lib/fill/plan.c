@@ -19,6 +19,7 @@
 #include "lib/base/base.h"
 #include "lib/fill/fill.h"
 #include "lib/fill/filling.h"
+#include "lib/protocol/entry.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/space.h"
 
@@ -126,7 +127,8 @@ bool plan_calm(struct mapcache *cache)
 
 struct run plan_bucket(const struct fill *fill)
 {
-	uint64_t used = mapping_used(fill->cache, fill->request->index);
+	/* In the last epoch in which any was, as far as that is known. */
+	uint64_t used = mapcache_load_relaxed(&entry_of(fill->cache, fill->request->index)->valid);
 
 	/* A bucket in one piece needs the fewest kernel mappings. What it is used for is not what it
 	 * was mapped for then: that is no probe. */

@@ -12,7 +12,7 @@
 #ifndef MAPCACHE_INDEX_H
 #define MAPCACHE_INDEX_H
 
-#include "lib/space/mapping.h"
+#include "lib/space/space.h"
 
 struct stripe {
 	pthread_mutex_t lock;  /* protects the index, and the mappings in it that are not busy */

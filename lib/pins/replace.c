@@ -169,7 +169,7 @@ static int replace_check(struct mapcache *cache, uint64_t old_gpa, uint64_t new_
 		return -ERANGE;
 	if (client_in_section(cache))
 		return -EDEADLK;
-	return source_straddles(cache, old_gpa, len) ? -EBUSY : 0;
+	return source_stands(cache, old_gpa, len, false) ? -EBUSY : 0;
 }
 
 int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa, uint64_t len)

@@ -16,7 +16,7 @@
 #ifndef SPAN_H
 #define SPAN_H
 
-#include "lib/space/mapping.h"
+#include "lib/space/space.h"
 
 struct span {
 	struct span *next, *prev;

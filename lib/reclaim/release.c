@@ -10,7 +10,6 @@
 #include "lib/base/probe.h"
 #include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/mapping.h"
 #include "lib/space/space.h"
 
 #define RELEASE_BATCH 64  /* slots looked at together */

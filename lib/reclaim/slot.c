@@ -27,7 +27,6 @@
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/mapping.h"
 #include "lib/space/space.h"
 
 /* Sections are short, but their threads can be preempted. */
@@ -171,7 +170,7 @@ static struct mapping *slot_find(struct mapcache *cache, bool dirty)
 	if (dirty)
 		mapping = slot_recycle(cache, true);
 	if (!mapping)
-		mapping = arena_take(cache);
+		mapping = arena_take_run(cache, 1, 0);
 	if (!mapping)
 		mapping = slot_recycle(cache, dirty);
 	return mapping;
@@ -224,7 +223,7 @@ struct mapping *slot_try(struct mapcache *cache)
 
 	if (!slot_plenty(cache) || space_tight(cache) || !space_take(cache, false))
 		return NULL;
-	mapping = arena_take(cache);
+	mapping = arena_take_run(cache, 1, 0);
 	if (!mapping)
 		space_untake(cache);
 	return mapping;

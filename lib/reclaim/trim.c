@@ -13,7 +13,7 @@
 #include "lib/index/index.h"
 #include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
-#include "lib/space/mapping.h"
+#include "lib/space/space.h"
 
 static struct run trim_run(uint64_t granules)
 {

@@ -150,11 +150,6 @@ struct mapping *arena_take_run(struct mapcache *cache, uint64_t count, uint64_t 
 	return first ? &arena->mappings[first] : NULL;
 }
 
-struct mapping *arena_take(struct mapcache *cache)
-{
-	return arena_take_run(cache, 1, 0);
-}
-
 struct mapping *arena_take_spare(struct mapcache *cache)
 {
 	struct arena *arena = &cache->space.arena;

@@ -9,16 +9,6 @@
 #include "lib/protocol/pin_count.h"
 #include "lib/space/own.h"
 
-struct mapping *mapping_at(struct mapcache *cache, uint64_t slot)
-{
-	return &cache->space.arena.mappings[slot];
-}
-
-uint64_t mapping_slot(const struct mapcache *cache, const struct mapping *mapping)
-{
-	return (uint64_t)(mapping - cache->space.arena.mappings);
-}
-
 void client_fold(struct mapcache_client *client, uint64_t slot)
 {
 	pin_count_fold(&client->pins[slot], &mapping_at(client->cache, slot)->shared_pins);
@@ -38,11 +28,6 @@ uint64_t mapping_valid(const struct mapcache *cache, const struct mapping *mappi
 uint64_t mapping_current(const struct mapcache *cache, const struct mapping *mapping)
 {
 	return mapping_valid(cache, mapping) | (mapping->detail ? mapping->detail->partial : 0);
-}
-
-uint64_t mapping_bytes(const struct mapcache *cache, const struct mapping *mapping)
-{
-	return granules_bytes(cache, mapping->mapped);
 }
 
 uint64_t mapping_denied(const struct mapping *mapping)
@@ -236,11 +221,6 @@ void mapping_publish(struct mapcache *cache, struct mapping *mapping, uint64_t v
 	    EPOCH_SWEEP_SHIFT)
 		word = 0;
 	table_publish(mapping_entry(cache, mapping), word, valid);
-}
-
-uint64_t mapping_used(const struct mapcache *cache, uint64_t index)
-{
-	return mapcache_load_relaxed(&entry_of(cache, index)->valid);
 }
 
 struct run mapping_grow(const struct mapping *mapping, struct run run)

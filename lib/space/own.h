@@ -3,8 +3,27 @@
 #ifndef MAPCACHE_SPACE_OWN_H
 #define MAPCACHE_SPACE_OWN_H
 
-#include "lib/space/mapping.h"
 #include "lib/space/space.h"
+
+/* What is found where a map call has failed. */
+enum reserve_found {
+	RESERVE_OURS, /* the reservation, got back if need be */
+	RESERVE_LEFT, /* memory that the backend has mapped, or not replaced */
+	RESERVE_LOST, /* somebody else's, or nobody knows what */
+};
+
+/* -errno */
+int reserve_open(struct reserve *reserve, uint64_t bytes);
+/* The file. The address space is the caller's to unmap: he knows what of it is lost. */
+void reserve_close(struct reserve *reserve);
+/* In a child after fork(2), which has holes where its parent has foreign memory: only what is
+ * known to be ours goes. */
+void reserve_abandon(struct reserve *reserve);
+/* Over a range that is known to be ours, whatever is mapped there. -errno: as before. */
+int reserve_again(const struct reserve *reserve, char *address, uint64_t bytes);
+/* left: memory of the backend's may be there. It is told by its file. */
+enum reserve_found reserve_find(const struct reserve *reserve, char *address, uint64_t bytes,
+				bool left);
 
 /* arena.c: with address space, where the backend maps where it is told. */
 int arena_init(struct mapcache *cache);
@@ -31,8 +50,6 @@ struct source {
 };
 /* As backend->map() of [gpa, gpa + pages * 4096), in one bucket unless address is NULL. */
 void *source_map(struct mapcache *cache, struct source *source);
-/* Whether any placeholder is part of it. */
-bool source_stands(struct mapcache *cache, uint64_t gpa, uint64_t len);
 
 /* As backend->unmap() and, with keep, the reservation over it; counted, and with the ballast
  * dropped if need be. */

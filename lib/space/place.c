@@ -64,7 +64,7 @@ mapcache_atomic_u64 *place_list(struct mapcache *cache, const struct mapping *ma
 {
 	/* Translated addresses are not frames, and only these are noted. */
 	if (!cache->embedder.backend->map_frames || !space_fixed(cache) ||
-	    cache->embedder.options.translate || source_stands(cache, 0, UINT64_MAX))
+	    cache->embedder.options.translate || source_stands(cache, 0, UINT64_MAX, true))
 		return NULL;
 	if (!__atomic_load_n(&cache->space.frames, __ATOMIC_ACQUIRE) && !place_init_frames(cache))
 		return NULL;
@@ -118,21 +118,19 @@ char *mapping_base(const struct mapcache *cache, const struct mapping *mapping)
 	return cache->space.arena.base + (slot << cache->space.arena.shift);
 }
 
-static uint32_t *place_head(const struct mapcache *cache, uint64_t window)
+/* Of the window of addresses. */
+static uint32_t *place_head(const struct mapcache *cache, uintptr_t address)
 {
-	return &cache->space.places.heads[window & cache->space.places.mask];
-}
+	const struct places *places = &cache->space.places;
 
-static uint64_t place_window(const struct mapcache *cache, const void *pointer)
-{
-	return (uintptr_t)pointer >> cache->settings.bucket_shift;
+	return &places->heads[address >> cache->settings.bucket_shift & places->mask];
 }
 
 /* Arena lock held, as for the next three. */
 static void place_insert(struct mapcache *cache, uint64_t slot)
 {
 	struct place *place = &cache->space.places.of[slot];
-	uint32_t *head = place_head(cache, place_window(cache, place->address));
+	uint32_t *head = place_head(cache, (uintptr_t)place->address);
 
 	place->next = *head;
 	*head = (uint32_t)slot + 1;
@@ -141,21 +139,21 @@ static void place_insert(struct mapcache *cache, uint64_t slot)
 static void place_remove(struct mapcache *cache, uint64_t slot)
 {
 	struct place *place = &cache->space.places.of[slot];
-	uint32_t *link = place_head(cache, place_window(cache, place->address));
+	uint32_t *link = place_head(cache, (uintptr_t)place->address);
 
 	while (*link != (uint32_t)slot + 1)
 		link = &cache->space.places.of[*link - 1].next;
 	*link = place->next;
 }
 
-static uint64_t place_search(const struct mapcache *cache, uint64_t window, const void *pointer)
+static uint64_t place_search(const struct mapcache *cache, uintptr_t window, uintptr_t address)
 {
 	uint32_t link = *place_head(cache, window);
 
 	while (link) {
 		const struct place *place = &cache->space.places.of[link - 1];
 
-		if ((uintptr_t)pointer - (uintptr_t)place->address < place->pages << PAGE_SHIFT)
+		if (address - (uintptr_t)place->address < place->pages << PAGE_SHIFT)
 			return link - 1;
 		link = place->next;
 	}
@@ -164,14 +162,16 @@ static uint64_t place_search(const struct mapcache *cache, uint64_t window, cons
 
 uint64_t place_find(struct mapcache *cache, const void *pointer)
 {
-	uint64_t window = place_window(cache, pointer), slot;
+	uintptr_t address = (uintptr_t)pointer;
+	uint64_t slot;
 
 	if (!cache->space.places.of)
 		return PLACE_NONE;
 	pthread_mutex_lock(&cache->space.arena.lock);
-	slot = place_search(cache, window, pointer);
+	slot = place_search(cache, address, address);
 	if (slot == PLACE_NONE)
-		slot = place_search(cache, window - 1, pointer);
+		slot = place_search(cache, address - ((uintptr_t)1 << cache->settings.bucket_shift),
+				    address);
 	pthread_mutex_unlock(&cache->space.arena.lock);
 	return slot;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64 /* a reservation may be larger than 2 GiB */
-#include "lib/space/reserve.h"
+#include "lib/space/own.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -134,25 +134,23 @@ static bool area_walk(int file, bool (*each)(const struct area *area, void *data
 	return area.end != 0;
 }
 
-/* What is looked for in a range, and what was seen so far. */
+/* What is looked for in a range of the reservation, and what was seen so far. */
 struct search {
-	uintptr_t start, end; /* of the reservation */
-	uintptr_t from, to;   /* the range; from: what follows has not been seen */
 	const struct reserve *reserve;
+	uintptr_t from, to;     /* the range; from: what follows has not been seen */
 	uint64_t device, inode; /* what the backend maps, 0: not known yet */
 	bool may_be_left, left, lost;
 };
-
-static void search_begin(struct search *search, const struct reserve *reserve)
-{
-	*search = (struct search){ .start = (uintptr_t)reserve->start, .reserve = reserve };
-	search->end = search->start + (uintptr_t)reserve->bytes;
-}
 
 static bool search_own(const struct search *search, const struct area *area)
 {
 	return area->inode && area->inode == search->reserve->inode &&
 	       area->device == search->reserve->device;
+}
+
+static bool search_past(const struct search *search, const struct area *area)
+{
+	return area->start >= (uintptr_t)search->reserve->start + (uintptr_t)search->reserve->bytes;
 }
 
 /* Whether it is of the file that the backend's mappings show, as far as that is known. */
@@ -171,9 +169,9 @@ static bool search_area(const struct area *area, void *data)
 {
 	struct search *search = data;
 
-	if (area->start >= search->end)
+	if (search_past(search, area))
 		return false;
-	if (area->end <= search->start || search_own(search, area)) {
+	if (area->end <= (uintptr_t)search->reserve->start || search_own(search, area)) {
 		if (area->end > search->from && area->start <= search->from)
 			search->from = area->end;
 		return true;
@@ -194,16 +192,15 @@ enum reserve_found reserve_find(const struct reserve *reserve, char *address, ui
 				bool left)
 {
 	void *got = reserve_map(reserve, address, bytes, MAP_FIXED_NOREPLACE);
-	struct search search;
+	struct search search = { .reserve = reserve,
+				 .from = (uintptr_t)address,
+				 .to = (uintptr_t)address + (uintptr_t)bytes,
+				 .may_be_left = left };
 
 	if (got == address)
 		return RESERVE_OURS;
 	if (got != MAP_FAILED)
 		munmap(got, (size_t)bytes);
-	search_begin(&search, reserve);
-	search.from = (uintptr_t)address;
-	search.to = search.from + (uintptr_t)bytes;
-	search.may_be_left = left;
 	if (!area_walk(reserve->areas, search_area, &search) || search.lost ||
 	    search.from < search.to)
 		return RESERVE_LOST;
@@ -214,18 +211,18 @@ static bool search_unmap(const struct area *area, void *data)
 {
 	const struct search *search = data;
 
-	if (area->start >= search->start && area->end <= search->end && search_own(search, area))
+	/* Nobody else shows this file. */
+	if (search_own(search, area))
 		munmap((void *)area->start, area->end - area->start);
-	return area->start < search->end;
+	return !search_past(search, area);
 }
 
 void reserve_abandon(struct reserve *reserve)
 {
 	/* The other one is the parent's. */
 	int areas = reserve_open_areas();
-	struct search search;
+	struct search search = { .reserve = reserve };
 
-	search_begin(&search, reserve);
 	area_walk(areas, search_unmap, &search);
 	if (areas >= 0)
 		close(areas);

@@ -58,7 +58,7 @@ static bool source_inside(const struct placeholder *placeholder, uint64_t gpa, u
 	return placeholder->gpa >= gpa && placeholder->gpa + placeholder->len <= gpa + len;
 }
 
-/* Whether any is part of it; whole: those that are all inside count, too. Placeholders lock held. */
+/* Placeholders lock held. */
 static bool source_any(const struct placeholder *each, uint64_t gpa, uint64_t len, bool whole)
 {
 	while (each &&
@@ -67,7 +67,7 @@ static bool source_any(const struct placeholder *each, uint64_t gpa, uint64_t le
 	return each;
 }
 
-static bool source_look(struct mapcache *cache, uint64_t gpa, uint64_t len, bool whole)
+bool source_stands(struct mapcache *cache, uint64_t gpa, uint64_t len, bool whole)
 {
 	bool any;
 
@@ -75,16 +75,6 @@ static bool source_look(struct mapcache *cache, uint64_t gpa, uint64_t len, bool
 	any = source_any(cache->space.placeholders.first, gpa, len, whole);
 	pthread_mutex_unlock(&cache->space.placeholders.lock);
 	return any;
-}
-
-bool source_stands(struct mapcache *cache, uint64_t gpa, uint64_t len)
-{
-	return source_look(cache, gpa, len, true);
-}
-
-bool source_straddles(struct mapcache *cache, uint64_t gpa, uint64_t len)
-{
-	return source_look(cache, gpa, len, false);
 }
 
 /* Where it is for the guest. */
@@ -230,25 +220,12 @@ static size_t source_map_piece(struct mapcache *cache, struct source *piece)
 	return piece->pages;
 }
 
-/* What is left after so many pages of a source. */
-static struct source source_rest(const struct source *source, size_t done)
-{
-	struct source rest = *source;
-
-	rest.gpa += (uint64_t)done << PAGE_SHIFT;
-	rest.address += done << PAGE_SHIFT;
-	rest.pages -= done;
-	rest.error += done;
-	if (rest.frames)
-		rest.frames += done;
-	return rest;
-}
-
 /* Beside placeholders. What is mapped must not be cut by the edge of one: it goes first. */
 static void *source_map_pieces(struct mapcache *cache, struct source *source)
 {
 	uint64_t bytes = (uint64_t)source->pages << PAGE_SHIFT;
-	size_t done = 0, part;
+	struct source piece = *source;
+	size_t left = source->pages, part;
 	int failed = 0;
 
 	if (source->found == RESERVE_LEFT)
@@ -257,19 +234,23 @@ static void *source_map_pieces(struct mapcache *cache, struct source *source)
 		errno = -failed;
 		return NULL;
 	}
-	source->found = RESERVE_OURS;
+	piece.found = RESERVE_OURS;
 	do {
-		struct source piece = source_rest(source, done);
-
+		piece.pages = left;
 		part = source_map_piece(cache, &piece);
-		source->found = piece.found;
-		done += part;
-	} while (part && done < source->pages);
+		left -= part;
+		piece.gpa += (uint64_t)part << PAGE_SHIFT;
+		piece.address += part << PAGE_SHIFT;
+		piece.error += part;
+		if (piece.frames)
+			piece.frames += part;
+	} while (part && left);
+	source->found = piece.found;
 	if (part)
 		return source->address;
 	failed = errno;
-	if (done && space_unmap(cache, source->address, (uint64_t)done << PAGE_SHIFT, 1) &&
-	    source->found == RESERVE_OURS)
+	bytes -= (uint64_t)left << PAGE_SHIFT;
+	if (bytes && space_unmap(cache, source->address, bytes, 1) && source->found == RESERVE_OURS)
 		source->found = RESERVE_LEFT;
 	errno = failed;
 	return NULL;
@@ -277,9 +258,9 @@ static void *source_map_pieces(struct mapcache *cache, struct source *source)
 
 void *source_map(struct mapcache *cache, struct source *source)
 {
-	if (mapcache_unlikely(
-		    !source->list &&
-		    source_stands(cache, source->gpa, (uint64_t)source->pages << PAGE_SHIFT)))
+	uint64_t len = (uint64_t)source->pages << PAGE_SHIFT;
+
+	if (mapcache_unlikely(!source->list && source_stands(cache, source->gpa, len, true)))
 		return source_map_pieces(cache, source);
 	return source_map_guest(cache, source);
 }
@@ -331,7 +312,7 @@ int mapcache_placeholder_end(struct mapcache *cache, uint64_t gpa, uint64_t len)
 
 	if (error)
 		return error;
-	if (source_straddles(cache, gpa, len))
+	if (source_stands(cache, gpa, len, false))
 		return -EBUSY;
 	source_settle(cache, source_hide(cache, gpa, len), false);
 	return mapcache_invalidate_range(cache, gpa, len);

@@ -43,11 +43,6 @@ void space_abandon(struct mapcache *cache)
 	ballast_drop(&cache->space, BALLAST_PAGES);
 }
 
-bool space_fixed(const struct mapcache *cache)
-{
-	return !cache->space.places.of;
-}
-
 static int space_unmap_once(struct mapcache *cache, char *base, uint64_t bytes, int keep)
 {
 	const struct mapcache_backend *backend = cache->embedder.backend;
@@ -85,11 +80,6 @@ uint64_t space_slots(struct mapcache *cache)
 	beyond = arena->beyond;
 	pthread_mutex_unlock(&arena->lock);
 	return beyond;
-}
-
-uint64_t space_slots_max(const struct mapcache *cache)
-{
-	return cache->space.arena.slots;
 }
 
 void space_stats(struct mapcache *cache, struct mapcache_stats *stats)

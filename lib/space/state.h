@@ -7,11 +7,23 @@
 
 #include <mapcache/atomic.h>
 
-#include "lib/space/reserve.h"
-
 struct mapping;
 struct place;
 struct placeholder;
+
+/*
+ * The reservation: address space that is ours, held by mappings of a file of our own that nobody
+ * can access. The file tells them from whatever anybody else of the process maps: where a backend
+ * has failed, its library may have given the range back to the kernel, and another thread's
+ * mmap(2) may have it already (H). Nothing here is locked: a range belongs to whoever maps in it.
+ */
+struct reserve {
+	char *start;
+	uint64_t bytes;
+	int file;               /* -1: none was to be had, and what is ours cannot be told */
+	uint64_t device, inode; /* of it */
+	int areas;              /* the kernel's list of what is mapped where, or -1 */
+};
 
 #define ARENA_SPARES 64 /* the first slots, for clients' own use: a word of the bitmap */
 

@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* Foreign memory by libxenforeignmemory, modified pages by libxendevicemodel. */
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
+#include <xen/features.h>
 #include <xendevicemodel.h>
 #include <xenforeignmemory.h>
 
 #include <mapcache/backend.h>
 
-#include "lib/xen/dom0.h"
-
 #define BACKEND_STACK_PAGES 512 /* frame numbers kept on the stack: 4 KiB of it */
 #define BACKEND_EXTENTS 64      /* in one report */
 #define BACKEND_EXTENT_PAGES UINT32_MAX
+#define DOM0_TRIES 4
+#define DOM0_LINE 256
+/* Where nobody says how much is free. */
+#define DOM0_ROOM_UNKNOWN (UINT64_C(64) << 20)
+/* No guest has a page there: that a page is needed for the mapping comes before that is seen. */
+#define DOM0_NO_FRAME ((xen_pfn_t)0xfffffff0)
 
 struct backend_xen {
 	xenforeignmemory_handle *memory;
@@ -32,23 +40,16 @@ static int backend_xen_open(void *data, uint32_t domid, void **state)
 	xen->domid = domid;
 	errno = 0;
 	xen->memory = xenforeignmemory_open(NULL, 0);
-	if (!xen->memory) {
-		error = errno ? -errno : -ENODEV;
-		goto free_xen;
-	}
-	errno = 0;
-	xen->model = xendevicemodel_open(NULL, 0);
+	if (xen->memory)
+		xen->model = xendevicemodel_open(NULL, 0);
 	if (!xen->model) {
 		error = errno ? -errno : -ENODEV;
-		goto close_memory;
+		xenforeignmemory_close(xen->memory);
+		free(xen);
+		return error;
 	}
 	*state = xen;
 	return 0;
-close_memory:
-	xenforeignmemory_close(xen->memory);
-free_xen:
-	free(xen);
-	return error;
 }
 
 static void backend_xen_close(void *state)
@@ -129,8 +130,6 @@ static int backend_xen_unmap(void *state, void *address, size_t pages, int keep)
 static int backend_xen_report(struct backend_xen *xen,
 			      struct xen_dm_op_modified_memory_extent *extents, uint32_t count)
 {
-	if (count == 0)
-		return 0;
 	errno = 0;
 	if (xendevicemodel_modified_memory_bulk(xen->model, (domid_t)xen->domid, extents, count))
 		return errno ? -errno : -EIO;
@@ -144,7 +143,7 @@ static int backend_xen_modified(void *state, const struct mapcache_extent *exten
 	uint32_t filled = 0;
 	int error = 0;
 
-	for (size_t i = 0; i < count && !error; i++) {
+	for (size_t i = 0; i < count; i++) {
 		uint64_t gfn = extents[i].gfn, left = extents[i].pages;
 
 		while (left && !error) {
@@ -161,14 +160,81 @@ static int backend_xen_modified(void *state, const struct mapcache_extent *exten
 			filled = 0;
 		}
 	}
-	return error ? error : backend_xen_report(xen, batch, filled);
+	return filled && !error ? backend_xen_report(xen, batch, filled) : error;
 }
 
+/* ---- what a mapping costs the domain that we are in, which is dom0 mostly ------------------- */
+
+/* The first line with the word. */
+static bool dom0_find(const char *path, const char *word, char *line)
+{
+	FILE *file = fopen(path, "re");
+	bool found = false;
+
+	if (!file)
+		return false;
+	while (!found && fgets(line, DOM0_LINE, file))
+		found = strstr(line, word) != NULL;
+	fclose(file);
+	return found;
+}
+
+/* Whether this domain's kernel knows machine addresses, and so needs nothing for a mapping: PV. */
+static bool dom0_is_pv(void)
+{
+	char line[DOM0_LINE], *end;
+	unsigned long long features;
+
+	if (!dom0_find("/sys/hypervisor/properties/features", "", line))
+		return false;
+	features = strtoull(line, &end, 16);
+	return end != line && !(features >> XENFEAT_auto_translated_physmap & 1);
+}
+
+/* The space that unpopulated-alloc has taken has this name; it takes some when it needs some. */
+static bool dom0_has_unpopulated(xenforeignmemory_handle *memory, uint32_t domid)
+{
+	const xen_pfn_t frame = DOM0_NO_FRAME;
+	char line[DOM0_LINE];
+	void *page;
+	int error;
+
+	page = xenforeignmemory_map(memory, domid, PROT_READ, 1, &frame, &error);
+	/* A kernel mapping that goes whole needs no room for others: refused is refused for a moment. */
+	for (int i = 0; page && i < DOM0_TRIES; i++) {
+		if (!xenforeignmemory_unmap(memory, page, 1))
+			break;
+	}
+	return dom0_find("/proc/iomem", "Xen scratch", line);
+}
+
+static uint64_t dom0_free(void)
+{
+	static const char name[] = "MemAvailable:";
+	char line[DOM0_LINE], *found, *end;
+	unsigned long long kib;
+
+	if (!dom0_find("/proc/meminfo", name, line))
+		return DOM0_ROOM_UNKNOWN;
+	found = strstr(line, name) + sizeof(name) - 1;
+	kib = strtoull(found, &end, 10);
+	return end == found ? DOM0_ROOM_UNKNOWN : (uint64_t)kib << 10;
+}
+
+/*
+ * Where a domain's memory is what Xen translates (Arm, PVH), Linux needs a page of its own for each
+ * page that it maps. One with unpopulated-alloc takes addresses behind which there is nothing
+ * (drivers/xen/unpopulated-alloc.c; of its own choice, on Arm, only where Xen has told of such
+ * space); any other gives a page of its memory back to Xen (xen_alloc_ballooned_pages()), until
+ * there is none left and processes are killed. What cannot be found out is taken to cost.
+ */
 static uint64_t backend_xen_room(void *state)
 {
 	struct backend_xen *xen = state;
 
-	return dom0_room(xen->memory, xen->domid);
+	if (dom0_is_pv() || dom0_has_unpopulated(xen->memory, xen->domid))
+		return UINT64_MAX;
+	return dom0_free();
 }
 
 const struct mapcache_backend mapcache_backend_xen = {

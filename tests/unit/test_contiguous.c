@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <lib/space/mapping.h>
+#include <lib/space/space.h>
 #include <tests/support/bed.h>
 #include <tests/support/peer.h>
 

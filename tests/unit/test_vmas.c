@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include <lib/cache.h>
+#include <lib/space/space.h>
 #include <tests/support/bed.h>
 
 #define SEED 1u
