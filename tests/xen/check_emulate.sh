@@ -23,7 +23,7 @@ expect() # status, expression for the last line, command...
 	local wanted=$1 expression=$2 status=0
 	shift 2
 
-	XEN_STILL_SECONDS=3 XEN_SECONDS=6 tests/xen/emulate "$@" >"$console" || status=$?
+	XEN_STILL_SECONDS=3 XEN_SECONDS=${XEN_SECONDS:-6} tests/xen/emulate "$@" >"$console" || status=$?
 	[[ $status -eq $wanted ]] || fail "$*: status $status, not $wanted"
 	tail -n 1 "$console" | grep -qE "^MACHINE $expression" || fail "$*: not told as $expression"
 }
@@ -42,6 +42,7 @@ expect 125 'stands still' sleep 60
 # shellcheck disable=SC2016
 expect 125 'stands still' sh -c 'echo $$; exec sleep 60'
 gone "$(head -n 1 "$console")" || fail "a machine that stood still was left running"
+XEN_SPIN_SECONDS=1 XEN_SECONDS=60 expect 125 'spins' sh -c 'while :; do :; done'
 # Busy without a word, and idle with a sign of life.
 expect 124 'is out of time.* ran for' sh -c 'while :; do :; done'
 expect 124 'is out of time' sh -c 'while echo ALIVE; do sleep 1; done'
