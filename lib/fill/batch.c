@@ -6,7 +6,7 @@
 
 #include "lib/base/base.h"
 #include "lib/fill/fill.h"
-#include "lib/protocol/granule.h"
+#include "lib/protocol/table.h"
 #include "lib/reclaim/reclaim.h"
 
 #define BATCH_SLOTS_MIN 8

@@ -3,7 +3,7 @@
  * After an INVALIDATE, whoever misses first maps what it asks for together with the granules of other
  * buckets that were in use before, by one call of an arbitrary list of frames: a call costs as much as
  * many pages. They go into a slot of their own, which is never changed, is shown by the words of its
- * granules (protocol/granule.h), and goes whole: with the next epoch, when there is no room, or when a
+ * granules (protocol/table.h), and goes whole: with the next epoch, when there is no room, or when a
  * range of it is invalidated. Its last granule stays empty, so that no range of granules is ever one
  * piece across two slots: a pin holds one.
  *

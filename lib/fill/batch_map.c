@@ -9,7 +9,7 @@
 #include "lib/base/probe.h"
 #include "lib/fill/filling.h"
 #include "lib/protocol/entry.h"
-#include "lib/protocol/granule.h"
+#include "lib/protocol/table.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/space.h"

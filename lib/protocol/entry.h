@@ -4,6 +4,7 @@
 #define MAPCACHE_ENTRY_H
 
 #include "lib/cache.h"
+#include "lib/protocol/table.h"
 
 static inline struct mapcache_entry *entry_of(const struct mapcache *cache, uint64_t index)
 {
@@ -25,10 +26,7 @@ static inline void entry_set_holder(struct mapcache *cache, uint64_t index, uint
 }
 
 /* Make the bucket's entry writable. -ENOMEM. */
-static inline int entry_populate(struct mapcache *cache, uint64_t index)
-{
-	return table_populate(&cache->protocol.table, index);
-}
+int entry_populate(struct mapcache *cache, uint64_t index);
 
 /* Whether modified pages are logged: then no entry says writable, so that every look-up for
  * writing comes by the slow path. */

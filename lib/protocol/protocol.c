@@ -2,13 +2,87 @@
 /* What the protocol begins and ends with a cache, and what it counts. */
 #include "lib/protocol/protocol.h"
 
+#include <errno.h>
 #include <linux/membarrier.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/base.h"
-#include "lib/cache.h"
+#include "lib/protocol/entry.h"
+
+/*
+ * The table is reserved for the whole guest space as read-only zero pages, which cost nothing
+ * and are not counted by the kernel's overcommit rules, and made writable in chunks where
+ * something is mapped. So an index needs no second level and a look-up no bounds but one.
+ */
+#define TABLE_CHUNK_SHIFT 16 /* entries in a chunk: 1 MiB of table */
+#define TABLE_CHUNK_BYTES ((size_t)sizeof(struct mapcache_entry) << TABLE_CHUNK_SHIFT)
+#define TABLE_CHUNK_HOLDERS ((size_t)sizeof(uint32_t) << TABLE_CHUNK_SHIFT)
+
+static uint64_t table_chunks(uint64_t buckets)
+{
+	return ((buckets - 1) >> TABLE_CHUNK_SHIFT) + 1;
+}
+
+static uint64_t table_bytes(uint64_t buckets)
+{
+	return table_chunks(buckets) * (TABLE_CHUNK_BYTES + TABLE_CHUNK_HOLDERS);
+}
+
+static int table_init(struct table *table, uint64_t buckets)
+{
+	if (table_bytes(buckets) > SIZE_MAX)
+		return -ENOMEM;
+	table->buckets = buckets;
+	table->entries = account_reserve(table_bytes(buckets), PROT_READ);
+	if (!table->entries)
+		return -errno;
+	table->holders =
+		(uint32_t *)(table->entries + (table_chunks(buckets) << TABLE_CHUNK_SHIFT));
+	table->chunks = calloc(1, (size_t)table_chunks(buckets));
+	if (table->chunks)
+		return 0;
+	munmap(table->entries, (size_t)table_bytes(buckets));
+	return -ENOMEM;
+}
+
+int entry_populate(struct mapcache *cache, uint64_t index)
+{
+	struct table *table = &cache->protocol.table;
+	uint64_t chunk = index >> TABLE_CHUNK_SHIFT;
+	int error = 0;
+
+	clients_lock(cache);
+	if (!table->chunks[chunk]) {
+		if (mprotect((char *)table->entries + chunk * TABLE_CHUNK_BYTES, TABLE_CHUNK_BYTES,
+			     PROT_READ | PROT_WRITE) ||
+		    mprotect((char *)table->holders + chunk * TABLE_CHUNK_HOLDERS,
+			     TABLE_CHUNK_HOLDERS, PROT_READ | PROT_WRITE))
+			error = -errno;
+		else
+			table->chunks[chunk] = 1;
+	}
+	clients_unlock(cache);
+	return error;
+}
+
+/* Bytes in memory. Clients lock held. */
+static uint64_t table_memory(const struct table *table)
+{
+	uint64_t memory = table_chunks(table->buckets);
+
+	for (uint64_t chunk = 0; chunk < table_chunks(table->buckets); chunk++) {
+		if (!table->chunks[chunk])
+			continue;
+		memory += account_resident((char *)table->entries + chunk * TABLE_CHUNK_BYTES,
+					   TABLE_CHUNK_BYTES);
+		memory += account_resident((char *)table->holders + chunk * TABLE_CHUNK_HOLDERS,
+					   TABLE_CHUNK_HOLDERS);
+	}
+	return memory;
+}
 
 /* Whether membarrier(2) cannot be had. */
 static bool protocol_fenced(const struct mapcache *cache)
@@ -40,10 +114,8 @@ int protocol_init(struct mapcache *cache)
 	if (error)
 		goto destroy_clients;
 	error = table_init(&protocol->table, settings->guest_limit >> settings->bucket_shift);
-	if (error)
-		goto destroy_sweep;
-	return 0;
-destroy_sweep:
+	if (!error)
+		return 0;
 	pthread_mutex_destroy(&protocol->sweep_lock);
 destroy_clients:
 	pthread_mutex_destroy(&protocol->clients.lock);
@@ -52,15 +124,17 @@ destroy_clients:
 
 void protocol_destroy(struct mapcache *cache)
 {
-	table_free(&cache->protocol.table);
-	pthread_mutex_destroy(&cache->protocol.table.lock);
+	protocol_abandon(cache);
 	pthread_mutex_destroy(&cache->protocol.sweep_lock);
 	pthread_mutex_destroy(&cache->protocol.clients.lock);
 }
 
 void protocol_abandon(struct mapcache *cache)
 {
-	table_free(&cache->protocol.table);
+	struct table *table = &cache->protocol.table;
+
+	munmap(table->entries, (size_t)table_bytes(table->buckets));
+	free(table->chunks);
 }
 
 bool protocol_sweep_begin(struct mapcache *cache, uint64_t *epoch)
@@ -89,6 +163,7 @@ static void protocol_sum(struct mapcache *cache, uint64_t slots, uint64_t *sums,
 	struct mapcache_client *client;
 
 	pthread_mutex_lock(&clients->lock);
+	stats->memory_bytes += table_memory(&cache->protocol.table);
 	memcpy(sums, clients->closed, sizeof(clients->closed));
 	for (client = clients->first; client; client = client->next) {
 		for (int i = 0; i < COUNTERS; i++)
@@ -113,5 +188,4 @@ void protocol_stats(struct mapcache *cache, uint64_t slots, struct mapcache_stat
 	stats->grace_failures = mapcache_load_relaxed(&cache->protocol.grace_failures);
 	stats->long_sections = mapcache_load_relaxed(&cache->protocol.long_sections);
 	stats->table_sweeps = mapcache_load_relaxed(&cache->protocol.table_sweeps);
-	stats->memory_bytes += table_memory(&cache->protocol.table);
 }

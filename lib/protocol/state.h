@@ -7,7 +7,13 @@
 
 #include "lib/protocol/epoch.h"
 #include "lib/protocol/protocol.h"
-#include "lib/protocol/table.h"
+
+struct table {
+	struct mapcache_entry *entries; /* reserved whole, made writable in chunks */
+	uint32_t *holders; /* beside each entry: slot + 1 of its bucket; 0: none (stripe.c) */
+	uint64_t buckets;
+	uint8_t *chunks; /* 1: writable; clients lock */
+};
 
 /* A section that holds others back (watch.c). */
 struct watched {

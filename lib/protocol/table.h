@@ -1,35 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The translation table: two words for every bucket of the guest, read without a lock by
- * mapcache_ptr_fast(). Written under the bucket's stripe lock only. The publication order
+ * The translation table, read without a lock by mapcache_ptr_fast(): two words for every bucket
+ * of the guest, written under the bucket's stripe lock only, and one for every granule that one
+ * call has mapped together with those of other buckets, under the batches'. The publication order
  * here is half of the protocol; tests/model compiles it as it is.
  */
 #ifndef TABLE_H
 #define TABLE_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <mapcache/inline.h>
 
 #include "lib/protocol/epoch.h"
-
-struct table {
-	struct mapcache_entry *entries; /* reserved whole, made writable in chunks */
-	uint32_t *holders; /* beside each entry: slot + 1 of its bucket; 0: none (stripe.c) */
-	uint64_t buckets;
-	pthread_mutex_t lock; /* protects chunks */
-	uint8_t *chunks;      /* 1: writable */
-};
-
-int table_init(struct table *table, uint64_t buckets);
-/* All but its lock, which a child after fork(2) must not touch. */
-void table_free(struct table *table);
-/* Make the entry of a bucket writable. -ENOMEM. */
-int table_populate(struct table *table, uint64_t index);
-/* Bytes in memory. */
-uint64_t table_memory(struct table *table);
 
 static inline uint64_t table_word(uint64_t epoch, uintptr_t base, bool full, bool writable)
 {
@@ -83,6 +67,40 @@ static inline void table_open(struct mapcache_shared *shared, uint64_t limit, ui
 	mapcache_fence_seq_cst();
 	if (epoch_now(shared) >> EPOCH_SWEEP_SHIFT != epoch >> EPOCH_SWEEP_SHIFT)
 		mapcache_store_relaxed(&shared->limit, 0);
+}
+
+/* ---- granules: one word says all, so that there is no order to keep between two of them ------ */
+
+static inline uint64_t granule_word(uint64_t epoch, uintptr_t base)
+{
+	return table_word(epoch, base, true, true);
+}
+
+/* Release: pairs with the acquire load in mapcache_ptr_granule(): who sees the word sees the page
+ * tables filled (A). */
+static inline void granule_show(mapcache_atomic_u64 *granule, uint64_t word)
+{
+	mapcache_store_release(granule, word);
+}
+
+/*
+ * Unless it shows another mapping by now. Relaxed: whoever wants to unmap it lets epoch_advance()
+ * (release) and grace_barrier() come between (B), as with table_unpublish().
+ */
+static inline void granule_hide(mapcache_atomic_u64 *granule, uint64_t word)
+{
+	if (mapcache_load_relaxed(granule) == word)
+		mapcache_store_relaxed(granule, 0);
+}
+
+/* Once: there are words for all guest memory below end. */
+static inline void granules_show(struct mapcache_shared *shared, mapcache_atomic_u64 *words,
+				 uint64_t end)
+{
+	mapcache_store_relaxed(&shared->granules_end, end);
+	/* Release: pairs with the acquire load in mapcache_ptr_granule(): who has the address has
+	 * its bound. */
+	mapcache_store_release(&shared->granules, (uintptr_t)words);
 }
 
 #endif

@@ -13,18 +13,13 @@
 
 #define WATCH_LONG_NS NS_PER_SECOND
 
-static bool watch_overdue(uint64_t section, uint64_t stamp)
-{
-	return !epoch_section_idle(section) && (section & ~MAPCACHE_SECTION_SPECIAL) != stamp;
-}
-
 /* Clients lock held. Whether it is to be told now. */
 static bool watch_client(struct mapcache_client *client, uint64_t stamp, uint64_t now)
 {
 	uint64_t section = mapcache_load_relaxed(&client->fast.section) & ~MAPCACHE_SECTION_SPECIAL;
 	struct watched *watched = &client->watched;
 
-	if (!watch_overdue(section, stamp)) {
+	if (epoch_section_idle(section) || section == stamp) {
 		watched->section = 0;
 		return false;
 	}

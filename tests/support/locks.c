@@ -19,7 +19,6 @@ static unsigned int locks_list(struct mapcache *cache, pthread_mutex_t **list)
 	list[count++] = &cache->reclaim.retired.lock;
 	list[count++] = &cache->protocol.clients.lock;
 	list[count++] = &cache->space.arena.lock;
-	list[count++] = &cache->protocol.table.lock;
 	return count;
 }
 

@@ -5,7 +5,7 @@
  */
 #include <tests/model/relacy/run.h>
 
-#include <lib/protocol/granule.h>
+#include <lib/protocol/table.h>
 
 #define WORLD_WORDS (WORLD_BUCKETS * WORLD_GRANULES)
 
