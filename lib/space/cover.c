@@ -12,21 +12,20 @@
 
 #include "lib/base/base.h"
 
-/* Granules that a part of the slot touches. */
-struct run cover_run(const struct mapcache *cache, uint64_t offset, uint64_t bytes)
+uint64_t cover_mask(const struct mapcache *cache, uint64_t offset, uint64_t bytes)
 {
 	uint32_t shift = cache->settings.granule_shift;
 	unsigned int first = (unsigned int)(offset >> shift);
+	unsigned int last = (unsigned int)((offset + bytes - 1) >> shift);
 
-	return (struct run){ first, (unsigned int)((offset + bytes - 1) >> shift) - first + 1 };
+	return run_mask((struct run){ first, last - first + 1 });
 }
 
 uint64_t cover_lost(const struct mapcache *cache, const struct mapping *mapping)
 {
-	if (!mapping->lost_pages)
-		return 0;
-	return run_mask(cover_run(cache, (uint64_t)mapping->lost_first << PAGE_SHIFT,
-				  (uint64_t)mapping->lost_pages << PAGE_SHIFT));
+	return mapping->lost_pages ? cover_mask(cache, (uint64_t)mapping->lost_first << PAGE_SHIFT,
+						(uint64_t)mapping->lost_pages << PAGE_SHIFT)
+				   : 0;
 }
 
 /* Of a slot's kernel mappings, gaps included. */
@@ -96,8 +95,7 @@ void cover_add(struct mapcache *cache, struct mapping *mapping, uint64_t offset,
 {
 	uint64_t granule = UINT64_C(1) << cache->settings.granule_shift;
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
-	struct run run = cover_run(cache, offset, bytes);
-	uint64_t granules = run_mask(run), first = UINT64_C(1) << run.first;
+	uint64_t granules = cover_mask(cache, offset, bytes), first = granules & -granules;
 
 	cover_count(cache, mapping, granules_bytes(cache, granules & ~mapping->mapped), current);
 	/* Two of them in one granule. */
@@ -105,16 +103,14 @@ void cover_add(struct mapcache *cache, struct mapping *mapping, uint64_t offset,
 		mapping->split = 1;
 	mapping->mapped |= granules;
 	mapping->starts = (mapping->starts & ~granules) | first;
-	if (run.first == 0)
+	if (first == 1)
 		mapping->ragged_head = offset != 0;
 	if (offset + bytes > bucket - granule)
 		mapping->ragged_tail = offset + bytes != bucket;
 }
 
-void cover_remove(struct mapcache *cache, struct mapping *mapping, struct run run)
+void cover_remove(struct mapcache *cache, struct mapping *mapping, uint64_t granules)
 {
-	uint64_t granules = run_mask(run);
-
 	cover_count(cache, mapping, -granules_bytes(cache, granules & mapping->mapped), 0);
 	mapping->mapped &= ~granules;
 	mapping->starts &= ~granules;
@@ -128,7 +124,7 @@ void cover_lose(struct mapcache *cache, struct mapping *mapping, uint64_t offset
 	uint32_t end = (uint32_t)((offset + bytes) >> PAGE_SHIFT);
 	struct arena *arena = &cache->space.arena;
 
-	cover_remove(cache, mapping, cover_run(cache, offset, bytes));
+	cover_remove(cache, mapping, cover_mask(cache, offset, bytes));
 	if (mapping->lost_pages) {
 		uint32_t before = mapping->lost_first + mapping->lost_pages;
 

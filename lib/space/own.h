@@ -25,11 +25,9 @@ int reserve_again(const struct reserve *reserve, char *address, uint64_t bytes);
 enum reserve_found reserve_find(const struct reserve *reserve, char *address, uint64_t bytes,
 				bool left);
 
-/* arena.c: with address space, where the backend maps where it is told. */
+/* space.c: with address space, where the backend maps where it is told. */
 int arena_init(struct mapcache *cache);
 void arena_destroy(struct arena *arena);
-/* In a child after fork(2), where locks must not be touched: the address space only. */
-void arena_abandon(struct arena *arena);
 
 /* place.c; after the arena. unreserve: in a child after fork(2). */
 int place_init(struct mapcache *cache);
@@ -59,14 +57,15 @@ int space_unmap(struct mapcache *cache, char *base, uint64_t bytes, int keep);
  * cover.c: what is mapped in a slot, as whole kernel mappings; the slot is the caller's, as in
  * mapping.h. Each change is followed by cover_settle().
  */
-struct run cover_run(const struct mapcache *cache, uint64_t offset, uint64_t bytes);
+/* Granules that a part of the slot touches. */
+uint64_t cover_mask(const struct mapcache *cache, uint64_t offset, uint64_t bytes);
 /* Granules of which a part is somebody else's. */
 uint64_t cover_lost(const struct mapcache *cache, const struct mapping *mapping);
 /* current: bytes of it that are, in the mapping's epoch. */
 void cover_add(struct mapcache *cache, struct mapping *mapping, uint64_t offset, uint64_t bytes,
 	       uint64_t current);
 /* Kernel mappings whole. */
-void cover_remove(struct mapcache *cache, struct mapping *mapping, struct run run);
+void cover_remove(struct mapcache *cache, struct mapping *mapping, uint64_t granules);
 /* It is somebody else's from now on. */
 void cover_lose(struct mapcache *cache, struct mapping *mapping, uint64_t offset, uint64_t bytes);
 /* taken: what was taken for the map call that made the change. */

@@ -217,7 +217,7 @@ uint64_t place_frame(struct mapcache *cache, const void *pointer, uint64_t *line
 static void place_failed(struct mapcache *cache, struct mapping *mapping, uint64_t offset,
 			 uint64_t bytes, enum reserve_found found)
 {
-	struct run run = cover_run(cache, offset, bytes);
+	uint64_t granules = cover_mask(cache, offset, bytes);
 	char *address = mapping_base(cache, mapping) + offset;
 
 	if (found == RESERVE_LOST) {
@@ -227,8 +227,8 @@ static void place_failed(struct mapcache *cache, struct mapping *mapping, uint64
 			    "at %p are lost",
 			    (unsigned long long)bytes >> 10, (void *)address);
 	} else if (found == RESERVE_OURS || !space_unmap(cache, address, bytes, 1)) {
-		cover_remove(cache, mapping, run);
-	} else if (!(mapping->mapped & run_mask(run))) {
+		cover_remove(cache, mapping, granules);
+	} else if (!(mapping->mapped & granules)) {
 		cover_add(cache, mapping, offset, bytes, 0);
 	}
 }
@@ -239,7 +239,7 @@ char *place_map(struct mapcache *cache, struct mapping *mapping, uint64_t count,
 	struct source source = { .gpa = gpa, .pages = pages, .prot = prot, .error = error };
 	uint64_t bytes = (uint64_t)pages << PAGE_SHIFT;
 	bool fixed = space_fixed(cache);
-	uint64_t granules = run_mask(cover_run(cache, offset, bytes));
+	uint64_t granules = cover_mask(cache, offset, bytes);
 	char *address;
 	int saved;
 
@@ -333,7 +333,7 @@ static int place_release_each(struct mapcache *cache, struct mapping *mapping, u
 
 		error = space_unmap(cache, mapping_base(cache, mapping) + offset, bytes, 1);
 		if (!error)
-			cover_remove(cache, mapping, run);
+			cover_remove(cache, mapping, run_mask(run));
 		else if (error == -ENOMEM)
 			error = place_unmap_first(cache, mapping, offset, bytes);
 	}
@@ -361,7 +361,7 @@ int mapping_release(struct mapcache *cache, struct mapping *mapping, uint64_t co
 	int error = place_release(cache, mapping, count, run);
 
 	for (uint64_t i = 0; i < count && !error; i++) {
-		cover_remove(cache, &mapping[i], run);
+		cover_remove(cache, &mapping[i], run_mask(run));
 		cover_settle(cache, &mapping[i], 0);
 	}
 	if (error != -ENOMEM || !space_fixed(cache))

@@ -171,7 +171,7 @@ static inline uint64_t mapping_gpa(const struct mapcache *cache, const struct ma
 	return index << (index & MAPPING_FRAME ? PAGE_SHIFT : cache->settings.bucket_shift);
 }
 
-/* arena.c: slots of the cache's own address space, and which of them are free. */
+/* space.c: slots of the cache's own address space, and which of them are free. */
 /* So many neighbours that are FREE, the first of them, and at least keep slots are left; or NULL. */
 struct mapping *arena_take_run(struct mapcache *cache, uint64_t count, uint64_t keep);
 /* One in which nothing is mapped. Of which a part is lost, it is never taken again. */
