@@ -6,7 +6,6 @@
 
 #include "lib/api/api.h"
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/cache.h"
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/section.h"

@@ -11,7 +11,6 @@
 
 #include "lib/api/api.h"
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
 #include "lib/index/index.h"
 #include "lib/pins/pins.h"

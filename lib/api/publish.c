@@ -14,9 +14,6 @@
 
 #include "lib/api/api.h"
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
-#include "lib/base/list.h"
-#include "lib/base/worker.h"
 #include "lib/cache.h"
 
 _Static_assert(sizeof(struct mapcache_published) <= MAPCACHE_PUBLISHED_BYTES, "one page");

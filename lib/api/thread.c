@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "lib/base/base.h"
-#include "lib/base/list.h"
 #include "lib/protocol/section.h"
 
 #define THREAD_PAUSE_NS UINT64_C(50000)

@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/protocol.h"
 #include "lib/reclaim/reclaim.h"

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/base/worker.h"
 
 #include <signal.h>
 

@@ -9,7 +9,6 @@
 #include <errno.h>
 
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/base/probe.h"
 #include "lib/index/index.h"
 #include "lib/protocol/entry.h"

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/list.h"
-#include "lib/base/worker.h"
+#include "lib/base/base.h"
 #include "lib/protocol/entry.h"
 
 int index_init(struct mapcache *cache)

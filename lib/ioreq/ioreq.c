@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/ioreq/ioreq.h"
 
 #define DRAIN_MS_DEFAULT 1000u

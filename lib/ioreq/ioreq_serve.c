@@ -6,7 +6,6 @@
 #include <errno.h>
 
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/base/probe.h"
 #include "lib/ioreq/ioreq.h"
 

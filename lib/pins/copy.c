@@ -3,7 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "lib/base/cancel.h"
+#include "lib/base/base.h"
 #include "lib/fill/fill.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/entry.h"

@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
 #include "lib/index/index.h"
 #include "lib/pins/pins.h"

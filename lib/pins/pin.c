@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "lib/base/cancel.h"
+#include "lib/base/base.h"
 #include "lib/base/probe.h"
 #include "lib/fill/fill.h"
 #include "lib/pins/pins.h"

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/pins/pins.h"
 #include "lib/pins/span.h"
 #include "lib/protocol/entry.h"

@@ -9,7 +9,6 @@
 #include <errno.h>
 
 #include "lib/base/base.h"
-#include "lib/base/list.h"
 #include "lib/pins/pins.h"
 
 #define REPORT_TRIES 4

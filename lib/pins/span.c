@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/fill/fill.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/epoch.h"

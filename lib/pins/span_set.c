@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "lib/base/base.h"
-#include "lib/base/list.h"
 #include "lib/pins/pins.h"
 #include "lib/protocol/epoch.h"
 #include "lib/protocol/protocol.h"

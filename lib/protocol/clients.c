@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "lib/base/base.h"
-#include "lib/base/list.h"
 #include "lib/cache.h"
 #include "lib/protocol/grace.h"
 #include "lib/protocol/pin_count.h"

@@ -12,7 +12,6 @@
 #include <limits.h>
 
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
 #include "lib/base/probe.h"
 #include "lib/index/index.h"
 

@@ -9,7 +9,7 @@
 #include <mapcache/atomic.h>
 
 #include "lib/base/settings.h"
-#include "lib/base/worker.h"
+#include "lib/base/base.h"
 #include "lib/reclaim/rest.h"
 
 struct mapcache;

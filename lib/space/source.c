@@ -12,8 +12,6 @@
 #include <unistd.h>
 
 #include "lib/base/base.h"
-#include "lib/base/cancel.h"
-#include "lib/base/list.h"
 #include "lib/space/own.h"
 
 /* A map call that fails with EINTR or EAGAIN is made so often, with longer and longer pauses. */
