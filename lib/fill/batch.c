@@ -64,8 +64,8 @@ bool batch_start(struct mapcache *cache)
 	struct hots *hots = &batches->hots;
 	uint64_t granules = batch_granules(cache);
 
-	if (batches->words)
-		return true;
+	if (batches->off || batches->words)
+		return !batches->off;
 	hots->all = account_reserve(batch_bytes(cache, granules), PROT_READ | PROT_WRITE);
 	batches->off = !hots->all;
 	if (batches->off)

@@ -14,10 +14,11 @@
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/space.h"
 
-#define BATCH_MIN 2u    /* granules that nobody has asked for yet */
-#define BATCH_FIRST 16u /* before it is known what one takes */
-#define BATCH_CALLS 4   /* its granules may take as long as so many calls */
-#define BATCH_SLOTS 8   /* at most this part of all slots */
+#define BATCH_MIN 2u                /* granules that nobody has asked for yet */
+#define BATCH_FIRST 16u             /* before it is known what one takes */
+#define BATCH_CALLS 4               /* its granules may take as long as so many calls */
+#define BATCH_SLOTS 8               /* at most this part of all slots */
+#define BATCH_CALM_NS NS_PER_SECOND /* without an INVALIDATE */
 #define BATCH_LONG_NS NS_PER_SECOND
 #define BATCH_LONG_REST (10 * NS_PER_SECOND)
 
@@ -109,11 +110,11 @@ static bool batch_choose(struct batch *batch)
 }
 
 /* A new epoch: what was shown is stale. Batches lock held. */
-static void batch_turn(struct mapcache *cache, uint64_t epoch)
+static void batch_turn(struct mapcache *cache, uint64_t epoch, uint64_t now)
 {
 	struct batches *batches = &cache->fill.batches;
 	struct hot_cost cost = batch_cost(cache);
-	uint64_t now = clock_ns(), since = now - batches->since;
+	uint64_t since = now - batches->since;
 
 	batch_hide_all(cache, epoch, 0, 0);
 	/* The last few epochs count. */
@@ -168,20 +169,22 @@ static bool batch_prepare(struct batch *batch)
 }
 
 /* False: there is none. */
-static bool batch_begin(const struct fill *fill, struct batch *batch)
+static bool batch_begin(struct fill *fill, struct batch *batch)
 {
 	struct batches *batches = &fill->cache->fill.batches;
-	bool begun = false;
+	uint64_t now;
+	bool begun;
 
 	pthread_mutex_lock(&batches->lock);
+	now = clock_ns();
 	/* The epoch is read before the map call begins (A). */
 	batch->epoch = epoch_now(&fill->cache->shared);
-	if (batch_start(fill->cache)) {
-		if (batches->hots.epoch != batch->epoch)
-			batch_turn(fill->cache, batch->epoch);
-		begun = batch_ask(fill, batch) && !fill->calm && !entry_logging(fill->cache) &&
-			batch_choose(batch) && batch_prepare(batch);
-	}
+	if (batches->hots.epoch != batch->epoch)
+		batch_turn(fill->cache, batch->epoch, now);
+	fill->calm = now - batches->since >= BATCH_CALM_NS;
+	begun = !fill->read_only && batch_start(fill->cache) && batch_ask(fill, batch) &&
+		!fill->calm && !entry_logging(fill->cache) && batch_choose(batch) &&
+		batch_prepare(batch);
 	pthread_mutex_unlock(&batches->lock);
 	return begun;
 }
@@ -259,8 +262,8 @@ bool batch_serve(struct fill *fill, void **pointer)
 	uint64_t granule = UINT64_C(1) << fill->cache->settings.granule_shift, first;
 
 	/* Nothing is known before the first INVALIDATE, nor is there anything to do. */
-	if (fill->cache->fill.batches.off || epoch_now(&fill->cache->shared) == 1 ||
-	    fill->read_only || !batch_begin(fill, &batch) || batch_map(&batch))
+	fill->calm = epoch_now(&fill->cache->shared) == 1;
+	if (fill->calm || !batch_begin(fill, &batch) || batch_map(&batch))
 		return false;
 	/* Overtaken or not: this section began before. */
 	first = batch_first(fill) + asked.first;

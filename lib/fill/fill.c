@@ -350,7 +350,6 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 		.stripe = stripe,
 		.request = request,
 		.read_only = read_only,
-		.calm = plan_calm(client->cache),
 	};
 	uint64_t gpa = fill_bucket(&fill) + request->offset;
 	CANCEL_DEFERRED;

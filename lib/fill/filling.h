@@ -16,7 +16,7 @@ struct fill {
 	struct mapping *mapping; /* busy, ours: what is being filled */
 	uint64_t valid;          /* its granules that are whole, until they are published */
 	bool read_only;          /* a page of the request has refused to be mapped for writing */
-	bool calm;               /* plan_calm() */
+	bool calm;               /* there was no INVALIDATE for a while */
 	bool room;               /* space_take() was called for the next map call */
 };
 
@@ -35,8 +35,6 @@ struct run fill_asked(const struct fill *fill);
 /* plan.c: how much to map */
 /* Of a bucket in which nothing is current. */
 struct run plan_bucket(const struct fill *fill);
-/* Whether there was no INVALIDATE for a while. */
-bool plan_calm(struct mapcache *cache);
 /* Whether the calls of this epoch have cost as much as one for the whole bucket would. */
 bool plan_becomes_whole(const struct fill *fill, const struct mapping *mapping);
 /* Room for the next map call; -errno. */
@@ -51,7 +49,7 @@ int fill_map(struct fill *fill, struct run run);
 /* The same for each run of the request's granules that is not in current. */
 int fill_missing(struct fill *fill, uint64_t current);
 
-/* batch_map.c: no lock is held. The request's granules are mapped by one call together with what else is
+/* batch_map.c: no lock is held. Sets calm. The request's granules are mapped by one call together with what else is
  * in use, and *pointer is theirs; false: they are not. */
 bool batch_serve(struct fill *fill, void **pointer);
 /* A bucket that was mapped whole is no business of batches. */

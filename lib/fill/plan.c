@@ -31,7 +31,6 @@
 #define HABIT_LEVEL_MAX 7
 #define HABIT_LEVEL 0x07u
 #define HABIT_PROBE 0x08u
-#define PLAN_CALM_NS NS_PER_SECOND
 
 int fill_init(struct mapcache *cache)
 {
@@ -110,19 +109,6 @@ static struct run plan_grow(struct run run, uint64_t used)
 	unsigned int after = ~above ? (unsigned int)__builtin_ctzll(~above) : 64;
 
 	return (struct run){ run.first - before, before + run.count + after };
-}
-
-bool plan_calm(struct mapcache *cache)
-{
-	struct fills *fills = &cache->fill;
-	uint64_t epoch = epoch_now(&cache->shared), now = clock_ns();
-
-	if (epoch == mapcache_load_relaxed(&fills->epoch))
-		return now - mapcache_load_relaxed(&fills->since) >= PLAN_CALM_NS;
-	/* Relaxed: two that notice it at once write about the same. Before the first there was calm. */
-	mapcache_store_relaxed(&fills->since, epoch == 1 ? 0 : now);
-	mapcache_store_relaxed(&fills->epoch, epoch);
-	return epoch == 1;
 }
 
 struct run plan_bucket(const struct fill *fill)

@@ -25,9 +25,7 @@ struct batches {
 
 struct fills {
 	struct cost cost; /* of map calls */
-	/* plan.c: the last epoch that anybody mapped in, and when that was noticed (ns); a byte a
-	 * bucket on how it is used, and how many of them there may be something in. */
-	mapcache_atomic_u64 epoch, since;
+	/* plan.c: a byte a bucket on how it is used, and how many of them there may be something in. */
 	uint8_t *habits;
 	mapcache_atomic_u64 habits_used;
 	struct batches batches;
