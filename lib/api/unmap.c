@@ -34,13 +34,12 @@ static bool unmap_in_list(struct mapcache *cache, const struct mapping *mapping,
 
 /*
  * Whether any slot shows a part of the buckets. One that did when the caller began keeps its state
- * and its number until it is unmapped, or notes the number until it has been mapped over, so it
- * cannot be missed.
+ * and its number until it is unmapped, so it cannot be missed.
  */
 static bool unmap_left(struct mapcache *cache, struct unmap_range range)
 {
 	uint64_t bucket = UINT64_C(1) << cache->settings.bucket_shift;
-	uint64_t slots = space_slots(cache), was;
+	uint64_t slots = space_slots(cache);
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		const struct mapping *mapping = mapping_at(cache, slot);
@@ -50,13 +49,9 @@ static bool unmap_left(struct mapcache *cache, struct unmap_range range)
 		struct unmap_range shown = { gpa >> cache->settings.bucket_shift,
 					     (gpa + bucket - 1) >> cache->settings.bucket_shift };
 
-		/* Acquire: pairs with the release in fill_adopt(). */
-		mapcache_fence_acquire();
-		was = mapcache_load_relaxed(&mapping->was);
 		if (mapping_state(mapping) == MAPPING_FREE)
 			continue;
-		if ((listed ? unmap_in_list(cache, mapping, range) : unmap_touches(shown, range)) ||
-		    (was && unmap_touches((struct unmap_range){ was - 1, was - 1 }, range)))
+		if (listed ? unmap_in_list(cache, mapping, range) : unmap_touches(shown, range))
 			return true;
 	}
 	return false;

@@ -52,18 +52,6 @@ static unsigned int batch_room(const struct mapcache *cache)
 	return room < most ? (unsigned int)room : most;
 }
 
-/* The bucket's entry shows it. */
-static bool batch_shown(const struct mapcache *cache, uint64_t granule, uint64_t epoch)
-{
-	uint32_t shift = cache->settings.bucket_shift - cache->settings.granule_shift;
-	const struct mapcache_entry *entry = entry_of(cache, granule >> shift);
-	uint64_t bit = granule & ((UINT64_C(1) << shift) - 1);
-
-	return mapcache_load_relaxed(&entry->word) >> MAPCACHE_TAG_SHIFT ==
-		       table_word(epoch, 0, false, false) >> MAPCACHE_TAG_SHIFT &&
-	       mapcache_load_relaxed(&entry->valid) >> bit & 1;
-}
-
 /* The bucket's first granule. */
 static uint64_t batch_first(const struct fill *fill)
 {
@@ -94,19 +82,14 @@ static int batch_order(const void *left, const void *right)
 static bool batch_choose(struct batch *batch)
 {
 	struct batches *batches = &batch->cache->fill.batches;
-	unsigned int room = batch_room(batch->cache), asked = batch->count, count = asked, taken;
+	unsigned int room = batch_room(batch->cache), asked = batch->count;
 
 	if (asked + BATCH_MIN > room)
 		return false;
-	taken = hot_take(&batches->hots, batch->granule + asked, room - asked);
-	for (unsigned int i = asked; i < asked + taken; i++) {
-		if (!batch_shown(batch->cache, batch->granule[i], batch->epoch))
-			batch->granule[count++] = batch->granule[i];
-	}
-	qsort(batch->granule, count, sizeof(*batch->granule), batch_order);
-	batch->count = count;
+	batch->count += hot_take(&batches->hots, batch->granule + asked, room - asked);
+	qsort(batch->granule, batch->count, sizeof(*batch->granule), batch_order);
 	batch->dropped = batches->dropped;
-	return count >= asked + BATCH_MIN;
+	return batch->count >= asked + BATCH_MIN;
 }
 
 /* A new epoch: what was shown is stale. Batches lock held. */
@@ -160,7 +143,6 @@ static bool batch_prepare(struct batch *batch)
 	for (unsigned int i = 0; i < batch->count; i++)
 		for (uint64_t page = 0; page < pages; page++)
 			mapcache_store_relaxed(list++, batch->granule[i] * pages + page);
-	mapcache_store_relaxed(&batch->mapping->was, 0);
 	mapcache_store_relaxed(&batch->mapping->index, MAPPING_LISTED);
 	mapping_restart(cache, batch->mapping, batch->epoch);
 	mapping_set_state(batch->mapping, MAPPING_BATCH);
@@ -216,22 +198,21 @@ static void batch_show(struct batch *batch)
 	reclaim_count_others(batch->cache, 1);
 }
 
-static int batch_map(struct batch *batch)
+static bool batch_map(struct batch *batch)
 {
 	struct mapcache *cache = batch->cache;
 	struct batches *batches = &cache->fill.batches;
 	struct mapping *mapping = batch->mapping;
 	uint64_t begin = clock_ns();
-	int error = fill_call(batch->client, mapping, (struct run){ 0, batch->count },
+	int pages = fill_call(batch->client, mapping, (struct run){ 0, batch->count },
 			      PROT_READ | PROT_WRITE, &batch->whole);
 
-	if (error) {
+	if (pages < 0) {
 		slot_put(cache, mapping);
-		return error;
+		return false;
 	}
 	client_count(batch->client, COUNTER_BATCHES, 1);
-	client_count(batch->client, COUNTER_PAGES_BATCHED,
-		     (uint64_t)__builtin_popcountll(batch->whole) * cache->settings.granule_pages);
+	client_count(batch->client, COUNTER_PAGES_BATCHED, (uint64_t)pages);
 	notify_mask(cache, mapping, mapping->mapped, MAPCACHE_EVENT_ADDED);
 	pthread_mutex_lock(&batches->lock);
 	batch_show(batch);
@@ -240,7 +221,7 @@ static int batch_map(struct batch *batch)
 		batches->away_until = batches->since + BATCH_LONG_REST;
 	pthread_mutex_unlock(&batches->lock);
 	reclaim_wake(cache);
-	return 0;
+	return true;
 }
 
 void batch_forget(const struct fill *fill)
@@ -263,7 +244,7 @@ bool batch_serve(struct fill *fill, void **pointer)
 
 	/* Nothing is known before the first INVALIDATE, nor is there anything to do. */
 	fill->calm = epoch_now(&fill->cache->shared) == 1;
-	if (fill->calm || !batch_begin(fill, &batch) || batch_map(&batch))
+	if (fill->calm || !batch_begin(fill, &batch) || !batch_map(&batch))
 		return false;
 	/* Overtaken or not: this section began before. */
 	first = batch_first(fill) + asked.first;

@@ -25,11 +25,7 @@
 /* A mapping, just taken, becomes this bucket's; it is not in the index yet. */
 static void fill_adopt(struct fill *fill, struct mapping *mapping)
 {
-	/* Release: pairs with the fence in unmap_left(): who finds the new bucket there finds
-	 * the one, too, that is shown until it has been mapped over. */
-	mapcache_store_relaxed(&mapping->was,
-			       mapping->mapped ? mapcache_load_relaxed(&mapping->index) + 1 : 0);
-	mapcache_store_release(&mapping->index, fill->request->index);
+	mapcache_store_relaxed(&mapping->index, fill->request->index);
 	/* The epoch is read before the map call begins (A). */
 	mapping_restart(fill->cache, mapping, epoch_now(&fill->cache->shared));
 	mapping_set_state(mapping, MAPPING_LIVE);
@@ -114,39 +110,11 @@ static void fill_drop(struct fill *fill)
 
 int fill_take(struct fill *fill)
 {
-	int error = fill->room ? 0 : slot_room(fill->cache);
+	int error = fill->room ? 0 : slot_room(fill->cache, NULL);
 
 	fill->room = !error;
+	fill->full = error;
 	return error;
-}
-
-/* Nothing of the bucket could be mapped: no trace of it stays. */
-static int fill_abandon(struct fill *fill, int error)
-{
-	struct mapping *mapping = fill->mapping;
-
-	pthread_mutex_lock(&fill->stripe->lock);
-	mapping->busy = 0;
-	stripe_remove(fill->cache, fill->stripe, mapping);
-	pthread_cond_broadcast(&fill->stripe->filled);
-	pthread_mutex_unlock(&fill->stripe->lock);
-	fill_drop(fill);
-	reclaim_wake(fill->cache);
-	return error;
-}
-
-static bool fill_usable(const struct fill *fill)
-{
-	const struct mapping_detail *detail = fill->mapping->detail;
-
-	if (fill->valid)
-		return true;
-	for (unsigned int i = 0; detail && i < (fill->cache->settings.bucket_pages + 63) / 64;
-	     i++) {
-		if (detail->pages[i])
-			return true;
-	}
-	return false;
 }
 
 /*
@@ -176,47 +144,50 @@ static int fill_spare(struct fill *fill, int error)
 	return error;
 }
 
+/* A slot for the bucket; -errno. */
+static int fill_slot(struct fill *fill)
+{
+	struct mapping *mapping;
+	int error = slot_room(fill->cache, &mapping);
+
+	fill->room = !error;
+	fill->full = error;
+	if (!error)
+		fill_adopt(fill, mapping);
+	return error;
+}
+
 /* The bucket is in no slot. A placeholder goes into the index before the map call. */
 static int fill_cold(struct fill *fill)
 {
 	struct run run = fill->read_only ? fill_asked(fill) : plan_bucket(fill);
-	bool whole = run.count == fill->cache->settings.granules;
-	struct mapping *mapping;
-	int error;
+	int error = fill_slot(fill);
 
-	mapping = slot_get(fill->cache, whole && !fill->cache->embedder.options.notify, &error);
-	if (!mapping)
-		return fill_spare(fill, error);
-	fill->room = true;
-	fill_adopt(fill, mapping);
-	error = entry_populate(fill->cache, fill->request->index);
-	if (error) {
-		slot_put(fill->cache, mapping);
+	if (error)
 		return error;
-	}
+	error = entry_populate(fill->cache, fill->request->index);
+	if (error)
+		goto drop;
 	pthread_mutex_lock(&fill->stripe->lock);
 	if (stripe_find(fill->cache, fill->request->index))
 		error = FILL_AGAIN;
 	else
-		stripe_add(fill->cache, fill->stripe, mapping);
+		stripe_add(fill->cache, fill->stripe, fill->mapping);
 	pthread_mutex_unlock(&fill->stripe->lock);
-	if (error) {
-		slot_put(fill->cache, mapping);
-		return error;
-	}
+	if (error)
+		goto drop;
 	error = fill_map(fill, run);
-	if (error && !fill_usable(fill))
-		return fill_abandon(fill, error);
-	return fill_finish(fill, NULL, error);
-}
-
-/*
- * Whether a stale bucket may be mapped over what is retired: that saves an unmap, but its
- * reader waits for it. A mapping of the whole bucket covers it all.
- */
-static bool fill_maps_over(const struct fill *fill, bool whole)
-{
-	return whole && !fill->cache->embedder.options.notify && !slot_plenty(fill->cache);
+	if (!error || fill->usable)
+		return fill_finish(fill, NULL, error);
+	/* Nothing of it could be mapped: no trace of it stays. */
+	pthread_mutex_lock(&fill->stripe->lock);
+	stripe_remove(fill->cache, fill->stripe, fill->mapping);
+	pthread_cond_broadcast(&fill->stripe->filled);
+	pthread_mutex_unlock(&fill->stripe->lock);
+drop:
+	fill_drop(fill);
+	reclaim_wake(fill->cache);
+	return error;
 }
 
 /* What could only be read a moment ago is not tried for writing again but for who asks for that.
@@ -235,19 +206,15 @@ static void fill_keep_denied(struct fill *fill, const struct mapping *old)
 static int fill_move(struct fill *fill, struct mapping *old, struct run run)
 {
 	bool whole = run.count == fill->cache->settings.granules, fresh;
-	struct mapping *mapping;
-	int error;
+	int error = fill_slot(fill);
 
-	mapping = slot_get(fill->cache, fill_maps_over(fill, whole), &error);
-	if (!mapping)
-		return fill_release(fill, old, fill_spare(fill, error));
-	fill->room = true;
-	fill_adopt(fill, mapping);
+	if (error)
+		return fill_release(fill, old, error);
 	fill_keep_denied(fill, old);
 	error = fill_map(fill, run);
 	/* One that fails has nothing to offer that an old one of this epoch has not. */
-	fresh = mapcache_load_relaxed(&old->epoch) < mapcache_load_relaxed(&mapping->epoch);
-	if (error && !(whole && fresh && fill_usable(fill))) {
+	fresh = mapcache_load_relaxed(&old->epoch) < mapcache_load_relaxed(&fill->mapping->epoch);
+	if (error && !(whole && fresh && fill->usable)) {
 		fill_drop(fill);
 		return fill_release(fill, old, error);
 	}
@@ -295,7 +262,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 		return fill_move(fill, mapping, run);
 	error = fill_take(fill);
 	if (error)
-		return fill_release(fill, mapping, fill_spare(fill, error));
+		return fill_release(fill, mapping, error);
 	mapping_restart(fill->cache, mapping, epoch);
 	fill->mapping = mapping;
 	fill->valid = 0;
@@ -321,7 +288,6 @@ static int fill_refresh(struct fill *fill, struct mapping *mapping, uint64_t epo
 static int fill_known(struct fill *fill, struct mapping *mapping)
 {
 	uint64_t epoch = epoch_now(&fill->cache->shared);
-	int error;
 
 	if (fill->read_only)
 		return fill_move(fill, mapping, fill_asked(fill));
@@ -333,9 +299,6 @@ static int fill_known(struct fill *fill, struct mapping *mapping)
 		client_count(fill->client, COUNTER_MAPPED_WHOLE, 1);
 		return fill_move(fill, mapping, fill_all(fill));
 	}
-	error = fill_take(fill);
-	if (error)
-		return fill_release(fill, mapping, fill_spare(fill, error));
 	fill->mapping = mapping;
 	fill->valid = mapping_valid(fill->cache, mapping);
 	return fill_finish(fill, NULL, fill_missing(fill, fill_current(fill)));
@@ -365,6 +328,8 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 		error = mapping ? fill_release(&fill, mapping, 0) : 0;
 	} else {
 		error = mapping ? fill_known(&fill, mapping) : fill_cold(&fill);
+		if (fill.full)
+			error = fill_spare(&fill, error);
 		if (!error)
 			*pointer = mapping_base(fill.cache, fill.mapping) + request->offset;
 		if (fill.room)

@@ -74,7 +74,7 @@ int fill_call(struct mapcache_client *client, struct mapping *mapping, struct ru
 		if (mapping_release(cache, mapping, 1, run))
 			mapping_doom(mapping);
 	}
-	return error;
+	return error ? error : (int)(pages - holes);
 }
 
 int fill_map(struct fill *fill, struct run run)
@@ -95,10 +95,9 @@ int fill_map(struct fill *fill, struct run run)
 	notify_mask(cache, mapping, mapping->mapped & run_mask(run), MAPCACHE_EVENT_REMOVING);
 	error = fill_call(fill->client, mapping, run, denied ? PROT_READ : PROT_READ | PROT_WRITE,
 			  &fill->valid);
-	if (error)
+	if (error < 0)
 		return error;
-	/* Release: mapped over comes before it is said. */
-	mapcache_store_release(&mapping->was, 0);
+	fill->usable |= error > 0;
 	notify(cache, MAPCACHE_EVENT_ADDED, place_gpa(cache, mapping, offset),
 	       mapping_base(cache, mapping) + offset, (uint64_t)run.count << shift);
 	return fill_result(fill, run);

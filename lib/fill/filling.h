@@ -18,6 +18,8 @@ struct fill {
 	bool read_only;          /* a page of the request has refused to be mapped for writing */
 	bool calm;               /* there was no INVALIDATE for a while */
 	bool room;               /* space_take() was called for the next map call */
+	bool full;               /* there was none, or no slot */
+	bool usable;             /* some page of it is mapped */
 };
 
 /*
@@ -39,8 +41,8 @@ struct run plan_bucket(const struct fill *fill);
 bool plan_becomes_whole(const struct fill *fill, const struct mapping *mapping);
 /* Room for the next map call; -errno. */
 int fill_take(struct fill *fill);
-/* One map call of the backend's, with room for it: 0, and its granules of which every page is mapped
- * are added to *whole; or -errno, and nothing is mapped of any use. No lock is held (G). */
+/* One map call of the backend's, with room for it. Returns how many pages are mapped, and adds the
+ * granules of which every one is to *whole; or -errno, and nothing is of any use. No lock is held (G). */
 int fill_call(struct mapcache_client *client, struct mapping *mapping, struct run run, int prot,
 	      uint64_t *whole);
 /* The same over a run that covers kernel mappings whole; -errno, also when a page of

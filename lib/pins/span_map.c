@@ -150,7 +150,7 @@ static int span_map_part(struct mapcache *cache, struct span *span, const struct
 			 uint64_t slots)
 {
 	int prot = span->writable ? PROT_READ | PROT_WRITE : PROT_READ;
-	int failed = slot_room(cache);
+	int failed = slot_room(cache, NULL);
 
 	if (failed)
 		return failed;

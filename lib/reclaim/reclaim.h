@@ -21,12 +21,10 @@ struct mapping;
 struct stripe;
 
 /* slot.c: room for one more mapping */
-/* Room for one map call in the budget of kernel mappings, as space_take(): -EAGAIN, -ENOMEM. */
-int slot_room(struct mapcache *cache);
-/* The same, and a mapping of nobody's; dirty: what is mapped in it may be left for the caller to
- * map over. NULL and *error: -EAGAIN, -ENOMEM. */
-struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error);
-/* The same, empty, where there is room for both without evicting or unmapping; or NULL. Locks may be
+/* Room for one map call in the budget of kernel mappings, as space_take(), and unless slot is NULL a
+ * mapping of nobody's, empty: -EAGAIN, -ENOMEM. */
+int slot_room(struct mapcache *cache, struct mapping **slot);
+/* The slot, where there is room for both without evicting or unmapping; or NULL. Locks may be
  * held. */
 struct mapping *slot_try(struct mapcache *cache);
 /* So many neighbours, the first of them, that nothing is mapped in; room is made outside of sections,

@@ -129,22 +129,6 @@ static unsigned int slot_make_room(struct mapcache *cache)
 	return evicted;
 }
 
-/* A retired slot that can be used again, emptied unless what is in it may be mapped over. */
-static struct mapping *slot_recycle(struct mapcache *cache, bool dirty)
-{
-	struct mapping *mapping;
-
-	retired_advance(cache);
-	mapping = retired_take_ready(cache);
-	if (!mapping || dirty || !mapping->mapped)
-		return mapping;
-	if (slot_empty(cache, mapping)) {
-		retired_add_ready(cache, mapping);
-		return NULL;
-	}
-	return mapping;
-}
-
 int slot_empty(struct mapcache *cache, struct mapping *mapping)
 {
 	notify_mask(cache, mapping, mapping->mapped, MAPCACHE_EVENT_REMOVING);
@@ -162,35 +146,35 @@ static void slot_trim_vmas(struct mapcache *cache)
 		retired_advance(cache);
 }
 
-static struct mapping *slot_find(struct mapcache *cache, bool dirty)
+/* A free slot, or a retired one that can be used again, emptied; or NULL. */
+static struct mapping *slot_find(struct mapcache *cache)
 {
-	struct mapping *mapping = NULL;
+	struct mapping *mapping = arena_take_run(cache, 1, 0);
 
-	/* What may be mapped over saves an unmap. */
-	if (dirty)
-		mapping = slot_recycle(cache, true);
-	if (!mapping)
-		mapping = arena_take_run(cache, 1, 0);
-	if (!mapping)
-		mapping = slot_recycle(cache, dirty);
-	return mapping;
+	if (mapping)
+		return mapping;
+	retired_advance(cache);
+	mapping = retired_take_ready(cache);
+	if (!mapping || !mapping->mapped || !slot_empty(cache, mapping))
+		return mapping;
+	retired_add_ready(cache, mapping);
+	return NULL;
 }
 
 /* One look for what a map call needs: kernel mappings and, unless it is NULL, a slot. */
-static bool slot_look(struct mapcache *cache, bool dirty, struct mapping **slot)
+static bool slot_look(struct mapcache *cache, struct mapping **slot)
 {
 	slot_trim_vmas(cache);
 	if (!space_take(cache, false))
 		return false;
-	if (!slot)
-		return true;
-	*slot = slot_find(cache, dirty && space_fixed(cache));
-	if (!*slot)
+	if (slot && !(*slot = slot_find(cache))) {
 		space_untake(cache);
-	return *slot != NULL;
+		return false;
+	}
+	return true;
 }
 
-static int slot_wait(struct mapcache *cache, bool dirty, struct mapping **slot)
+int slot_room(struct mapcache *cache, struct mapping **slot)
 {
 	uint64_t since = 0;
 
@@ -199,7 +183,7 @@ static int slot_wait(struct mapcache *cache, bool dirty, struct mapping **slot)
 
 		if (slot && slot_crowded(cache))
 			evicted = slot_make_room(cache);
-		if (slot_look(cache, dirty, slot))
+		if (slot_look(cache, slot))
 			return 0;
 		/* Batches and contiguous mappings that nobody pins are kept only while there is room. */
 		cache->reclaim.batches(cache, UINT64_MAX);
@@ -227,19 +211,6 @@ struct mapping *slot_try(struct mapcache *cache)
 	if (!mapping)
 		space_untake(cache);
 	return mapping;
-}
-
-int slot_room(struct mapcache *cache)
-{
-	return slot_wait(cache, false, NULL);
-}
-
-struct mapping *slot_get(struct mapcache *cache, bool dirty, int *error)
-{
-	struct mapping *mapping = NULL;
-
-	*error = slot_wait(cache, dirty, &mapping);
-	return *error ? NULL : mapping;
 }
 
 struct mapping *slot_spare(struct mapcache_client *client)

@@ -71,8 +71,7 @@ bool space_tight(struct mapcache *cache);
  *                    its section's end. What cannot be unmapped is RETIRED instead
  *   RETIRED -> FREE  reclaim/release.c, after a grace period (clock) and with no pins: off its
  *                    list (retired lock), unmapped, then given to the arena (arena lock)
- *   RETIRED -> LIVE  fill/fill.c: the same, but mapped over, which saves the unmap (retired lock,
- *                    then stripe lock)
+ *   RETIRED -> LIVE  fill/fill.c: the same, without the arena (retired lock, then stripe lock)
  *   FREE -> BATCH    fill/batch.c: slot taken (arena lock), mapped, then shown (batches lock)
  *   BATCH -> RETIRED fill/batch.c: out of every word, onto the incoming list (batches lock, then
  *                    retired lock); BATCH -> FREE if nothing could be mapped
@@ -121,8 +120,6 @@ struct mapping {
 	mapcache_atomic_u64 index;       /* bucket number, or a span's MAPPING_FRAME; read without
 					    a lock by mapcache_gpa() */
 	mapcache_atomic_u64 epoch;       /* sampled before the map call */
-	mapcache_atomic_u64 was;         /* bucket + 1 that a slot taken to be mapped over shows
-					    still; 0: none */
 	uint64_t mapped;                 /* granules covered by a kernel mapping, stale ones too */
 	uint64_t starts;                 /* of these, the first of each kernel mapping */
 	uint32_t lost_first, lost_pages; /* a part that is not ours any more: never named again */

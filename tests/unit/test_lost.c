@@ -146,7 +146,7 @@ static void read_beside_a_placeholder(struct bed *bed)
 	assert_int_equal(bed_read(bed->client, 12 * BED_BUCKET + 8 * BED_PAGE), 0);
 }
 
-/* More buckets than there is room for: slots are mapped over, and taken for one section. */
+/* More buckets than there is room for: slots are used again, and taken for one section. */
 static void crowd(struct bed *bed)
 {
 	mapcache_begin(bed->other);

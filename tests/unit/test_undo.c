@@ -110,7 +110,7 @@ static void what_cannot_be_undone_is_counted_and_tried_again(void **state)
 	assert_true(before.stale_bytes >= 4 * BED_BUCKET);
 	spy.data = &refusing;
 	for (uint64_t i = 8; i < 15; i++) {
-		/* All of a bucket is mapped over what is retired. */
+		/* All of a bucket, where something is retired. */
 		assert_int_equal(bed_error(bed.client, i * BED_BUCKET, BED_BUCKET, PROT_READ),
 				 ENOMEM);
 		assert_int_equal(bed_stats(&bed).mapped_bytes, before.mapped_bytes);

@@ -12,8 +12,6 @@
 
 #include <tests/support/bed.h>
 #include <tests/support/flag.h>
-#include <tests/support/gate.h>
-#include <tests/support/peer.h>
 #include <tests/support/spy.h>
 
 #define QUIET ((struct mapcache_options){ .flags = MAPCACHE_NO_RECLAIM_THREAD })
@@ -159,41 +157,6 @@ static void foreign_memory_is_unmapped_when_the_call_returns(void **state)
 	bed_stop(&bed);
 }
 
-static int read_bucket(struct peer *peer, void *data)
-{
-	return bed_read(peer->client, *(uint64_t *)data) == 0;
-}
-
-/* Whoever maps over a slot shows what was in it until then. */
-static void what_is_about_to_be_mapped_over_counts_as_shown(void **state)
-{
-	uint64_t gpa = 2 * BED_BUCKET;
-	struct gate gate = GATE;
-	struct peer peer;
-	struct bed bed;
-
-	(void)state;
-	bed_start(&bed, BED_QUIET);
-	peer_open(&peer, bed.cache);
-	(void)bed_read(bed.client, 0);
-	assert_int_equal(mapcache_invalidate_range(bed.cache, 0, 1), 0);
-	/* Nobody's any more, and still mapped. */
-	(void)mapcache_reclaim(bed.cache, 0);
-	(void)mapcache_reclaim(bed.cache, 0);
-	assert_int_equal(bed_totals().foreign_mappings, 1);
-	gate_close(&gate, gpa / BED_PAGE, false);
-	peer_start(&peer, read_bucket, &gpa);
-	gate_wait(&gate, 1);
-	assert_int_equal(bed_totals().foreign_mappings, 1);
-	assert_int_equal(mapcache_unmap(bed.cache, 0, BED_PAGE, 5), -ETIMEDOUT);
-	gate_open(&gate);
-	assert_int_equal(mapcache_unmap(bed.cache, 0, BED_PAGE, -1), 0);
-	assert_int_equal(peer_wait(&peer), 0);
-	assert_int_equal(bed_totals().foreign_mappings, 1);
-	peer_close(&peer);
-	bed_stop(&bed);
-}
-
 static void note_gone(void *data)
 {
 	++*(unsigned int *)data;
@@ -295,7 +258,6 @@ int main(void)
 		cmocka_unit_test(unmapping_at_once_does_not_wait_for_itself),
 		cmocka_unit_test(unmapping_at_once_waits_for_another_threads_section),
 		cmocka_unit_test(foreign_memory_is_unmapped_when_the_call_returns),
-		cmocka_unit_test(what_is_about_to_be_mapped_over_counts_as_shown),
 		cmocka_unit_test(a_domain_that_is_gone_is_told_once_and_given_up_by_one_call),
 		cmocka_unit_test(the_end_of_a_domain_is_heard_of_by_every_way_to_xen),
 		cmocka_unit_test(a_server_that_is_destroyed_under_its_owner_tells_the_end),
