@@ -97,22 +97,6 @@ void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping)
 	mapping->detail = NULL;
 }
 
-/* Which granules of the run were mapped whole, by the call's results. */
-static uint64_t mapping_whole(const struct settings *settings, struct run run, const int *error)
-{
-	uint64_t whole = 0;
-
-	for (unsigned int i = 0; i < run.count; i++) {
-		unsigned int page = 0;
-
-		while (page < settings->granule_pages && !error[i * settings->granule_pages + page])
-			page++;
-		if (page == settings->granule_pages)
-			whole |= UINT64_C(1) << (run.first + i);
-	}
-	return whole;
-}
-
 uint64_t run_mask(struct run run)
 {
 	return ((UINT64_C(2) << ((run.count - 1) & 63)) - 1) << run.first;
@@ -121,18 +105,21 @@ uint64_t run_mask(struct run run)
 int mapping_note(struct mapcache *cache, struct mapping *mapping, struct run run, const int *error,
 		 uint64_t *valid)
 {
-	const struct settings *settings = &cache->settings;
-	uint64_t whole = mapping_whole(settings, run, error);
-	uint64_t partial = run_mask(run) & ~whole;
-	unsigned int first = run.first * settings->granule_pages;
-	struct mapping_detail *detail =
-		partial ? mapping_need_detail(cache, mapping) : mapping->detail;
+	unsigned int granule = cache->settings.granule_pages, first = run.first * granule;
+	struct mapping_detail *detail = mapping->detail;
+	uint64_t partial = 0;
 
+	for (unsigned int i = 0; i < run.count * granule; i++) {
+		if (error[i])
+			partial |= UINT64_C(1) << (first + i) / granule;
+	}
+	if (partial)
+		detail = mapping_need_detail(cache, mapping);
 	if (partial && !detail)
 		return -ENOMEM;
 	if (detail)
 		detail->partial = (detail->partial & ~run_mask(run)) | partial;
-	for (unsigned int i = 0; partial && i < run.count * settings->granule_pages; i++) {
+	for (unsigned int i = 0; partial && i < run.count * granule; i++) {
 		uint64_t bit = UINT64_C(1) << ((first + i) % 64);
 
 		if (error[i])
@@ -140,7 +127,7 @@ int mapping_note(struct mapcache *cache, struct mapping *mapping, struct run run
 		else
 			detail->pages[(first + i) / 64] |= bit;
 	}
-	*valid |= whole;
+	*valid |= run_mask(run) & ~partial;
 	return 0;
 }
 

@@ -20,7 +20,8 @@
 
 #define RESERVE_NAME "mapcache reservation"
 #define RESERVE_FILE "/memfd:" RESERVE_NAME
-#define RESERVE_LINE 512 /* of /proc/self/maps: what is past it is of a path */
+#define AREAS_FILE "/proc/self/maps"
+#define RESERVE_LINE 512 /* of that: what is past it is of a path */
 
 static void *reserve_map(const struct reserve *reserve, char *address, uint64_t bytes, int flags)
 {
@@ -32,18 +33,13 @@ static void *reserve_map(const struct reserve *reserve, char *address, uint64_t 
 		    reserve->file < 0 ? 0 : offset);
 }
 
-static int reserve_open_areas(void)
-{
-	return open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-}
-
 /* All that may be refused to a process later is opened now. */
 static void reserve_open_files(struct reserve *reserve)
 {
 	struct stat status;
 
 	reserve->file = memfd_create(RESERVE_NAME, MFD_CLOEXEC);
-	reserve->areas = reserve_open_areas();
+	reserve->areas = open(AREAS_FILE, O_RDONLY | O_CLOEXEC);
 	if (reserve->file < 0 || fstat(reserve->file, &status))
 		return;
 	reserve->device = (uint64_t)major(status.st_dev) << 32 | minor(status.st_dev);
@@ -106,17 +102,19 @@ static bool area_parse(const char *line, struct area *area)
 	return true;
 }
 
-/* From the lowest address up, until each has seen enough. False: they are not to be had. No
- * memory is allocated: this is also for a child after fork(2). */
+/* From the lowest address up, until each has seen enough. False: they are not to be had. file: -1
+ * for one that is opened now. No memory is allocated: this is also for a child after fork(2). */
 static bool area_walk(int file, bool (*each)(const struct area *area, void *data), void *data)
 {
 	char buffer[4096], line[RESERVE_LINE];
 	struct area area = { 0 };
 	size_t filled = 0;
 	off_t read = 0;
+	int own = file < 0 ? open(AREAS_FILE, O_RDONLY | O_CLOEXEC) : -1;
 	bool more = true;
 	ssize_t got;
 
+	file = file < 0 ? own : file;
 	/* More than one thread may be at it. */
 	while (more && (got = pread(file, buffer, sizeof(buffer), read)) > 0) {
 		read += got;
@@ -131,6 +129,8 @@ static bool area_walk(int file, bool (*each)(const struct area *area, void *data
 			more = !area_parse(line, &area) || each(&area, data);
 		}
 	}
+	if (own >= 0)
+		close(own);
 	return area.end != 0;
 }
 
@@ -219,13 +219,10 @@ static bool search_unmap(const struct area *area, void *data)
 
 void reserve_abandon(struct reserve *reserve)
 {
-	/* The other one is the parent's. */
-	int areas = reserve_open_areas();
 	struct search search = { .reserve = reserve };
 
-	area_walk(areas, search_unmap, &search);
-	if (areas >= 0)
-		close(areas);
+	/* The file that is open is the parent's. */
+	area_walk(-1, search_unmap, &search);
 	reserve_close(reserve);
 }
 
@@ -249,10 +246,7 @@ static bool census_area(const struct area *area, void *data)
 unsigned int reserve_census(void)
 {
 	struct census census = { 0 };
-	int areas = reserve_open_areas();
 
-	area_walk(areas, census_area, &census);
-	if (areas >= 0)
-		close(areas);
+	area_walk(-1, census_area, &census);
 	return census.caches;
 }

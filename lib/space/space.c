@@ -31,13 +31,6 @@ static int arena_reserve(struct arena *arena)
 	return 0;
 }
 
-/* [from, to) is ours. */
-static void arena_unmap(char *from, char *to)
-{
-	if (from < to)
-		munmap(from, (size_t)(to - from));
-}
-
 /* All but what is lost. */
 static void arena_unreserve_space(struct arena *arena)
 {
@@ -51,10 +44,10 @@ static void arena_unreserve_space(struct arena *arena)
 
 		if (!mapping->lost_pages)
 			continue;
-		arena_unmap(from, base + ((uint64_t)mapping->lost_first << PAGE_SHIFT));
+		munmap(from, (size_t)(base + ((uint64_t)mapping->lost_first << PAGE_SHIFT) - from));
 		from = base + (((uint64_t)mapping->lost_first + mapping->lost_pages) << PAGE_SHIFT);
 	}
-	arena_unmap(from, arena->reserve.start + arena->reserve.bytes);
+	munmap(from, (size_t)(arena->reserve.start + arena->reserve.bytes - from));
 	reserve_close(&arena->reserve);
 }
 
