@@ -633,7 +633,7 @@ int mapcache_stats(struct mapcache *cache, struct mapcache_stats *stats);
  * Statistics, every bucket and every contiguous mapping, as text for people / as one JSON object for programs. Any
  * thread; no lock is held while writing.
  *   -EINVAL     a pointer is NULL
- *   -ENOMEM     no memory for a copy of what is written; file has a part of it
+ *   -ENOMEM     no memory for what is to be written; nothing is
  *   -EIO        file failed
  */
 int mapcache_dump(struct mapcache *cache, FILE *file);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Statistics, every bucket, every contiguous mapping, every client, and what pins keep besides, as
- * a line of text or a JSON object each. What a lock protects is copied under it and written without
- * it: a file can take any time.
- */
+/* Statistics, and dumps, which are written to memory first: a file can take any time. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -47,238 +43,80 @@ int mapcache_stats(struct mapcache *cache, struct mapcache_stats *stats)
 	return 0;
 }
 
-#define DUMP_ROOM 64 /* in a copy, to begin with */
-
-struct dump {
-	struct mapcache *cache;
-	FILE *file;
-	bool json;
-	const char *kind;    /* of what is listed */
-	const char *between; /* JSON: before the next one */
-};
-
-/* ---- one of them, by its fields ----------------------------------------------------------- */
-
-static void dump_begin(struct dump *dump, const char *name, uint64_t value)
+static void dump_bucket(struct mapcache *cache, struct mapping *mapping, struct show *show)
 {
-	if (dump->json)
-		fprintf(dump->file, "%s\n    {\"%s\": \"%#" PRIx64 "\"", dump->between, name,
-			value);
-	else
-		fprintf(dump->file, "%s %#" PRIx64, dump->kind, value);
-	dump->between = ",";
-}
-
-/* Numbers past 2^53 are not safe with every reader: those that can be are strings. */
-static void dump_hex(struct dump *dump, const char *name, uint64_t value)
-{
-	fprintf(dump->file, dump->json ? ", \"%s\": \"%#" PRIx64 "\"" : " %s %#" PRIx64, name,
-		value);
-}
-
-static void dump_number(struct dump *dump, const char *name, uint64_t value)
-{
-	fprintf(dump->file, dump->json ? ", \"%s\": %" PRIu64 : " %s %" PRIu64, name, value);
-}
-
-static void dump_flag(struct dump *dump, const char *name, bool value)
-{
-	if (dump->json)
-		fprintf(dump->file, ", \"%s\": %s", name, value ? "true" : "false");
-	else if (value)
-		fprintf(dump->file, " %s", name);
-}
-
-/* ---- what there is ------------------------------------------------------------------------ */
-
-struct dump_bucket {
-	uint64_t gpa, epoch, mapped, valid;
-	int64_t pins;
-	const void *address;
-	unsigned int calls;
-	bool busy, read_only, probation;
-};
-
-static struct dump_bucket dump_describe(struct mapcache *cache, struct mapping *mapping)
-{
-	struct dump_bucket bucket = {
-		.gpa = place_gpa(cache, mapping, 0),
-		.address = mapping_base(cache, mapping),
-		.busy = mapping->busy,
-	};
-
+	show_begin(show, "gpa", place_gpa(cache, mapping, 0));
+	show_flag(show, "busy", mapping->busy);
 	/* The rest of a busy one is its owner's. */
-	if (bucket.busy)
-		return bucket;
-	bucket.epoch = mapcache_load_relaxed(&mapping->epoch);
-	bucket.mapped = mapping->mapped;
-	bucket.valid = mapping_valid(cache, mapping);
-	bucket.pins = client_pins(cache, mapping);
-	bucket.calls = mapping->calls;
-	bucket.read_only = mapping_denied(mapping) != 0;
-	bucket.probation = !mapping_published(cache, mapping);
-	return bucket;
+	if (!mapping->busy) {
+		show_number(show, "epoch", mapcache_load_relaxed(&mapping->epoch));
+		show_hex(show, "address", (uintptr_t)mapping_base(cache, mapping));
+		show_hex(show, "mapped", mapping->mapped);
+		show_hex(show, "valid", mapping_valid(cache, mapping));
+		show_number(show, "calls", mapping->calls);
+		show_number(show, "pins", (uint64_t)client_pins(cache, mapping));
+		show_flag(show, "read_only", mapping_denied(mapping) != 0);
+		show_flag(show, "probation", !mapping_published(cache, mapping));
+	}
+	show_end(show);
 }
 
-static uint64_t dump_copy_buckets(struct mapcache *cache, void *copies, uint64_t room)
+static void dump_buckets(struct mapcache *cache, struct show *show)
 {
-	struct dump_bucket *buckets = copies;
-	uint64_t copied = 0, count = 0;
-
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
 		struct stripe *stripe = stripe_at(cache, i);
 		struct mapping *mapping;
 
 		pthread_mutex_lock(&stripe->lock);
-		count += stripe->count;
-		for (mapping = stripe->oldest; mapping && copied < room;
-		     mapping = stripe_newer(mapping))
-			buckets[copied++] = dump_describe(cache, mapping);
+		for (mapping = stripe->oldest; mapping; mapping = stripe_newer(mapping))
+			dump_bucket(cache, mapping, show);
 		pthread_mutex_unlock(&stripe->lock);
 	}
-	return count;
-}
-
-static void dump_bucket(struct dump *dump, const void *copy)
-{
-	const struct dump_bucket *bucket = copy;
-
-	dump_begin(dump, "gpa", bucket->gpa);
-	dump_flag(dump, "busy", bucket->busy);
-	if (bucket->busy)
-		return;
-	dump_number(dump, "epoch", bucket->epoch);
-	dump_hex(dump, "address", (uintptr_t)bucket->address);
-	dump_hex(dump, "mapped", bucket->mapped);
-	dump_hex(dump, "valid", bucket->valid);
-	dump_number(dump, "calls", bucket->calls);
-	dump_number(dump, "pins", (uint64_t)bucket->pins);
-	dump_flag(dump, "read_only", bucket->read_only);
-	dump_flag(dump, "probation", bucket->probation);
-}
-
-static void dump_span(struct dump *dump, const void *copy)
-{
-	const struct span_state *span = copy;
-
-	dump_begin(dump, "gpa", span->gpa);
-	dump_hex(dump, "length", span->len);
-	dump_number(dump, "epoch", span->epoch);
-	dump_hex(dump, "address", (uintptr_t)span->address);
-	dump_number(dump, "pins", (uint64_t)span->pins);
-	dump_flag(dump, "read_only", !span->writable);
-	dump_flag(dump, "own", span->own);
-	dump_flag(dump, "busy", span->busy);
-	dump_flag(dump, "stale", span->stale);
 }
 
 /* What is in no index any more, or never was, and is mapped because a pin holds it. */
-static uint64_t dump_copy_pinned(struct mapcache *cache, void *copies, uint64_t room)
+static void dump_pinned(struct mapcache *cache, struct show *show)
 {
-	uint64_t slots = space_slots(cache), count = 0;
-	struct dump_bucket *buckets = copies;
+	uint64_t slots = space_slots(cache);
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		struct mapping *mapping = mapping_at(cache, slot);
-		struct dump_bucket bucket = { .gpa = place_gpa(cache, mapping, 0),
-					      .epoch = mapcache_load_relaxed(&mapping->epoch),
-					      .address = mapping_base(cache, mapping) };
+		uint64_t epoch = mapcache_load_relaxed(&mapping->epoch);
+		int64_t pins = client_pins(cache, mapping);
 
-		if (mapping_state(mapping) != MAPPING_RETIRED || !bucket.epoch)
+		if (mapping_state(mapping) != MAPPING_RETIRED || !epoch || !pins)
 			continue;
-		bucket.pins = client_pins(cache, mapping);
-		if (bucket.pins && count++ < room)
-			buckets[count - 1] = bucket;
+		show_begin(show, "gpa", place_gpa(cache, mapping, 0));
+		show_number(show, "epoch", epoch);
+		/* Invalidations since it was mapped. */
+		show_number(show, "age", epoch_now(&cache->shared) - epoch);
+		show_hex(show, "address", (uintptr_t)mapping_base(cache, mapping));
+		show_number(show, "pins", (uint64_t)pins);
+		show_end(show);
 	}
-	return count;
 }
 
-static void dump_pinned(struct dump *dump, const void *copy)
-{
-	const struct dump_bucket *bucket = copy;
-
-	dump_begin(dump, "gpa", bucket->gpa);
-	dump_number(dump, "epoch", bucket->epoch);
-	/* Invalidations since it was mapped. */
-	dump_number(dump, "age", epoch_now(&dump->cache->shared) - bucket->epoch);
-	dump_hex(dump, "address", (uintptr_t)bucket->address);
-	dump_number(dump, "pins", (uint64_t)bucket->pins);
-}
-
-static void dump_client(struct dump *dump, const void *copy)
-{
-	const struct client_view *client = copy;
-
-	dump_begin(dump, "client", (uintptr_t)client->client);
-	dump_number(dump, "thread", (uint64_t)client->thread);
-	dump_flag(dump, "in_section", client->open);
-	dump_number(dump, "epoch", client->epoch);
-	dump_number(dump, "holds_back_ms", client->open_ns / NS_PER_MS);
-}
-
-/* With MAPCACHE_DEBUG: a pin, and who pinned it. */
-static void dump_held(struct dump *dump, const void *copy)
-{
-	const struct ledger_entry *entry = copy;
-
-	dump_begin(dump, "address", (uintptr_t)entry->pointer);
-	dump_number(dump, "len", entry->len);
-	dump_hex(dump, "caller", (uintptr_t)entry->caller);
-	dump_number(dump, "thread", (uint64_t)entry->thread);
-}
-
-/* ---- all of it ---------------------------------------------------------------------------- */
-
-static const struct dump_kind {
+static const struct {
 	const char *name, *list; /* of one of them, of all */
-	size_t size;
-	/* Copies as many as there is room for; returns how many there are. */
-	uint64_t (*copy)(struct mapcache *cache, void *copies, uint64_t room);
-	void (*write)(struct dump *dump, const void *copy);
+	void (*show)(struct mapcache *cache, struct show *show);
 } dump_kinds[] = {
-	{ "bucket", "buckets", sizeof(struct dump_bucket), dump_copy_buckets, dump_bucket },
-	{ "span", "spans", sizeof(struct span_state), span_list, dump_span },
-	{ "pinned", "pinned", sizeof(struct dump_bucket), dump_copy_pinned, dump_pinned },
-	{ "client", "clients", sizeof(struct client_view), watch_clients, dump_client },
-	{ "held", "held", sizeof(struct ledger_entry), ledger_list, dump_held },
+	{ "bucket", "buckets", dump_buckets }, { "span", "spans", span_show },
+	{ "pinned", "pinned", dump_pinned },   { "client", "clients", watch_show },
+	{ "held", "held", ledger_show },
 };
 
-static int dump_list(struct dump *dump, const struct dump_kind *kind)
-{
-	uint64_t room = DUMP_ROOM, count;
-	char *copies;
-
-	for (;; room = count + count / 8) {
-		copies = calloc((size_t)room, kind->size);
-		if (!copies)
-			return -ENOMEM;
-		count = kind->copy(dump->cache, copies, room);
-		if (count <= room)
-			break;
-		free(copies);
-	}
-	dump->kind = kind->name;
-	dump->between = "";
-	for (uint64_t i = 0; i < count; i++) {
-		kind->write(dump, copies + i * kind->size);
-		fputs(dump->json ? "}" : "\n", dump->file);
-	}
-	free(copies);
-	return 0;
-}
-
-static void dump_statistics(const struct dump *dump)
+static void dump_statistics(struct mapcache *cache, struct show *show)
 {
 	struct mapcache_stats stats = { .size = sizeof(stats) };
 	const char *between = "";
 
-	(void)mapcache_stats(dump->cache, &stats);
+	(void)mapcache_stats(cache, &stats);
 #define DUMP_TEXT(name, text)                                                                      \
-	fprintf(dump->file, "%-24s %20" PRIu64 "  %s\n", #name, stats.name, text);
+	fprintf(show->file, "%-24s %20" PRIu64 "  %s\n", #name, stats.name, text);
 #define DUMP_JSON(name, text)                                                                      \
-	fprintf(dump->file, "%s\n    \"%s\": %" PRIu64, between, #name, stats.name);               \
+	fprintf(show->file, "%s\n    \"%s\": %" PRIu64, between, #name, stats.name);               \
 	between = ",";
-	if (dump->json) {
+	if (show->json) {
 		MAPCACHE_STATISTICS(DUMP_JSON)
 	} else {
 		MAPCACHE_STATISTICS(DUMP_TEXT)
@@ -287,38 +125,57 @@ static void dump_statistics(const struct dump *dump)
 #undef DUMP_JSON
 }
 
-static int dump_all(struct mapcache *cache, FILE *file, bool json)
+static void dump_write(struct mapcache *cache, struct show *show)
 {
-	struct dump dump = { .cache = cache, .file = file, .json = json };
+	if (show->json)
+		fprintf(show->file, "{\n  \"version\": \"%s\",\n  \"statistics\": {",
+			mapcache_version());
+	dump_statistics(cache, show);
+	if (show->json)
+		fprintf(show->file, "\n  },\n  \"bucket_shift\": %u,\n  \"granule_shift\": %u",
+			cache->settings.bucket_shift, cache->settings.granule_shift);
+	for (size_t i = 0; i < sizeof(dump_kinds) / sizeof(dump_kinds[0]); i++) {
+		show->kind = dump_kinds[i].name;
+		show->between = "";
+		if (show->json)
+			fprintf(show->file, ",\n  \"%s\": [", dump_kinds[i].list);
+		dump_kinds[i].show(cache, show);
+		if (show->json)
+			fputs("]", show->file);
+	}
+	if (show->json)
+		fputs("\n}\n", show->file);
+}
+
+static int dump(struct mapcache *cache, FILE *file, bool json)
+{
+	struct show show = { .json = json };
 	CANCEL_DEFERRED;
-	int error = 0;
+	char *text = NULL;
+	size_t size = 0;
+	int error;
 
 	if (!cache || !file)
 		return -EINVAL;
-	if (json)
-		fprintf(file, "{\n  \"version\": \"%s\",\n  \"statistics\": {", mapcache_version());
-	dump_statistics(&dump);
-	if (json)
-		fprintf(file, "\n  },\n  \"bucket_shift\": %u,\n  \"granule_shift\": %u",
-			cache->settings.bucket_shift, cache->settings.granule_shift);
-	for (size_t i = 0; i < sizeof(dump_kinds) / sizeof(dump_kinds[0]) && !error; i++) {
-		if (json)
-			fprintf(file, ",\n  \"%s\": [", dump_kinds[i].list);
-		error = dump_list(&dump, &dump_kinds[i]);
-		if (json)
-			fputs("]", file);
-	}
-	if (json)
-		fputs("\n}\n", file);
-	return error || !ferror(file) ? error : -EIO;
+	show.file = open_memstream(&text, &size);
+	if (!show.file)
+		return -ENOMEM;
+	dump_write(cache, &show);
+	error = ferror(show.file) ? -ENOMEM : 0;
+	if (fclose(show.file))
+		error = -ENOMEM;
+	else if (!error && (fwrite(text, 1, size, file) != size || ferror(file)))
+		error = -EIO;
+	free(text);
+	return error;
 }
 
 int mapcache_dump(struct mapcache *cache, FILE *file)
 {
-	return dump_all(cache, file, false);
+	return dump(cache, file, false);
 }
 
 int mapcache_dump_json(struct mapcache *cache, FILE *file)
 {
-	return dump_all(cache, file, true);
+	return dump(cache, file, true);
 }

@@ -110,4 +110,18 @@ static inline void cancel_restore(const int *before)
 #define CANCEL_DEFERRED                                                                            \
 	int cancel_before __attribute__((cleanup(cancel_restore), unused)) = cancel_defer()
 
+/* show.c: what rooms keep, a line of text or a JSON object each. Into memory, so that locks may be
+ * held; show_begin() to show_end() is one. */
+struct show {
+	FILE *file;
+	bool json;
+	const char *kind;    /* of what is listed */
+	const char *between; /* JSON: before the next one */
+};
+void show_begin(struct show *show, const char *name, uint64_t value);
+void show_hex(struct show *show, const char *name, uint64_t value);
+void show_number(struct show *show, const char *name, uint64_t value);
+void show_flag(struct show *show, const char *name, bool value);
+void show_end(struct show *show);
+
 #endif

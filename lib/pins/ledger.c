@@ -7,6 +7,14 @@
 
 #include "lib/base/base.h"
 
+struct ledger_entry {
+	struct ledger_entry *next;
+	const char *pointer;
+	size_t len;
+	const void *caller;
+	int thread;
+};
+
 void ledger_destroy(struct ledger *ledger)
 {
 	while (ledger->first) {
@@ -31,7 +39,6 @@ void ledger_pin(struct mapcache_client *client, const void *pointer, size_t len,
 						.caller = caller,
 						.thread = client->thread };
 		ledger->first = entry;
-		ledger->count++;
 	} else {
 		ledger->incomplete = true;
 	}
@@ -49,10 +56,8 @@ bool ledger_unpin(struct mapcache *cache, const void *pointer, const void *calle
 		if ((uintptr_t)pointer - (uintptr_t)entry->pointer < entry->len)
 			break;
 	}
-	if (entry) {
+	if (entry)
 		*link = entry->next;
-		ledger->count--;
-	}
 	known = entry || ledger->incomplete;
 	pthread_mutex_unlock(&ledger->lock);
 	free(entry);
@@ -84,17 +89,18 @@ void ledger_look_up(struct mapcache_client *client, uint64_t gpa, int prot, cons
 			    caller, (unsigned int)prot, (unsigned long long)gpa);
 }
 
-uint64_t ledger_list(struct mapcache *cache, void *copies, uint64_t room)
+void ledger_show(struct mapcache *cache, struct show *show)
 {
-	struct ledger_entry *entries = copies;
 	struct ledger *ledger = &cache->pins.ledger;
 	const struct ledger_entry *entry;
-	uint64_t i = 0, count;
 
 	pthread_mutex_lock(&ledger->lock);
-	for (entry = ledger->first; entry && i < room; entry = entry->next)
-		entries[i++] = *entry;
-	count = ledger->count;
+	for (entry = ledger->first; entry; entry = entry->next) {
+		show_begin(show, "address", (uintptr_t)entry->pointer);
+		show_number(show, "len", entry->len);
+		show_hex(show, "caller", (uintptr_t)entry->caller);
+		show_number(show, "thread", (uint64_t)entry->thread);
+		show_end(show);
+	}
 	pthread_mutex_unlock(&ledger->lock);
-	return count;
 }

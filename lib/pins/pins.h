@@ -17,6 +17,7 @@
 #include "lib/cache.h"
 
 struct mapping;
+struct show;
 struct span;
 
 int pins_init(struct mapcache *cache);
@@ -84,16 +85,7 @@ bool ledger_unpin(struct mapcache *cache, const void *pointer, const void *calle
 /* A look-up is asked for: tells what is wrong with it. */
 void ledger_look_up(struct mapcache_client *client, uint64_t gpa, int prot, const void *caller);
 
-/* A pin, to be shown. */
-struct ledger_entry {
-	struct ledger_entry *next;
-	const char *pointer;
-	size_t len;
-	const void *caller;
-	int thread;
-};
-/* Copies as many of these as there is room for; returns how many there are. */
-uint64_t ledger_list(struct mapcache *cache, void *copies, uint64_t room);
+void ledger_show(struct mapcache *cache, struct show *show);
 
 /* pin.c: 0 or -errno, for any kind of pin. */
 static inline int pin_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot)
@@ -138,15 +130,6 @@ uint64_t span_rest(const struct mapcache *cache, const struct mapping *mapping,
 		   const void *pointer);
 /* As client_pins_locked(), of all its slots. */
 int64_t span_pins_locked(struct mapcache *cache, const struct span *span);
-/* What a dump says of one. */
-struct span_state {
-	uint64_t gpa, len, epoch;
-	const void *address;
-	int64_t pins;
-	bool writable, own, stale;
-	bool busy; /* being mapped or relocated */
-};
-/* Copies as many of these as there is room for; returns how many there are. */
-uint64_t span_list(struct mapcache *cache, void *copies, uint64_t room);
+void span_show(struct mapcache *cache, struct show *show);
 
 #endif

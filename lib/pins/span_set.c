@@ -285,33 +285,25 @@ bool span_pinned(struct mapcache *cache, uint64_t epoch)
 	return pinned;
 }
 
-static struct span_state span_describe(struct mapcache *cache, const struct span *span)
+void span_show(struct mapcache *cache, struct show *show)
 {
-	return (struct span_state){
-		.gpa = span->gpa,
-		.len = span->len,
-		.epoch = span->epoch,
-		.address = span_pointer(cache, span, span->gpa),
-		.pins = span_pins(cache, span),
-		.writable = span->mapping || span->writable, /* else its thread's */
-		.own = span->own,
-		.stale = span->doomed || span->epoch < epoch_now(&cache->shared),
-		.busy = span->mapping || span->moving,
-	};
-}
-
-uint64_t span_list(struct mapcache *cache, void *copies, uint64_t room)
-{
-	struct span_state *states = copies;
 	struct spans *spans = &cache->pins.spans;
-	uint64_t count = 0;
+	uint64_t epoch = epoch_now(&cache->shared);
 	struct span *span;
 
 	pthread_mutex_lock(&spans->lock);
-	for (span = span_next(spans, NULL); span; span = span_next(spans, span), count++) {
-		if (count < room)
-			states[count] = span_describe(cache, span);
+	for (span = span_next(spans, NULL); span; span = span_next(spans, span)) {
+		show_begin(show, "gpa", span->gpa);
+		show_hex(show, "length", span->len);
+		show_number(show, "epoch", span->epoch);
+		show_hex(show, "address", (uintptr_t)span_pointer(cache, span, span->gpa));
+		show_number(show, "pins", (uint64_t)span_pins(cache, span));
+		/* Of one that is being mapped that is its thread's. */
+		show_flag(show, "read_only", !span->mapping && !span->writable);
+		show_flag(show, "own", span->own);
+		show_flag(show, "busy", span->mapping || span->moving);
+		show_flag(show, "stale", span->doomed || span->epoch < epoch);
+		show_end(show);
 	}
 	pthread_mutex_unlock(&spans->lock);
-	return count;
 }

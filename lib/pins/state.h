@@ -62,7 +62,6 @@ struct reports {
 struct ledger {
 	pthread_mutex_t lock; /* protects what follows */
 	struct ledger_entry *first;
-	uint64_t count;
 	bool incomplete; /* memory was missing for an entry: what is not here may be held */
 };
 

@@ -57,30 +57,28 @@ void watch_sections(struct mapcache *cache)
 			    thread, (const void *)late);
 }
 
-uint64_t watch_clients(struct mapcache *cache, void *copies, uint64_t room)
+void watch_show(struct mapcache *cache, struct show *show)
 {
-	struct client_view *views = copies;
 	struct clients *clients = &cache->protocol.clients;
-	uint64_t now = clock_ns(), count = 0;
 	const struct mapcache_client *client;
+	uint64_t now = clock_ns();
 
 	watch_sections(cache);
 	pthread_mutex_lock(&clients->lock);
-	for (client = clients->first; client; client = client->next, count++) {
+	for (client = clients->first; client; client = client->next) {
 		uint64_t section = mapcache_load_relaxed(&client->fast.section);
 		bool held = client->watched.section &&
 			    client->watched.section == (section & ~MAPCACHE_SECTION_SPECIAL);
 
-		if (count >= room)
-			continue;
-		views[count] = (struct client_view){
-			.client = client,
-			.thread = client->thread,
-			.open = !epoch_section_idle(section),
-			.epoch = epoch_of(section),
-			.open_ns = held ? now - client->watched.since_ns : 0,
-		};
+		show_begin(show, "client", (uintptr_t)client);
+		/* The kernel's number of whose sections they are; 0: nobody's yet. */
+		show_number(show, "thread", (uint64_t)client->thread);
+		show_flag(show, "in_section", !epoch_section_idle(section));
+		show_number(show, "epoch", epoch_of(section));
+		/* At least. */
+		show_number(show, "holds_back_ms",
+			    held ? (now - client->watched.since_ns) / NS_PER_MS : 0);
+		show_end(show);
 	}
 	pthread_mutex_unlock(&clients->lock);
-	return count;
 }

@@ -220,6 +220,12 @@ FILE *fault_fopen(const char *path, const char *mode)
 	return fopen(path, mode);
 }
 
+/* Its text is the library's to free. */
+FILE *fault_open_memstream(char **text, size_t *size)
+{
+	return FAILS() ? no_memory() : entered(open_memstream(text, size));
+}
+
 /*
  * It does not fail. What the library maps follows from how long its map calls take: here each
  * takes the same, on a busy machine as well, so that its calls are the same each time. A thread

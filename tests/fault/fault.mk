@@ -5,7 +5,7 @@
 
 FAULT_CALLS := malloc calloc realloc strdup posix_memalign free mmap mmap64 munmap mprotect madvise syscall \
 	pthread_create pthread_mutex_init pthread_mutex_destroy pthread_cond_init \
-	pthread_cond_destroy pthread_condattr_init fopen clock_gettime memfd_create \
+	pthread_cond_destroy pthread_condattr_init fopen open_memstream clock_gettime memfd_create \
 	xenforeignmemory_open xenforeignmemory_map xenforeignmemory_map2 \
 	xenforeignmemory_map_resource xendevicemodel_open xendevicemodel_create_ioreq_server \
 	xendevicemodel_get_ioreq_server_info xendevicemodel_set_ioreq_server_state \
