@@ -195,33 +195,31 @@ bool ballast_drop(struct space *space, unsigned int pages)
 #define COVER_TIGHT 8 /* with this part of it left, more is retired */
 #define COVER_LAST 16 /* this part is for the look-ups that must not fail */
 
-/* Arena lock held. */
-static bool cover_fits(const struct mapcache *cache, uint64_t share)
+/* Whether one more map call fits, and leaves a share; so many are taken for it then. */
+static bool cover_fits(struct mapcache *cache, uint64_t share, uint64_t take)
 {
-	const struct arena *arena = &cache->space.arena;
+	struct arena *arena = &cache->space.arena;
 	uint64_t limit = cache->settings.vmas_max;
+	bool fits;
 
+	pthread_mutex_lock(&arena->lock);
 	if (arena->vmas_limit && arena->vmas_limit < limit)
 		limit = arena->vmas_limit;
-	return arena->vmas + arena->vmas_taken + COVER_TAKEN <= limit - (share ? limit / share : 0);
+	fits = arena->vmas + arena->vmas_taken + COVER_TAKEN <= limit - (share ? limit / share : 0);
+	if (fits)
+		arena->vmas_taken += take;
+	pthread_mutex_unlock(&arena->lock);
+	return fits;
 }
 
 bool space_take(struct mapcache *cache, bool last)
 {
-	struct arena *arena = &cache->space.arena;
-	bool fits;
-
 	/* With nothing to give up, what is mapped could not be unmapped any more. */
 	if (!ballast_take(&cache->space)) {
 		cover_retreat(cache);
 		return false;
 	}
-	pthread_mutex_lock(&arena->lock);
-	fits = cover_fits(cache, last ? 0 : COVER_LAST);
-	if (fits)
-		arena->vmas_taken += COVER_TAKEN;
-	pthread_mutex_unlock(&arena->lock);
-	return fits;
+	return cover_fits(cache, last ? 0 : COVER_LAST, COVER_TAKEN);
 }
 
 void space_untake(struct mapcache *cache)
@@ -235,13 +233,7 @@ void space_untake(struct mapcache *cache)
 
 bool space_tight(struct mapcache *cache)
 {
-	struct arena *arena = &cache->space.arena;
-	bool fits;
-
-	pthread_mutex_lock(&arena->lock);
-	fits = cover_fits(cache, COVER_TIGHT);
-	pthread_mutex_unlock(&arena->lock);
-	return !fits;
+	return !cover_fits(cache, COVER_TIGHT, 0);
 }
 
 void cover_retreat(struct mapcache *cache)

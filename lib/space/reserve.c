@@ -33,27 +33,21 @@ static void *reserve_map(const struct reserve *reserve, char *address, uint64_t 
 		    reserve->file < 0 ? 0 : offset);
 }
 
-/* All that may be refused to a process later is opened now. */
-static void reserve_open_files(struct reserve *reserve)
-{
-	struct stat status;
-
-	reserve->file = memfd_create(RESERVE_NAME, MFD_CLOEXEC);
-	reserve->areas = open(AREAS_FILE, O_RDONLY | O_CLOEXEC);
-	if (reserve->file < 0 || fstat(reserve->file, &status))
-		return;
-	reserve->device = (uint64_t)major(status.st_dev) << 32 | minor(status.st_dev);
-	reserve->inode = status.st_ino;
-}
-
 int reserve_open(struct reserve *reserve, uint64_t bytes)
 {
+	struct stat status;
 	int error;
 
 	if (bytes > SIZE_MAX)
 		return -ENOMEM;
 	reserve->bytes = bytes;
-	reserve_open_files(reserve);
+	/* All that may be refused to a process later is opened now. */
+	reserve->file = memfd_create(RESERVE_NAME, MFD_CLOEXEC);
+	reserve->areas = open(AREAS_FILE, O_RDONLY | O_CLOEXEC);
+	if (reserve->file >= 0 && !fstat(reserve->file, &status)) {
+		reserve->device = (uint64_t)major(status.st_dev) << 32 | minor(status.st_dev);
+		reserve->inode = status.st_ino;
+	}
 	reserve->start = reserve_map(reserve, NULL, bytes, 0);
 	if (reserve->start != MAP_FAILED)
 		return 0;
