@@ -1,60 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Pins that need more of Xen than one bucket's map call: in one piece, relocated, of a list. */
-#include "tests/xen/emulator.h"
+#include "tests/xen/marked.h"
 #include "tests/xen/test.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
-#define GUEST_PAGES 2048
-#define FIRST_GFN (GUEST_DATA / GUEST_PAGE_SIZE)
-#define PAGES 256
 #define MARK(page) (0x70000000u + (page))
-#define BUCKET_PAGES 16u
 
-static struct domain domain;
-static struct mapcache *cache;
-static struct mapcache_client *client;
-
-static uint64_t page_address(uint32_t page)
-{
-	return GUEST_DATA + (uint64_t)page * GUEST_PAGE_SIZE;
-}
-
-static uint64_t map_calls(void)
-{
-	struct mapcache_stats stats = { .size = sizeof(stats) };
-
-	CHECK_EQUAL(mapcache_stats(cache, &stats), 0);
-	return stats.map_calls;
-}
-
-static void start(void)
-{
-	struct mapcache_options options = { .size = sizeof(options),
-					    .bucket_shift = 16,
-					    .granule_shift = 12 };
-
-	domain_create(&domain, 1, GUEST_PAGES, 0);
-	domain_write_marks(&domain, FIRST_GFN, PAGES, MARK(0));
-	options.domid = domain.id;
-	CHECK_EQUAL(mapcache_open(&options, &cache), 0);
-	CHECK_EQUAL(mapcache_client_open(cache, &client), 0);
-}
-
-static void finish(void)
-{
-	struct mapcache_stats stats = { .size = sizeof(stats) };
-
-	mapcache_invalidate(cache);
-	CHECK_EQUAL(mapcache_stats(cache, &stats), 0);
-	CHECK_EQUAL(stats.unmap_errors, 0);
-	CHECK_EQUAL(mapcache_client_close(client), 0);
-	CHECK_EQUAL(mapcache_close(cache), 0);
-	domain_destroy(&domain);
-	CHECK(domain_wait_gone(&domain, 5000));
-}
+static struct marked guest;
 
 /* Each page shows its mark, and is written. */
 static void use(char *memory, uint32_t page, uint32_t count)
@@ -66,8 +21,8 @@ static void use(char *memory, uint32_t page, uint32_t count)
 
 		CHECK_EQUAL(*word, MARK(page + i));
 		word[1] = *word;
-		CHECK_EQUAL(mapcache_gpa(cache, (const void *)word, &gpa), 0);
-		CHECK_EQUAL(gpa, page_address(page + i));
+		CHECK_EQUAL(mapcache_gpa(guest.cache, (const void *)word, &gpa), 0);
+		CHECK_EQUAL(gpa, marked_gpa(page + i));
 	}
 	test_progress();
 }
@@ -75,8 +30,8 @@ static void use(char *memory, uint32_t page, uint32_t count)
 static char *pin(uint32_t page, uint32_t count, unsigned int flags)
 {
 	size_t length = (size_t)count * GUEST_PAGE_SIZE;
-	char *memory =
-		mapcache_pin(client, page_address(page), &length, PROT_READ | PROT_WRITE, flags);
+	char *memory = mapcache_pin(guest.client, marked_gpa(page), &length, PROT_READ | PROT_WRITE,
+				    flags);
 
 	CHECK(memory != NULL);
 	CHECK_EQUAL(length, count * GUEST_PAGE_SIZE);
@@ -87,19 +42,20 @@ static void buffers_across_buckets_are_mapped_once(void)
 {
 	uint64_t calls = 0;
 
-	start();
+	marked_start(&guest, MARK(0));
 	for (unsigned int round = 0; round < 5; round++) {
-		for (uint32_t page = BUCKET_PAGES - 2; page + 4 < PAGES; page += BUCKET_PAGES) {
+		for (uint32_t page = MARKED_BUCKET - 2; page + 4 < MARKED_PAGES;
+		     page += MARKED_BUCKET) {
 			char *memory = pin(page, 4, MAPCACHE_PIN_CONTIGUOUS);
 
 			use(memory, page, 4);
-			CHECK_EQUAL(mapcache_client_unpin(client, memory, 0), 0);
+			CHECK_EQUAL(mapcache_client_unpin(guest.client, memory, 0), 0);
 		}
 		if (!round)
-			calls = map_calls();
+			calls = marked_stats(&guest).map_calls;
 	}
-	CHECK_EQUAL(map_calls(), calls);
-	finish();
+	CHECK_EQUAL(marked_stats(&guest).map_calls, calls);
+	marked_finish(&guest);
 }
 
 /* At the same host address, whatever the offset in a bucket, over itself, there and back. */
@@ -108,23 +64,23 @@ static void pins_are_relocated_by_any_number_of_pages(void)
 	static const uint32_t places[] = { 3, 4, 20, 17, 16, 150, 3 };
 	char *memory;
 
-	start();
+	marked_start(&guest, MARK(0));
 	memory = pin(3, 40, MAPCACHE_PIN_OWN_MAPPING);
 	use(memory, 3, 40);
 	for (unsigned int i = 1; i < sizeof(places) / sizeof(*places); i++) {
-		CHECK_EQUAL(mapcache_replace(cache, page_address(places[i - 1]),
-					     page_address(places[i]), 40 * GUEST_PAGE_SIZE),
+		CHECK_EQUAL(mapcache_replace(guest.cache, marked_gpa(places[i - 1]),
+					     marked_gpa(places[i]), 40 * GUEST_PAGE_SIZE),
 			    1);
 		use(memory, places[i], 40);
 	}
 	/* A page is missing: all is as it was. */
-	CHECK_EQUAL(domain_take_page(&domain, FIRST_GFN + 199), 0);
-	CHECK_EQUAL(mapcache_replace(cache, page_address(3), page_address(161),
+	CHECK_EQUAL(domain_take_page(&guest.domain, MARKED_GFN + 199), 0);
+	CHECK_EQUAL(mapcache_replace(guest.cache, marked_gpa(3), marked_gpa(161),
 				     40 * GUEST_PAGE_SIZE),
 		    -EFAULT);
 	use(memory, 3, 40);
-	CHECK_EQUAL(mapcache_unpin(cache, memory, 0), 0);
-	finish();
+	CHECK_EQUAL(mapcache_unpin(guest.cache, memory, 0), 0);
+	marked_finish(&guest);
 }
 
 #define RANGES 32
@@ -135,26 +91,27 @@ static void scattered_pages_are_mapped_by_one_call(void)
 	struct iovec iov[RANGES];
 	uint64_t calls;
 
-	start();
+	marked_start(&guest, MARK(0));
 	for (uint32_t i = 0; i < RANGES; i++)
-		ranges[i] = (struct mapcache_range){ page_address(i * 77 % PAGES), 64 };
+		ranges[i] = (struct mapcache_range){ marked_gpa(i * 77 % MARKED_PAGES), 64 };
 	for (unsigned int round = 0; round < 3; round++) {
-		mapcache_invalidate(cache);
-		calls = map_calls();
+		mapcache_invalidate(guest.cache);
+		calls = marked_stats(&guest).map_calls;
 		/* A slot has the pages of a bucket. */
-		CHECK_EQUAL(mapcache_pin_sgl(client, ranges, RANGES, PROT_READ | PROT_WRITE, iov,
-					     RANGES),
+		CHECK_EQUAL(mapcache_pin_sgl(guest.client, ranges, RANGES, PROT_READ | PROT_WRITE,
+					     iov, RANGES),
 			    RANGES);
-		CHECK_EQUAL(map_calls() - calls, RANGES / BUCKET_PAGES);
+		CHECK_EQUAL(marked_stats(&guest).map_calls - calls, RANGES / MARKED_BUCKET);
 		for (uint32_t i = 0; i < RANGES; i++) {
-			use(iov[i].iov_base, i * 77 % PAGES, 1);
-			CHECK_EQUAL(mapcache_client_unpin(client, iov[i].iov_base, 0), 0);
+			use(iov[i].iov_base, i * 77 % MARKED_PAGES, 1);
+			CHECK_EQUAL(mapcache_client_unpin(guest.client, iov[i].iov_base, 0), 0);
 		}
 	}
-	CHECK_EQUAL(domain_take_page(&domain, FIRST_GFN + 77), 0);
-	mapcache_invalidate(cache);
-	CHECK_EQUAL(mapcache_pin_sgl(client, ranges, RANGES, PROT_READ, iov, RANGES), -EFAULT);
-	finish();
+	CHECK_EQUAL(domain_take_page(&guest.domain, MARKED_GFN + 77), 0);
+	mapcache_invalidate(guest.cache);
+	CHECK_EQUAL(mapcache_pin_sgl(guest.client, ranges, RANGES, PROT_READ, iov, RANGES),
+		    -EFAULT);
+	marked_finish(&guest);
 }
 
 const struct test pins_tests[] = {

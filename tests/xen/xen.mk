@@ -14,8 +14,8 @@ ifneq ($(XEN_ARCH),)
 XEN_STATIC_LIBS := -static -lxenctrl -lxenforeignmemory -lxendevicemodel -lxenevtchn -lxengnttab \
 	-lxencall -lxentoollog -lxentoolcore -ldl -lpthread
 
-XEN_SUPPORT := $(addprefix tests/xen/,test.c domain.c emulator.c device.c access.c raw_server.c \
-	$(XEN_ARCH)/arch.c)
+XEN_SUPPORT := $(addprefix tests/xen/,test.c domain.c emulator.c device.c access.c marked.c \
+	raw_server.c $(XEN_ARCH)/arch.c)
 
 $(eval $(call program,$(B)/xen/tests,\
 	$(sort $(wildcard tests/xen/test_*.c tests/xen/$(XEN_ARCH)/test_*.c)) tests/xen/tests.c $(XEN_SUPPORT),\
