@@ -75,14 +75,16 @@ _Static_assert(__alignof__(mapcache_atomic_u64) == 8, "never across two cache li
 #define mapcache_hot_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #endif
 
+#endif /* MAPCACHE_ATOMIC_PROVIDED */
+
 /*
  * The compiler reads through pointers a and b only after it has done all earlier accesses of
  * *location: the cheap half of membarrier(2), which makes the processor do the same.
  */
+#ifndef mapcache_order_after
 #define mapcache_order_after(location, a, b)                                                       \
 	__asm__ volatile("" : "+r"(a), "+r"(b) : "m"(*(location)))
-
-#endif /* MAPCACHE_ATOMIC_PROVIDED */
+#endif
 
 #define mapcache_likely(x) __builtin_expect(!!(x), 1)
 #define mapcache_unlikely(x) __builtin_expect(!!(x), 0)
