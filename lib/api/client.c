@@ -56,13 +56,10 @@ void client_give_spare(struct mapcache_client *client)
 	if (!spare)
 		return;
 	client->spare = NULL;
-	if (client_pins(cache, spare)) {
+	if (client_pins(cache, spare))
 		retired_push(cache, spare, spare->mapped);
-	} else {
-		account_retire(cache, mapcache_load_relaxed(&spare->epoch),
-			       mapping_bytes(cache, spare));
+	else
 		slot_put(cache, spare);
-	}
 	client->spare = arena_take_spare(cache);
 }
 

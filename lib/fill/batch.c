@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* What batches show, and how it goes. */
-#include "lib/fill/batch.h"
+/*
+ * After an INVALIDATE, whoever misses first maps what it asks for together with the granules of other
+ * buckets that were in use before, by one call of an arbitrary list of frames: a call costs as much as
+ * many pages. They go into a slot of their own, which is never changed, is shown by the words of its
+ * granules (protocol/table.h), and goes whole: with the next epoch, when there is no room, or when a
+ * range of it is invalidated. Its last granule stays empty, so that no range of granules is ever one
+ * piece across two slots: a pin holds one.
+ *
+ * Nothing waits for a batch and nothing needs it: what it does not map is mapped when it is asked
+ * for. It asks for no room that would have to be made, and takes no part while modified pages are
+ * logged or placeholders are there.
+ */
 
 #include <errno.h>
 
 #include "lib/base/base.h"
 #include "lib/fill/fill.h"
+#include "lib/fill/filling.h"
 #include "lib/protocol/table.h"
 #include "lib/reclaim/reclaim.h"
 

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* A batch: what is worth a place in it, and its map call. */
-#include "lib/fill/batch.h"
+#include "lib/fill/filling.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "lib/base/base.h"
 #include "lib/base/probe.h"
-#include "lib/fill/filling.h"
 #include "lib/protocol/entry.h"
 #include "lib/protocol/table.h"
 #include "lib/protocol/protocol.h"
@@ -213,7 +211,6 @@ static bool batch_map(struct batch *batch)
 	}
 	client_count(batch->client, COUNTER_BATCHES, 1);
 	client_count(batch->client, COUNTER_PAGES_BATCHED, (uint64_t)pages);
-	notify_mask(cache, mapping, mapping->mapped, MAPCACHE_EVENT_ADDED);
 	pthread_mutex_lock(&batches->lock);
 	batch_show(batch);
 	/* A page that was away held up who asked for another one: not again for long. */

@@ -93,21 +93,6 @@ static int fill_release(struct fill *fill, struct mapping *mapping, int error)
 	return error;
 }
 
-/* What is mapped in the slot is not current any more, as far as it was. */
-static void fill_retire_current(struct fill *fill)
-{
-	account_retire(fill->cache, mapcache_load_relaxed(&fill->mapping->epoch),
-		       (uint64_t)__builtin_popcountll(fill_current(fill))
-			       << fill->cache->settings.granule_shift);
-}
-
-/* The slot is given back. */
-static void fill_drop(struct fill *fill)
-{
-	fill_retire_current(fill);
-	slot_put(fill->cache, fill->mapping);
-}
-
 int fill_take(struct fill *fill)
 {
 	int error = fill->room ? 0 : slot_room(fill->cache, NULL);
@@ -138,8 +123,6 @@ static int fill_spare(struct fill *fill, int error)
 	if (!error)
 		return 0;
 	/* Nobody has a pointer into it: the next attempt, for reading only, may use it. */
-	fill_retire_current(fill);
-	mapping_restart(fill->cache, mapping, 0);
 	slot_spare_back(fill->client);
 	return error;
 }
@@ -185,7 +168,7 @@ static int fill_cold(struct fill *fill)
 	pthread_cond_broadcast(&fill->stripe->filled);
 	pthread_mutex_unlock(&fill->stripe->lock);
 drop:
-	fill_drop(fill);
+	slot_put(fill->cache, fill->mapping);
 	reclaim_wake(fill->cache);
 	return error;
 }
@@ -215,7 +198,7 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run)
 	/* One that fails has nothing to offer that an old one of this epoch has not. */
 	fresh = mapcache_load_relaxed(&old->epoch) < mapcache_load_relaxed(&fill->mapping->epoch);
 	if (error && !(whole && fresh && fill->usable)) {
-		fill_drop(fill);
+		slot_put(fill->cache, fill->mapping);
 		return fill_release(fill, old, error);
 	}
 	client_count(fill->client, COUNTER_REFRESHED_IN_FRESH_SLOT, 1);

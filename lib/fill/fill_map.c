@@ -15,10 +15,7 @@ struct run fill_all(const struct fill *fill)
 
 struct run fill_asked(const struct fill *fill)
 {
-	uint64_t mask = fill->request->granules;
-
-	return (struct run){ (unsigned int)__builtin_ctzll(mask),
-			     (unsigned int)__builtin_popcountll(mask) };
+	return run_first(fill->request->granules);
 }
 
 /* The first error of the request's pages in the call for the run, or 0. */
@@ -49,11 +46,13 @@ int fill_call(struct mapcache_client *client, struct mapping *mapping, struct ru
 	      uint64_t *whole)
 {
 	struct mapcache *cache = client->cache;
-	uint64_t offset = (uint64_t)run.first << cache->settings.granule_shift, begin = clock_ns();
+	uint64_t offset = (uint64_t)run.first << cache->settings.granule_shift, begin;
 	size_t pages = (size_t)run.count * cache->settings.granule_pages, holes = 0;
 	int error = 0;
 
 	client_count(client, COUNTER_MAP_CALLS, 1);
+	notify_mask(cache, mapping, mapping->mapped & run_mask(run), MAPCACHE_EVENT_REMOVING);
+	begin = clock_ns();
 	if (!mapping_map(cache, mapping, run, prot, client->error))
 		error = errno ? -errno : -ENOMEM;
 	PROBE4(map, cache, place_gpa(cache, mapping, offset) >> PAGE_SHIFT, pages, error);
@@ -67,23 +66,22 @@ int fill_call(struct mapcache_client *client, struct mapping *mapping, struct ru
 	client_count(client, COUNTER_PAGES_MAPPED, pages - holes);
 	client_count(client, COUNTER_HOLES, holes);
 	error = mapping_note(cache, mapping, run, client->error, whole);
-	if (error) {
-		/* What the kernel does not let go is not shown to anybody. */
+	/* What the kernel does not let go is not shown to anybody. */
+	if (error && mapping_release(cache, mapping, 1, run))
+		mapping_doom(mapping);
+	else if (error)
 		account_retire(cache, mapcache_load_relaxed(&mapping->epoch),
 			       (uint64_t)run.count << cache->settings.granule_shift);
-		if (mapping_release(cache, mapping, 1, run))
-			mapping_doom(mapping);
-	}
+	else
+		notify_mask(cache, mapping, run_mask(run), MAPCACHE_EVENT_ADDED);
 	return error ? error : (int)(pages - holes);
 }
 
 int fill_map(struct fill *fill, struct run run)
 {
-	struct mapcache *cache = fill->cache;
 	struct mapping *mapping = fill->mapping;
-	uint32_t shift = cache->settings.granule_shift;
-	uint64_t offset = (uint64_t)run.first << shift, denied = fill_denied(fill, run);
-	int error = mapping_deny(cache, mapping, denied);
+	uint64_t denied = fill_denied(fill, run);
+	int error = mapping_deny(fill->cache, mapping, denied);
 
 	if (!error)
 		error = fill_take(fill);
@@ -92,33 +90,23 @@ int fill_map(struct fill *fill, struct run run)
 	fill->room = false;
 	if (mapping->calls < UINT8_MAX)
 		mapping->calls++;
-	notify_mask(cache, mapping, mapping->mapped & run_mask(run), MAPCACHE_EVENT_REMOVING);
 	error = fill_call(fill->client, mapping, run, denied ? PROT_READ : PROT_READ | PROT_WRITE,
 			  &fill->valid);
-	if (error < 0)
-		return error;
 	fill->usable |= error > 0;
-	notify(cache, MAPCACHE_EVENT_ADDED, place_gpa(cache, mapping, offset),
-	       mapping_base(cache, mapping) + offset, (uint64_t)run.count << shift);
-	return fill_result(fill, run);
+	return error < 0 ? error : fill_result(fill, run);
 }
 
 int fill_missing(struct fill *fill, uint64_t current)
 {
-	struct run asked = fill_asked(fill);
-	unsigned int end = asked.first + asked.count;
+	uint64_t rest = fill->request->granules & ~current;
 	int error = 0;
 
-	for (unsigned int i = asked.first; i < end && !error; i++) {
-		struct run run = { i, 0 };
+	while (rest && !error) {
+		struct run run = run_first(rest);
 
-		while (i < end && !(current >> i & 1)) {
-			run.count++;
-			i++;
-		}
+		rest &= ~run_mask(run);
 		/* What is stale around it was in one kernel mapping with it, and none of it is in use. */
-		if (run.count)
-			error = fill_map(fill, mapping_grow(fill->mapping, run));
+		error = fill_map(fill, mapping_grow(fill->mapping, run));
 	}
 	return error;
 }

@@ -51,6 +51,16 @@ int fill_map(struct fill *fill, struct run run);
 /* The same for each run of the request's granules that is not in current. */
 int fill_missing(struct fill *fill, uint64_t current);
 
+/* batch.c; batches lock held */
+#define BATCH_LEAST 8u /* granules that one may always have */
+
+/* Only who sees an INVALIDATE needs any of it. False: there is no memory for it, for good. */
+bool batch_start(struct mapcache *cache);
+/* The word of a slot's granule, by its place in the slot. */
+uint64_t batch_word(const struct mapcache *cache, const struct mapping *mapping, unsigned int i);
+/* Those made before the epoch, or showing any of the range, are shown no more. Whether there were. */
+bool batch_hide_all(struct mapcache *cache, uint64_t epoch, uint64_t gpa, uint64_t len);
+
 /* batch_map.c: no lock is held. Sets calm. The request's granules are mapped by one call together with what else is
  * in use, and *pointer is theirs; false: they are not. */
 bool batch_serve(struct fill *fill, void **pointer);

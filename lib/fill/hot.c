@@ -82,16 +82,6 @@ static bool hot_pays(uint64_t part, uint64_t all, const struct hot_cost *cost)
 	return part * (cost->call + 3 * cost->granule) > all * 3 * cost->granule;
 }
 
-/* How many epochs it is in the batch before it is left out again; not all in the same one. */
-static uint8_t hot_wait(const struct hot *hot)
-{
-	uint32_t wait = (1u << hot->level) - 1;
-
-	if (hot->level > 3)
-		wait -= (uint32_t)(hot->granule * UINT64_C(0x9e3779b97f4a7c15) >> 40) % (wait / 2);
-	return (uint8_t)wait;
-}
-
 /* It was left out of the last epoch: was it asked for? False: it goes. */
 static bool hot_prove(struct hots *hots, struct hot *hot, const struct hot_cost *cost)
 {
@@ -104,7 +94,7 @@ static bool hot_prove(struct hots *hots, struct hot *hot, const struct hot_cost 
 	if (asked) {
 		if (hot->level < HOT_LEVEL_MAX)
 			hot->level++;
-		hot->wait = hot_wait(hot);
+		hot->wait = (uint8_t)((1u << hot->level) - 1);
 		return true;
 	}
 	if (hot->level > 1 && hot_pays(hot->part, 255, cost)) {

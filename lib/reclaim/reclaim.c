@@ -95,7 +95,7 @@ void reclaim_help(struct mapcache *cache)
 	}
 	/* Nothing stale is in the index, but parts of what is current. */
 	if (left == RECLAIM_HELP)
-		trim(cache, bytes, false);
+		trim(cache, bytes, false, false);
 }
 
 /* Of what is retired, as much as can go; released: what has gone already. Returns the bytes that
@@ -118,7 +118,7 @@ uint64_t mapcache_reclaim(struct mapcache *cache, uint64_t budget_bytes)
 	if (!cache)
 		return 0;
 	reclaim_sweep(cache, epoch_now(&cache->shared));
-	reclaim_release(cache, budget_bytes, trim(cache, budget_bytes, true));
+	reclaim_release(cache, budget_bytes, trim(cache, budget_bytes, false, true));
 	return account_stale(cache);
 }
 
@@ -130,7 +130,7 @@ bool reclaim_pass(struct mapcache *cache, uint64_t epoch)
 	if (!account_stale(cache) && retired_empty(cache))
 		return false;
 	found = reclaim_sweep(cache, epoch);
-	trimmed = trim_old(cache);
+	trimmed = trim(cache, UINT64_MAX, true, true);
 	found |= trim_mark(cache);
 	return reclaim_release(cache, UINT64_MAX, trimmed) || found;
 }

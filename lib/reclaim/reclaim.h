@@ -34,6 +34,7 @@ struct mapping *slot_get_run(struct mapcache *cache, uint64_t count, int *error)
 struct mapping *slot_spare(struct mapcache_client *client);
 /* It came to nothing: its slot may serve the same section again. */
 void slot_spare_back(struct mapcache_client *client);
+/* Nobody's any more: what it shows was made for its epoch. */
 void slot_put(struct mapcache *cache, struct mapping *mapping);
 /* Release what is mapped in it. -errno: unchanged. */
 int slot_empty(struct mapcache *cache, struct mapping *mapping);
@@ -67,11 +68,10 @@ uint64_t release(struct mapcache *cache, uint64_t budget, bool paced);
 /* What that takes for one slot. */
 const struct cost *release_cost(const struct mapcache *cache);
 
-/* trim.c: stale granules beside current ones. Unmaps up to budget bytes and what is next to them,
- * or what was marked and has not been mapped since; returns the bytes. trim_mark: whether there
+/* trim.c: stale granules beside current ones. Unmaps up to budget bytes and what is next to them; old:
+ * only of what was marked and has not been mapped since; returns the bytes. trim_mark: whether there
  * are any. No lock is held; never wait for a section. */
-uint64_t trim(struct mapcache *cache, uint64_t budget, bool paced);
-uint64_t trim_old(struct mapcache *cache);
+uint64_t trim(struct mapcache *cache, uint64_t budget, bool old, bool paced);
 bool trim_mark(struct mapcache *cache);
 
 /* thread.c: when */

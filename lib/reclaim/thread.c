@@ -44,11 +44,6 @@ static uint64_t thread_period(const struct mapcache *cache)
 	return cache->settings.reclaim_ms * NS_PER_MS / THREAD_LOOKS;
 }
 
-static bool thread_nothing_mapped(struct mapcache *cache)
-{
-	return !mapcache_load_relaxed(&cache->accounts.mapped_bytes) && retired_empty(cache);
-}
-
 static struct rest_work thread_work(const struct mapcache *cache)
 {
 	return (struct rest_work){ &cache->shared, &cache->accounts.mapped_bytes,
@@ -69,7 +64,7 @@ uint64_t reclaim_look(struct mapcache *cache)
 	uint64_t period = thread_period(cache);
 	uint64_t idle = period > THREAD_IDLE_NS ? period : THREAD_IDLE_NS;
 	struct rest_work work = thread_work(cache);
-	bool wanted = rest_wanted(&thread->rest, &work);
+	bool wanted = reclaim_wanted(cache);
 
 	rest_look(&thread->rest, &work);
 	if (reclaim_pass(cache, before) || wanted)
@@ -93,7 +88,8 @@ static void thread_wait(struct mapcache *cache, uint64_t delay)
 {
 	struct reclaim_thread *thread = &cache->reclaim.thread;
 	struct rest_work work = thread_work(cache);
-	bool forever = thread_nothing_mapped(cache);
+	bool forever =
+		!mapcache_load_relaxed(&cache->accounts.mapped_bytes) && retired_empty(cache);
 
 	/* Whatever is mapped next is news. */
 	if (forever)

@@ -8,20 +8,10 @@
  * Most are mapped again soon. So the thread marks what is stale after each sweep, and unmaps
  * after the next what is marked still.
  */
-
-/* Those from the first one on that are side by side. */
 #include "lib/index/index.h"
 #include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/space.h"
-
-static struct run trim_run(uint64_t granules)
-{
-	unsigned int first = (unsigned int)__builtin_ctzll(granules);
-	uint64_t rest = ~(granules >> first);
-
-	return (struct run){ first, rest ? (unsigned int)__builtin_ctzll(rest) : 64 };
-}
 
 /* Of one that is busy with us. Returns the bytes that are gone. */
 static uint64_t trim_mapping(struct mapcache *cache, struct mapping *mapping, uint64_t granules)
@@ -30,7 +20,7 @@ static uint64_t trim_mapping(struct mapcache *cache, struct mapping *mapping, ui
 	uint64_t gone = 0;
 
 	while (granules) {
-		struct run run = trim_run(granules);
+		struct run run = run_first(granules);
 		uint64_t bytes = (uint64_t)run.count << shift;
 
 		notify_mask(cache, mapping, run_mask(run), MAPCACHE_EVENT_REMOVING);
@@ -87,7 +77,7 @@ static uint64_t trim_stripe(struct mapcache *cache, struct stripe *stripe, uint6
 	return gone;
 }
 
-static uint64_t trim_stripes(struct mapcache *cache, uint64_t budget, bool old, bool paced)
+uint64_t trim(struct mapcache *cache, uint64_t budget, bool old, bool paced)
 {
 	uint64_t gone = 0;
 
@@ -96,39 +86,24 @@ static uint64_t trim_stripes(struct mapcache *cache, uint64_t budget, bool old, 
 	return gone;
 }
 
-uint64_t trim(struct mapcache *cache, uint64_t budget, bool paced)
-{
-	return trim_stripes(cache, budget, false, paced);
-}
-
-uint64_t trim_old(struct mapcache *cache)
-{
-	return trim_stripes(cache, UINT64_MAX, true, true);
-}
-
-/* Lock held. What cannot be marked for want of memory is found stale the next time. */
-static bool trim_mark_stripe(struct mapcache *cache, struct stripe *stripe)
-{
-	bool stale = false;
-
-	for (struct mapping *mapping = stripe->oldest; mapping; mapping = stripe_newer(mapping)) {
-		uint64_t granules = mapping->busy ? 0 : mapping_stale(cache, mapping);
-
-		if (granules)
-			(void)mapping_mark(cache, mapping, granules);
-		stale |= granules != 0;
-	}
-	return stale;
-}
-
 bool trim_mark(struct mapcache *cache)
 {
 	bool stale = false;
 
 	for (uint32_t i = 0; i < cache->settings.stripes; i++) {
-		pthread_mutex_lock(&stripe_at(cache, i)->lock);
-		stale = trim_mark_stripe(cache, stripe_at(cache, i)) || stale;
-		pthread_mutex_unlock(&stripe_at(cache, i)->lock);
+		struct stripe *stripe = stripe_at(cache, i);
+
+		pthread_mutex_lock(&stripe->lock);
+		for (struct mapping *mapping = stripe->oldest; mapping;
+		     mapping = stripe_newer(mapping)) {
+			uint64_t granules = mapping->busy ? 0 : mapping_stale(cache, mapping);
+
+			/* What cannot be marked for want of memory is found stale the next time. */
+			if (granules)
+				(void)mapping_mark(cache, mapping, granules);
+			stale |= granules != 0;
+		}
+		pthread_mutex_unlock(&stripe->lock);
 	}
 	return stale;
 }

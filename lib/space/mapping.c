@@ -97,6 +97,14 @@ void mapping_drop_detail(struct mapcache *cache, struct mapping *mapping)
 	mapping->detail = NULL;
 }
 
+struct run run_first(uint64_t granules)
+{
+	unsigned int first = (unsigned int)__builtin_ctzll(granules);
+	uint64_t rest = ~(granules >> first);
+
+	return (struct run){ first, rest ? (unsigned int)__builtin_ctzll(rest) : 64 };
+}
+
 uint64_t run_mask(struct run run)
 {
 	return ((UINT64_C(2) << ((run.count - 1) & 63)) - 1) << run.first;

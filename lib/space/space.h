@@ -246,6 +246,8 @@ bool mapping_serves(const struct mapcache *cache, const struct mapping *mapping,
 
 /* Its granules as a mask; count is at least 1. */
 uint64_t run_mask(struct run run);
+/* Of a mask that is not 0, those from the first one on that are side by side. */
+struct run run_first(uint64_t granules);
 
 /* Which granules can only be read. mapping_deny: these, too; -ENOMEM. Owner, as the next four. */
 uint64_t mapping_denied(const struct mapping *mapping);

@@ -247,7 +247,7 @@ static void trim_parts(struct scenario *scenario)
 			(void)trim_mark(scenario->cache);
 		else
 			(void)mapcache_reclaim(scenario->cache, UINT64_MAX);
-		(void)trim_old(scenario->cache);
+		(void)trim(scenario->cache, UINT64_MAX, true, true);
 		DO(look(scenario->client, BUCKET, RW));
 	}
 }

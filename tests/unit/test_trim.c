@@ -203,17 +203,17 @@ static void what_is_mapped_again_is_young_again(void **state)
 	(void)state;
 	start(&bed, NULL);
 	leave_granules(&bed);
-	assert_int_equal(trim_old(bed.cache), 0);
+	assert_int_equal(trim(bed.cache, UINT64_MAX, true, true), 0);
 	assert_true(trim_mark(bed.cache));
 	read_granule(&bed, 10);
 	mapcache_invalidate(bed.cache);
 	read_granule(&bed, 0);
 	assert_int_equal(bed_stats(&bed).refreshed_in_place, 3);
-	assert_int_equal(trim_old(bed.cache), 2 * GRANULE);
+	assert_int_equal(trim(bed.cache, UINT64_MAX, true, true), 2 * GRANULE);
 	assert_int_equal(bed_stats(&bed).stale_bytes, GRANULE);
-	assert_int_equal(trim_old(bed.cache), 0);
+	assert_int_equal(trim(bed.cache, UINT64_MAX, true, true), 0);
 	assert_true(trim_mark(bed.cache));
-	assert_int_equal(trim_old(bed.cache), GRANULE);
+	assert_int_equal(trim(bed.cache, UINT64_MAX, true, true), GRANULE);
 	assert_false(trim_mark(bed.cache));
 	assert_int_equal(bed_totals().foreign_pages, PAGES);
 	bed_stop(&bed);
@@ -256,7 +256,7 @@ static uint64_t steps_to_trim(unsigned int buckets)
 	while (retired_pending(bed.cache))
 		retired_advance(bed.cache);
 	steps = 0;
-	assert_int_equal(trim(bed.cache, UINT64_MAX, false), buckets * GRANULE);
+	assert_int_equal(trim(bed.cache, UINT64_MAX, false, false), buckets * GRANULE);
 	bed_stop(&bed);
 	return steps;
 }
