@@ -29,20 +29,22 @@ int source_init(struct mapcache *cache)
 	return -pthread_mutex_init(&cache->space.placeholders.lock, NULL);
 }
 
-static void source_free(struct placeholder *placeholder)
+/* All of a list. */
+static void source_free(struct placeholder *each)
 {
-	if (placeholder->file >= 0)
-		close(placeholder->file);
-	free(placeholder);
+	while (each) {
+		struct placeholder *gone = each;
+
+		each = each->next;
+		if (gone->file >= 0)
+			close(gone->file);
+		free(gone);
+	}
 }
 
 void source_destroy(struct mapcache *cache)
 {
-	struct placeholder *each, *next;
-
-	LL_FOREACH_SAFE (cache->space.placeholders.first, each, next) {
-		source_free(each);
-	}
+	source_free(cache->space.placeholders.first);
 	pthread_mutex_destroy(&cache->space.placeholders.lock);
 }
 
@@ -265,32 +267,31 @@ void *source_map(struct mapcache *cache, struct source *source)
 
 struct placeholder *source_hide(struct mapcache *cache, uint64_t gpa, uint64_t len)
 {
-	struct placeholders *all = &cache->space.placeholders;
-	struct placeholder *hidden = NULL, *each, *next;
+	struct placeholder **link = &cache->space.placeholders.first, *hidden = NULL, *each;
 
-	pthread_mutex_lock(&all->lock);
-	LL_FOREACH_SAFE (all->first, each, next) {
-		if (!source_inside(each, gpa, len))
-			continue;
-		LL_DELETE(all->first, each);
-		LL_PREPEND(hidden, each);
+	pthread_mutex_lock(&cache->space.placeholders.lock);
+	while ((each = *link)) {
+		if (source_inside(each, gpa, len)) {
+			*link = each->next;
+			LL_PREPEND(hidden, each);
+		} else {
+			link = &each->next;
+		}
 	}
-	pthread_mutex_unlock(&all->lock);
+	pthread_mutex_unlock(&cache->space.placeholders.lock);
 	return hidden;
 }
 
 void source_settle(struct mapcache *cache, struct placeholder *hidden, bool back)
 {
 	struct placeholders *all = &cache->space.placeholders;
-	struct placeholder *each, *next;
 
-	pthread_mutex_lock(&all->lock);
-	LL_FOREACH_SAFE (hidden, each, next) {
-		if (back)
-			LL_PREPEND(all->first, each);
-		else
-			source_free(each);
+	if (!back) {
+		source_free(hidden);
+		return;
 	}
+	pthread_mutex_lock(&all->lock);
+	LL_CONCAT(all->first, hidden);
 	pthread_mutex_unlock(&all->lock);
 }
 
