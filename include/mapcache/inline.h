@@ -215,13 +215,12 @@ mapcache_ptr_bucket(const struct mapcache_client *client, uint64_t gpa, size_t l
 	/* What differs is the epoch, which must be 0, and the flags, which must be 1. */
 	if (mapcache_unlikely(prot & 2 ? differ >> 36 != 3 : differ >> 37 != 1)) {
 		uint64_t first = offset >> fast->granule_shift;
-		uint64_t last = (offset + len - 1) >> fast->granule_shift;
-		uint64_t bits = (~UINT64_C(0) >> (63 - (last - first))) << first;
+		uint64_t more = ((offset + len - 1) >> fast->granule_shift) - first;
 
 		/* Once in 2^26 epochs the tag is 0, as that of an entry without a mapping. */
 		if (differ >> MAPCACHE_TAG_SHIFT ||
 		    !(word & (prot & 2 ? MAPCACHE_ENTRY_WRITABLE : MAPCACHE_ENTRY_FRAME)) ||
-		    (bits & ~mapcache_load_acquire(&entry->valid)) ||
+		    ~(mapcache_load_acquire(&entry->valid) >> first) << (63 - more) ||
 		    mapcache_load_relaxed(&entry->word) != word)
 			return false;
 	}
