@@ -199,13 +199,12 @@ bool ballast_drop(struct space *space, unsigned int pages)
 static bool cover_fits(struct mapcache *cache, uint64_t share, uint64_t take)
 {
 	struct arena *arena = &cache->space.arena;
-	uint64_t limit = cache->settings.vmas_max;
+	uint64_t left;
 	bool fits;
 
 	pthread_mutex_lock(&arena->lock);
-	if (arena->vmas_limit && arena->vmas_limit < limit)
-		limit = arena->vmas_limit;
-	fits = arena->vmas + arena->vmas_taken + COVER_TAKEN <= limit - (share ? limit / share : 0);
+	left = share ? arena->vmas_limit / share : 0;
+	fits = arena->vmas + arena->vmas_taken + COVER_TAKEN <= arena->vmas_limit - left;
 	if (fits)
 		arena->vmas_taken += take;
 	pthread_mutex_unlock(&arena->lock);
@@ -244,7 +243,7 @@ void cover_retreat(struct mapcache *cache)
 	pthread_mutex_lock(&arena->lock);
 	limit = arena->vmas - arena->vmas / 8;
 	limit = limit > least ? limit : least;
-	if (!arena->vmas_limit || limit < arena->vmas_limit)
+	if (limit < arena->vmas_limit)
 		arena->vmas_limit = limit;
 	pthread_mutex_unlock(&arena->lock);
 }

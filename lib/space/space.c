@@ -77,6 +77,7 @@ int arena_init(struct mapcache *cache)
 	}
 	arena->taken = (uint64_t *)(arena->mappings + arena->slots);
 	arena->lowest = arena->beyond = ARENA_SPARES;
+	arena->vmas_limit = cache->settings.vmas_max;
 	return 0;
 }
 

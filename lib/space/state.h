@@ -46,7 +46,7 @@ struct arena {
 	uint64_t beyond;           /* slots at and past this were never taken */
 	uint64_t vmas;             /* kernel mappings, but for the empty reservation's one */
 	uint64_t vmas_taken;       /* for map calls on their way */
-	uint64_t vmas_limit;       /* past which the kernel had no more for the process; 0: never */
+	uint64_t vmas_limit;       /* the budget, or less: the kernel had no more for the process */
 	uint64_t lost, lost_bytes; /* ranges that are somebody else's, and all of them */
 };
 

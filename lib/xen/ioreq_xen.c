@@ -46,15 +46,13 @@ static int map_by_frame(struct ioreq_xen *xen, bool buffered)
 	if (error)
 		return error;
 	xen->slots = map_frame(xen, frame);
-	if (xen->slots == NULL)
-		return library_error();
-	if (!buffered)
-		return 0;
-	xen->ring = map_frame(xen, ring);
-	if (xen->ring != NULL)
+	if (xen->slots != NULL && buffered)
+		xen->ring = map_frame(xen, ring);
+	if ((buffered ? (void *)xen->ring : xen->slots) != NULL)
 		return 0;
 	error = library_error();
-	xenforeignmemory_unmap(xen->foreign, xen->slots, 1);
+	if (xen->slots != NULL)
+		xenforeignmemory_unmap(xen->foreign, xen->slots, 1);
 	return error;
 }
 
