@@ -5,7 +5,7 @@
  * above: a server is published with its cache; who uses a client, and when his thread ends, is
  * known (F).
  *
- * Locks: the seats', outermost; the servers'; publication's.
+ * Locks: the seats', outermost; publication's.
  * Guarantees: D, F, I.
  */
 #ifndef MAPCACHE_API_H

@@ -20,12 +20,6 @@ _Static_assert(sizeof(struct mapcache_published) <= MAPCACHE_PUBLISHED_BYTES, "o
 
 #define PUBLISH_PERIOD_MAX 3600000u /* ms */
 
-struct publication {
-	struct worker worker; /* its lock: one writer at a time */
-	char *path;
-	struct mapcache_published *page;
-};
-
 static void publish_count(struct mapcache_published *page, const char *name, uint64_t value)
 {
 	struct mapcache_published_counter *counter;
@@ -55,26 +49,34 @@ static void publish_begin(struct mapcache *cache, struct mapcache_published *pag
 
 int publish_init(struct mapcache *cache)
 {
-	return -pthread_mutex_init(&cache->api.servers_lock, NULL);
+	struct worker *worker = &cache->api.publication.worker;
+
+	return waiting_init(&worker->lock, &worker->wake);
 }
 
 void publish_destroy(struct mapcache *cache)
 {
-	pthread_mutex_destroy(&cache->api.servers_lock);
+	struct worker *worker = &cache->api.publication.worker;
+
+	waiting_destroy(&worker->lock, &worker->wake);
 }
 
 void publish_add_server(struct mapcache *cache, struct publish_server *server)
 {
-	pthread_mutex_lock(&cache->api.servers_lock);
-	LL_PREPEND(cache->api.servers, server);
-	pthread_mutex_unlock(&cache->api.servers_lock);
+	struct publication *publication = &cache->api.publication;
+
+	pthread_mutex_lock(&publication->worker.lock);
+	LL_PREPEND(publication->servers, server);
+	pthread_mutex_unlock(&publication->worker.lock);
 }
 
 void publish_remove_server(struct mapcache *cache, struct publish_server *server)
 {
-	pthread_mutex_lock(&cache->api.servers_lock);
-	LL_DELETE(cache->api.servers, server);
-	pthread_mutex_unlock(&cache->api.servers_lock);
+	struct publication *publication = &cache->api.publication;
+
+	pthread_mutex_lock(&publication->worker.lock);
+	LL_DELETE(publication->servers, server);
+	pthread_mutex_unlock(&publication->worker.lock);
 }
 
 uint64_t publish_combine(const char *name, uint64_t total, uint64_t one)
@@ -86,33 +88,23 @@ uint64_t publish_combine(const char *name, uint64_t total, uint64_t one)
 	return total + one;
 }
 
-/* Of all servers together; of what is a maximum, the highest. */
-static void publish_sum_servers(struct mapcache *cache, struct mapcache_ioreq_stats *sum)
-{
-	struct mapcache_ioreq_stats one = { .size = sizeof(one) };
-	const struct publish_server *server;
-
-	pthread_mutex_lock(&cache->api.servers_lock);
-	for (server = cache->api.servers; server; server = server->next) {
-		if (server->stats(server->server, &one))
-			continue;
-#define PUBLISH_ADD(name, text) sum->name = publish_combine(#name, sum->name, one.name);
-		MAPCACHE_IOREQ_STATISTICS(PUBLISH_ADD)
-#undef PUBLISH_ADD
-	}
-	pthread_mutex_unlock(&cache->api.servers_lock);
-}
-
-/* Publication's lock held. */
-static void publish_write(struct mapcache *cache, struct mapcache_published *page)
+/* Publication's lock held. Of all servers together; of what is a maximum, the highest. */
+static void publish_write(struct mapcache *cache)
 {
 	struct mapcache_stats stats = { .size = sizeof(stats) };
-	struct mapcache_ioreq_stats servers = { .size = sizeof(servers) };
+	struct mapcache_ioreq_stats one = { .size = sizeof(one) }, servers = one;
+	struct mapcache_published *page = cache->api.publication.page;
 	uint64_t sequence = mapcache_load_relaxed(&page->sequence);
+	const struct publish_server *server;
 	unsigned int i = 0;
 
 	(void)mapcache_stats(cache, &stats);
-	publish_sum_servers(cache, &servers);
+	for (server = cache->api.publication.servers; server; server = server->next) {
+		(void)server->stats(server->server, &one);
+#define PUBLISH_ADD(name, text) servers.name = publish_combine(#name, servers.name, one.name);
+		MAPCACHE_IOREQ_STATISTICS(PUBLISH_ADD)
+#undef PUBLISH_ADD
+	}
 	mapcache_store_relaxed(&page->sequence, sequence + 1);
 	/* Pairs with the reader's acquire fence before its second look at sequence: who has read
 	 * one of the values below sees sequence odd or changed. */
@@ -131,38 +123,30 @@ static void publish_write(struct mapcache *cache, struct mapcache_published *pag
 static void *publish_run(void *data)
 {
 	struct mapcache *cache = data;
-	struct publication *publication = cache->api.publication;
+	struct publication *publication = &cache->api.publication;
 	struct worker *worker = &publication->worker;
 
 	pthread_mutex_lock(&worker->lock);
 	while (!worker->stop) {
 		uint64_t next = clock_ns() + publication->page->period_ms * NS_PER_MS;
 
-		publish_write(cache, publication->page);
+		publish_write(cache);
 		worker_sleep(worker, next);
 	}
 	pthread_mutex_unlock(&worker->lock);
 	return NULL;
 }
 
-/* What a device model that died left there is replaced. */
-static int publish_create(const char *path)
-{
-	int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-	int file = open(path, flags, 0600);
-
-	if (file < 0 && errno == EEXIST && !unlink(path))
-		file = open(path, flags, 0600);
-	return file < 0 ? -errno : file;
-}
-
 static int publish_map(const char *path, struct mapcache_published **page)
 {
-	int file = publish_create(path), error = 0;
+	int file, error;
 	void *memory;
 
+	/* What a device model that died left there is replaced. */
+	(void)unlink(path);
+	file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file < 0)
-		return file;
+		return -errno;
 	/* Not ftruncate alone: a full file system is an error here, not a SIGBUS later. */
 	error = -posix_fallocate(file, 0, MAPCACHE_PUBLISHED_BYTES);
 	if (error)
@@ -179,35 +163,6 @@ close:
 	return error;
 }
 
-static void publish_free(struct publication *publication)
-{
-	if (publication->path && publication->page) {
-		munmap(publication->page, MAPCACHE_PUBLISHED_BYTES);
-		unlink(publication->path);
-	}
-	waiting_destroy(&publication->worker.lock, &publication->worker.wake);
-	free(publication->path);
-	free(publication);
-}
-
-static struct publication *publish_new(const char *path, int *error)
-{
-	struct publication *publication = calloc(1, sizeof(*publication));
-
-	*error = publication ? waiting_init(&publication->worker.lock, &publication->worker.wake)
-			     : -ENOMEM;
-	if (*error) {
-		free(publication);
-		return NULL;
-	}
-	publication->path = strdup(path);
-	*error = publication->path ? publish_map(path, &publication->page) : -ENOMEM;
-	if (!*error)
-		return publication;
-	publish_free(publication);
-	return NULL;
-}
-
 int mapcache_publish(struct mapcache *cache, const char *path, uint32_t period_ms)
 {
 	struct publication *publication;
@@ -216,20 +171,23 @@ int mapcache_publish(struct mapcache *cache, const char *path, uint32_t period_m
 
 	if (!cache || !path || period_ms > PUBLISH_PERIOD_MAX)
 		return -EINVAL;
-	if (cache->api.publication)
+	publication = &cache->api.publication;
+	if (publication->page)
 		return -EALREADY;
-	publication = publish_new(path, &error);
-	if (!publication)
+	publication->path = strdup(path);
+	if (!publication->path)
+		return -ENOMEM;
+	error = publish_map(path, &publication->page);
+	if (error) {
+		free(publication->path);
 		return error;
+	}
 	publication->page->period_ms = period_ms;
 	publish_begin(cache, publication->page);
-	cache->api.publication = publication;
 	error = period_ms ? worker_start(&publication->worker, publish_run, cache)
 			  : mapcache_publish_now(cache);
-	if (error) {
-		cache->api.publication = NULL;
-		publish_free(publication);
-	}
+	if (error)
+		publish_end(cache);
 	return error;
 }
 
@@ -239,28 +197,30 @@ int mapcache_publish_now(struct mapcache *cache)
 
 	if (!cache)
 		return -EINVAL;
-	publication = cache->api.publication;
-	if (!publication)
+	publication = &cache->api.publication;
+	if (!publication->page)
 		return -ENOENT;
 	pthread_mutex_lock(&publication->worker.lock);
-	publish_write(cache, publication->page);
+	publish_write(cache);
 	pthread_mutex_unlock(&publication->worker.lock);
 	return 0;
 }
 
 void publish_end(struct mapcache *cache)
 {
-	struct publication *publication = cache->api.publication;
+	struct publication *publication = &cache->api.publication;
 
-	if (!publication)
+	if (!publication->page)
 		return;
 	worker_stop(&publication->worker);
-	cache->api.publication = NULL;
-	publish_free(publication);
+	publish_abandon(cache);
+	publication->page = NULL;
+	unlink(publication->path);
+	free(publication->path);
 }
 
 void publish_abandon(struct mapcache *cache)
 {
-	if (cache->api.publication)
-		munmap(cache->api.publication->page, MAPCACHE_PUBLISHED_BYTES);
+	if (cache->api.publication.page)
+		munmap(cache->api.publication.page, MAPCACHE_PUBLISHED_BYTES);
 }

@@ -6,20 +6,25 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#include <mapcache/atomic.h>
+#include "lib/base/base.h"
 
 struct thread_seat;
-struct publication;
 struct publish_server;
+
+/* Statistics for other processes (publish.c). */
+struct publication {
+	struct worker worker; /* its lock: one writer at a time, and the servers */
+	struct publish_server *servers;
+	struct mapcache_published *page; /* NULL: nobody asked for it */
+	char *path;
+};
 
 struct api {
 	pid_t pid; /* who opened it: a child may only close */
 	mapcache_atomic_u64 range_invalidates;
 	pthread_mutex_t seats_lock; /* protects the list (thread.c) */
 	struct thread_seat *seats;
-	pthread_mutex_t servers_lock; /* protects the list (publish.c) */
-	struct publish_server *servers;
-	struct publication *publication; /* publish.c; NULL: nobody asked for it */
+	struct publication publication;
 };
 
 #endif
