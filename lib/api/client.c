@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Clients: one thread's handle each, with its section and its pins. */
+/* Clients: one thread's handle each, with its section and its pins; and for threads without one at
+ * hand, which name memory as a guest does in its rings. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +30,8 @@ int mapcache_client_open(struct mapcache *cache, struct mapcache_client **result
 	if (posix_memalign((void **)&client, CACHE_LINE, bytes))
 		return -ENOMEM;
 	memset(client, 0, bytes);
-	client->pins = mmap(NULL, client_pins_bytes(cache), PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (client->pins == MAP_FAILED) {
+	client->pins = account_reserve(client_pins_bytes(cache), PROT_READ | PROT_WRITE);
+	if (!client->pins) {
 		error = -errno;
 		free(client);
 		return error;
@@ -89,4 +89,48 @@ int mapcache_client_close(struct mapcache_client *client)
 	munmap(client->pins, client_pins_bytes(cache));
 	free(client);
 	return 0;
+}
+
+struct mapcache_client *mapcache_address_client(struct mapcache *guest,
+						struct mapcache *const grants[2], uint64_t *address,
+						int prot)
+{
+	bool granted = address && (*address & MAPCACHE_ADDRESS_GRANT);
+	struct mapcache *cache = guest;
+	struct mapcache_client *client;
+
+	if (granted)
+		cache = grants ? grants[(prot & PROT_WRITE) != 0] : NULL;
+	if (!address || !cache) {
+		errno = granted ? ENODEV : EINVAL;
+		return NULL;
+	}
+	client = mapcache_thread_client(cache);
+	if (client)
+		*address &= ~MAPCACHE_ADDRESS_GRANT;
+	return client;
+}
+
+int mapcache_address_unpin(struct mapcache *guest, struct mapcache *const grants[2], void *ptr,
+			   size_t len, size_t written, int timeout_ms)
+{
+	struct mapcache_client *client;
+	uint64_t gpa;
+	int error;
+
+	if (!guest || !ptr || !len || written > len)
+		return -EINVAL;
+	if (!mapcache_gpa(guest, ptr, &gpa)) {
+		client = mapcache_thread_client(guest);
+		return client ? mapcache_client_unpin(client, ptr, written)
+			      : mapcache_unpin(guest, ptr, written);
+	}
+	for (int i = 0; grants && i < 2; i++) {
+		if (!grants[i] || mapcache_gpa(grants[i], ptr, &gpa))
+			continue;
+		error = mapcache_unpin(grants[i], ptr, 0);
+		/* The guest waits to have it back, and cannot take it while it is mapped. */
+		return error ? error : mapcache_unmap(grants[i], gpa, len, timeout_ms);
+	}
+	return -EINVAL;
 }

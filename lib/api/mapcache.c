@@ -86,17 +86,11 @@ static int mapcache_map_range(struct mapcache_client *client, const struct mapca
 
 	for (uint64_t gpa = range->gpa & ~(bucket - 1); gpa < range->gpa + range->len && !error;
 	     gpa += bucket) {
-		struct request request;
-		void *pointer;
-
-		error = lookup_check(cache, gpa, 1, prot, &request);
 		mapcache_begin_inline(client);
-		if (!error)
-			error = lookup_slow(client, &request, &pointer);
+		/* An error of its first page alone: the others are mapped. */
+		if (!lookup_pointer(client, gpa, 1, prot) && errno != EFAULT && errno != EACCES)
+			error = -errno;
 		mapcache_end_inline(client);
-		/* Of its first page alone; the others are mapped. */
-		if (error == -EFAULT || error == -EACCES)
-			error = 0;
 	}
 	return error;
 }

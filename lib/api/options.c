@@ -34,10 +34,10 @@
 #define OPTIONS_BUCKETS_MAX (UINT64_C(1) << 32)
 #define OPTIONS_GUEST_MAX (UINT64_C(1) << 52)
 
-static int options_refuse(struct mapcache *cache, const char *what)
+static uint64_t options_between(uint64_t least, uint64_t value, uint64_t most)
 {
-	log_message(cache, MAPCACHE_LOG_ERROR, "mapcache_open: %s", what);
-	return -EINVAL;
+	value = value < most ? value : most;
+	return value > least ? value : least;
 }
 
 int options_copy(const void *given, void *known, size_t known_size)
@@ -70,143 +70,132 @@ static uint64_t options_vmas(void)
 		fclose(file);
 	}
 	limit = limit ? limit : OPTIONS_VMAS_DEFAULT;
-	return limit > 2UL * OPTIONS_VMAS_MIN ? limit : 2UL * OPTIONS_VMAS_MIN;
+	return options_between(2 * OPTIONS_VMAS_MIN, limit, UINT64_MAX);
 }
 
 /* Half of what the caches that were opened before leave: all of them never have all. */
 static uint64_t options_vmas_share(uint64_t limit)
 {
-	for (unsigned int caches = reserve_census(); caches && limit / 2 > OPTIONS_VMAS_MIN;
-	     caches--)
-		limit /= 2;
-	return limit / 2 > OPTIONS_VMAS_MIN ? limit / 2 : OPTIONS_VMAS_MIN;
+	return options_between(OPTIONS_VMAS_MIN,
+			       limit >> options_between(1, UINT64_C(1) + reserve_census(), 63),
+			       UINT64_MAX);
 }
 
-static bool options_fixed(const struct mapcache *cache)
-{
-	return cache->embedder.backend->flags & MAPCACHE_BACKEND_FIXED;
-}
+/* ---- each returns why not, or NULL ----------------------------------------------------------- */
 
-static uint32_t options_usual_shift(const struct mapcache *cache,
-				    const struct mapcache_options *options)
+static const char *options_shifts(struct mapcache_options *options, uint32_t backend)
 {
-	if (!options_fixed(cache))
-		return PAGE_SHIFT;
-	return options->whole_count ? OPTIONS_WHOLE_SHIFT : OPTIONS_BUCKET_SHIFT;
-}
-
-static int options_shifts(struct mapcache *cache, struct mapcache_options *options)
-{
+	bool fixed = backend & MAPCACHE_BACKEND_FIXED;
 	/* One call maps a bucket that nothing can be mapped into later. */
-	bool one_call = !options_fixed(cache) ||
-			cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY;
-	uint32_t bucket =
-		options->bucket_shift ? options->bucket_shift : options_usual_shift(cache, options);
-	uint32_t least = bucket < 18 ? 12 : bucket - 6;
-	uint32_t granule = options->granule_shift;
+	bool one_call = !fixed || backend & MAPCACHE_BACKEND_READ_ONLY;
+	uint32_t usual = options->whole_count ? OPTIONS_WHOLE_SHIFT : OPTIONS_BUCKET_SHIFT;
+	uint32_t bucket = options->bucket_shift, granule = options->granule_shift, least;
 
+	if (!bucket)
+		bucket = fixed ? usual : PAGE_SHIFT;
 	if (bucket < 12 || bucket > 30)
-		return options_refuse(cache, "bucket_shift must be 12..30");
-	if (granule == 0) {
-		granule = OPTIONS_GRANULE_SHIFT < least ? least : OPTIONS_GRANULE_SHIFT;
-		granule = granule > bucket || one_call ? bucket : granule;
-	}
+		return "bucket_shift must be 12..30";
+	least = bucket < 18 ? 12 : bucket - 6;
+	if (!granule)
+		granule = one_call
+				  ? bucket
+				  : (uint32_t)options_between(least, OPTIONS_GRANULE_SHIFT, bucket);
 	if (one_call && granule != bucket)
-		return options_refuse(cache,
-				      "granule_shift must be bucket_shift with this backend");
+		return "granule_shift must be bucket_shift with this backend";
 	if (granule < least || granule > bucket)
-		return options_refuse(cache, "granule_shift must be 12..bucket_shift and at least "
-					     "bucket_shift - 6");
+		return "granule_shift must be 12..bucket_shift and at least bucket_shift - 6";
 	options->bucket_shift = bucket;
 	options->granule_shift = granule;
-	return 0;
+	return NULL;
 }
 
 static uint64_t options_stale(const struct mapcache_options *options)
 {
-	uint64_t least = UINT64_C(4) << options->bucket_shift;
-
-	return options->max_bytes / 4 > least ? options->max_bytes / 4 : least;
+	return options_between(UINT64_C(4) << options->bucket_shift, options->max_bytes / 4,
+			       UINT64_MAX);
 }
 
-static int options_budgets(struct mapcache *cache, struct mapcache_options *options)
+static const char *options_budgets(struct mapcache_options *options)
 {
-	uint64_t bucket = UINT64_C(1) << options->bucket_shift, vmas;
+	uint64_t bucket = UINT64_C(1) << options->bucket_shift, vmas = options_vmas();
 
-	if (!options->max_bytes) {
-		options->max_bytes = OPTIONS_MAX_BYTES;
-		if (options->max_bytes < 4 * bucket)
-			options->max_bytes = 4 * bucket;
-		if (options->max_bytes >> options->bucket_shift > OPTIONS_SLOTS_MAX / 4)
-			options->max_bytes = OPTIONS_SLOTS_MAX / 4 << options->bucket_shift;
-	}
+	if (!options->max_bytes)
+		options->max_bytes = options_between(4 * bucket, OPTIONS_MAX_BYTES,
+						     OPTIONS_SLOTS_MAX / 4 * bucket);
 	if (options->max_bytes < 4 * bucket)
-		return options_refuse(cache, "max_bytes must hold at least 4 buckets");
-	if (options->max_bytes >> options->bucket_shift > OPTIONS_SLOTS_MAX)
-		return options_refuse(cache, "max_bytes must not exceed 2^26 buckets");
+		return "max_bytes must hold at least 4 buckets";
+	if (options->max_bytes / bucket > OPTIONS_SLOTS_MAX)
+		return "max_bytes must not exceed 2^26 buckets";
 	if (!options->max_stale_bytes)
 		options->max_stale_bytes = options_stale(options);
 	if (options->max_stale_bytes < 4 * bucket)
-		return options_refuse(cache, "max_stale_bytes must hold at least 4 buckets");
-	vmas = options_vmas();
+		return "max_stale_bytes must hold at least 4 buckets";
 	if (!options->max_vmas)
 		options->max_vmas = options_vmas_share(vmas);
 	if (options->max_vmas < OPTIONS_VMAS_MIN)
-		return options_refuse(cache, "max_vmas must be at least 64");
+		return "max_vmas must be at least 64";
 	/* The process needs some itself. */
-	if (options->max_vmas > vmas - vmas / 8)
-		options->max_vmas = vmas - vmas / 8;
-	return 0;
+	options->max_vmas = options_between(0, options->max_vmas, vmas - vmas / 8);
+	return NULL;
 }
 
 static uint64_t options_guest_limit(const struct mapcache_options *options)
 {
-	uint32_t shift = options->bucket_shift + OPTIONS_BUCKETS_SHIFT;
-
-	return UINT64_C(1) << (shift < OPTIONS_GUEST_SHIFT ? shift : OPTIONS_GUEST_SHIFT);
+	return UINT64_C(1) << options_between(0, options->bucket_shift + OPTIONS_BUCKETS_SHIFT,
+					      OPTIONS_GUEST_SHIFT);
 }
 
 /* Room for all that is mapped in advance at once, with what eviction keeps free. */
-static int options_whole(struct mapcache *cache, struct mapcache_options *options)
+static const char *options_whole(struct mapcache_options *options)
 {
 	uint64_t bucket = UINT64_C(1) << options->bucket_shift, buckets = 4, limit = 0;
 
 	if (options->whole_count && !options->whole)
-		return options_refuse(cache, "whole is NULL");
+		return "whole is NULL";
 	for (size_t i = 0; i < options->whole_count; i++) {
 		const struct mapcache_range *range = &options->whole[i];
 		uint64_t end = range->gpa + range->len;
 
 		if (range->len == 0 || end < range->gpa || end > OPTIONS_GUEST_MAX)
-			return options_refuse(cache, "a range of whole is empty or ends past 2^52");
+			return "a range of whole is empty or ends past 2^52";
 		if (options->guest_limit && options->guest_limit < end)
-			return options_refuse(cache, "whole must not exceed guest_limit");
+			return "whole must not exceed guest_limit";
 		limit = limit > end ? limit : end;
 		buckets += (end - 1) / bucket - range->gpa / bucket + 1;
 		if (buckets > OPTIONS_SLOTS_MAX)
-			return options_refuse(cache, "whole must not exceed 2^26 buckets");
+			return "whole must not exceed 2^26 buckets";
 	}
-	if (!options->whole_count)
-		return 0;
-	if (options->max_bytes / bucket < 2 * buckets)
+	if (options->whole_count && options->max_bytes / bucket < 2 * buckets)
 		options->max_bytes = 2 * buckets * bucket;
-	if (!options->guest_limit && limit > options_guest_limit(options))
-		options->guest_limit = limit;
-	return 0;
+	if (!options->guest_limit)
+		options->guest_limit =
+			options_between(limit, options_guest_limit(options), UINT64_MAX);
+	if (options->guest_limit > OPTIONS_GUEST_MAX)
+		return "guest_limit must not exceed 2^52";
+	/* Rounded up to whole buckets, so that every bucket below the limit is whole. */
+	options->guest_limit = (options->guest_limit + bucket - 1) & ~(bucket - 1);
+	if (options->guest_limit / bucket > OPTIONS_BUCKETS_MAX)
+		return "guest_limit must not exceed 2^32 buckets";
+	return NULL;
 }
 
-static int options_limit(struct mapcache *cache, struct mapcache_options *options)
+static const char *options_others(struct mapcache_options *options)
 {
-	if (!options->guest_limit)
-		options->guest_limit = options_guest_limit(options);
-	/* Rounded up to whole buckets, so that every bucket below the limit is whole. */
-	if (options->guest_limit > OPTIONS_GUEST_MAX)
-		return options_refuse(cache, "guest_limit must not exceed 2^52");
-	options->guest_limit = (options->guest_limit + (UINT64_C(1) << options->bucket_shift) - 1) &
-			       ~((UINT64_C(1) << options->bucket_shift) - 1);
-	if (options->guest_limit >> options->bucket_shift > OPTIONS_BUCKETS_MAX)
-		return options_refuse(cache, "guest_limit must not exceed 2^32 buckets");
-	return 0;
+	if (options->flags & ~(MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER |
+			       MAPCACHE_DEBUG | MAPCACHE_NO_BATCHES))
+		return "unknown flags";
+	/* Xen's names of domains have 16 bits: another domain's must not come of it (I). */
+	if (options->domid > UINT16_MAX)
+		return "domid must not exceed 65535";
+	if (!options->stripes)
+		options->stripes = OPTIONS_STRIPES;
+	if (options->stripes > 4096 || (options->stripes & (options->stripes - 1)))
+		return "stripes must be a power of two, 1..4096";
+	if (!options->reclaim_ms)
+		options->reclaim_ms = OPTIONS_RECLAIM_MS;
+	if (options->reclaim_ms > 3600000)
+		return "reclaim_ms must not exceed an hour";
+	return NULL;
 }
 
 static void options_settle(struct mapcache *cache, const struct mapcache_options *options)
@@ -220,11 +209,8 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 	settings->reclaim_ms = options->reclaim_ms;
 	settings->flags = options->flags;
 	settings->slots = options->max_bytes >> options->bucket_shift;
-	settings->reserve = settings->slots / OPTIONS_RESERVE_PART;
-	if (settings->reserve < 1)
-		settings->reserve = 1;
-	if (settings->reserve > OPTIONS_RESERVE_MAX)
-		settings->reserve = OPTIONS_RESERVE_MAX;
+	settings->reserve =
+		options_between(1, settings->slots / OPTIONS_RESERVE_PART, OPTIONS_RESERVE_MAX);
 	settings->stale_max = options->max_stale_bytes;
 	settings->vmas_max = options->max_vmas;
 	settings->guest_limit = options->guest_limit;
@@ -235,39 +221,27 @@ static void options_settle(struct mapcache *cache, const struct mapcache_options
 
 int options_check(struct mapcache *cache, struct mapcache_options *options)
 {
-	int error;
+	const char *why = options_others(options);
 
-	if (options->flags & ~(MAPCACHE_NO_RECLAIM_THREAD | MAPCACHE_NO_MEMBARRIER |
-			       MAPCACHE_DEBUG | MAPCACHE_NO_BATCHES))
-		return options_refuse(cache, "unknown flags");
-	/* Xen's names of domains have 16 bits: another domain's must not come of it (I). */
-	if (options->domid > UINT16_MAX)
-		return options_refuse(cache, "domid must not exceed 65535");
-	if (!options->stripes)
-		options->stripes = OPTIONS_STRIPES;
-	if (options->stripes > 4096 || (options->stripes & (options->stripes - 1)))
-		return options_refuse(cache, "stripes must be a power of two, 1..4096");
-	if (!options->reclaim_ms)
-		options->reclaim_ms = OPTIONS_RECLAIM_MS;
-	if (options->reclaim_ms > 3600000)
-		return options_refuse(cache, "reclaim_ms must not exceed an hour");
-	error = options_shifts(cache, options);
-	if (!error)
-		error = options_whole(cache, options);
-	if (!error)
-		error = options_budgets(cache, options);
-	if (!error)
-		error = options_limit(cache, options);
-	if (!error)
-		options_settle(cache, options);
-	return error;
+	if (!why)
+		why = options_shifts(options, cache->embedder.backend->flags);
+	if (!why)
+		why = options_whole(options);
+	if (!why)
+		why = options_budgets(options);
+	if (why) {
+		log_message(cache, MAPCACHE_LOG_ERROR, "mapcache_open: %s", why);
+		return -EINVAL;
+	}
+	options_settle(cache, options);
+	return 0;
 }
 
 void options_room(struct mapcache *cache, const struct mapcache_options *asked,
 		  struct mapcache_options *options)
 {
 	const struct embedder *embedder = &cache->embedder;
-	uint64_t room = UINT64_MAX, least = UINT64_C(4) << options->bucket_shift;
+	uint64_t room = UINT64_MAX;
 	bool kept = asked->max_bytes || asked->whole_count;
 
 	if (embedder->backend->room)
@@ -275,9 +249,9 @@ void options_room(struct mapcache *cache, const struct mapcache_options *asked,
 	if (room == UINT64_MAX)
 		return;
 	/* Half: the others are still to come, and have seen the same. */
-	room = room / 2 > least ? room / 2 : least;
+	room = options_between(UINT64_C(4) << options->bucket_shift, room / 2, UINT64_MAX);
 	if (!kept) {
-		options->max_bytes = options->max_bytes < room ? options->max_bytes : room;
+		options->max_bytes = options_between(0, options->max_bytes, room);
 		if (!asked->max_stale_bytes)
 			options->max_stale_bytes = options_stale(options);
 		options_settle(cache, options);

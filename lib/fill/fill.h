@@ -26,11 +26,6 @@ void fill_abandon(struct mapcache *cache);
 void fill_stats(struct mapcache *cache, struct mapcache_stats *stats);
 
 /* lookup.c */
-/* 0 and the request, or -errno as mapcache_ptr(). */
-int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot,
-		 struct request *request);
-/* Inside a section: 0 and the address, or -errno. */
-int lookup_slow(struct mapcache_client *client, const struct request *request, void **pointer);
 /* The pointer as mapcache_ptr(), inside a section; what is written to it is the caller's to
  * report. */
 void *lookup_pointer(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);

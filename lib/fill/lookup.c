@@ -13,8 +13,9 @@
 /* Times that others may get in between before the caller is told to come back. */
 #define LOOKUP_TRIES 64
 
-int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot,
-		 struct request *request)
+/* 0 and the request, or -errno as mapcache_ptr(). */
+static int lookup_check(const struct mapcache *cache, uint64_t gpa, uint64_t len, int prot,
+			struct request *request)
 {
 	const struct settings *settings = &cache->settings;
 	uint64_t bucket = UINT64_C(1) << settings->bucket_shift;
@@ -130,7 +131,9 @@ static uint64_t lookup_gpa(const struct mapcache *cache, const struct request *r
 	return (request->index << cache->settings.bucket_shift) + request->offset;
 }
 
-int lookup_slow(struct mapcache_client *client, const struct request *request, void **pointer)
+/* Inside a section: 0 and the address, or -errno. */
+static int lookup_slow(struct mapcache_client *client, const struct request *request,
+		       void **pointer)
 {
 	bool read_only = client->cache->embedder.backend->flags & MAPCACHE_BACKEND_READ_ONLY;
 	int error = read_only && request->write ? -EACCES : FILL_AGAIN;
