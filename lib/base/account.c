@@ -37,38 +37,27 @@ void account_map(struct mapcache *cache, uint64_t epoch, uint64_t mapped, uint64
 	pthread_mutex_unlock(&accounts->lock);
 }
 
-static uint64_t account_stale_locked(struct mapcache *cache)
-{
-	struct accounts *accounts = &cache->accounts;
-	bool over = accounts->current_epoch != epoch_now(&cache->shared);
-	uint64_t stale = mapcache_load_relaxed(&accounts->mapped_bytes) -
-			 (over ? 0 : accounts->current_bytes);
-
-	if (stale > accounts->stale_bytes_max)
-		accounts->stale_bytes_max = stale;
-	return stale;
-}
-
 uint64_t account_stale(struct mapcache *cache)
 {
+	struct accounts *accounts = &cache->accounts;
 	uint64_t stale;
 
-	pthread_mutex_lock(&cache->accounts.lock);
-	stale = account_stale_locked(cache);
-	pthread_mutex_unlock(&cache->accounts.lock);
+	pthread_mutex_lock(&accounts->lock);
+	stale = mapcache_load_relaxed(&accounts->mapped_bytes);
+	if (accounts->current_epoch == epoch_now(&cache->shared))
+		stale -= accounts->current_bytes;
+	if (stale > mapcache_load_relaxed(&accounts->stale_bytes_max))
+		mapcache_store_relaxed(&accounts->stale_bytes_max, stale);
+	pthread_mutex_unlock(&accounts->lock);
 	return stale;
 }
 
 void account_stats(struct mapcache *cache, struct mapcache_stats *stats)
 {
-	struct accounts *accounts = &cache->accounts;
-
-	pthread_mutex_lock(&accounts->lock);
-	stats->stale_bytes = account_stale_locked(cache);
-	stats->mapped_bytes = mapcache_load_relaxed(&accounts->mapped_bytes);
-	stats->stale_bytes_max = accounts->stale_bytes_max;
-	pthread_mutex_unlock(&accounts->lock);
-	stats->memory_bytes += mapcache_load_relaxed(&accounts->memory_bytes);
+	stats->stale_bytes = account_stale(cache);
+	stats->mapped_bytes = mapcache_load_relaxed(&cache->accounts.mapped_bytes);
+	stats->stale_bytes_max = mapcache_load_relaxed(&cache->accounts.stale_bytes_max);
+	stats->memory_bytes += mapcache_load_relaxed(&cache->accounts.memory_bytes);
 }
 
 void *account_reserve(uint64_t bytes, int prot)

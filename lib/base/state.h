@@ -9,11 +9,11 @@
 
 /* Bytes mapped, and of which epoch how many are current. */
 struct accounts {
-	pthread_mutex_t lock; /* protects what follows but memory_bytes, and struct log */
+	pthread_mutex_t lock; /* protects what follows but for memory_bytes; struct log */
 	mapcache_atomic_u64 mapped_bytes; /* read by whoever has mapped something, too */
 	uint64_t current_epoch;           /* current_bytes is about this epoch */
 	uint64_t current_bytes;
-	uint64_t stale_bytes_max;
+	mapcache_atomic_u64 stale_bytes_max;
 	mapcache_atomic_u64 memory_bytes;
 };
 

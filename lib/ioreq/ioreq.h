@@ -102,9 +102,6 @@ int ioreq_check_request(const struct ioreq *raw, uint32_t vcpu, uint32_t flags,
 /* The register's address of an item. */
 uint64_t ioreq_check_item(const struct mapcache_request *request, int item);
 bool ioreq_check_range(enum mapcache_ioreq_type type, uint64_t start, uint64_t end);
-/* Whether no byte of count items from gpa on, downwards or upwards, wraps around. count >= 1. */
-bool ioreq_check_items(uint64_t first, uint32_t size, uint32_t count, bool backwards);
-bool ioreq_check_size(uint32_t size);
 /* The bytes of a value that an access of this size has; all of it for sizes that are none. */
 uint64_t ioreq_check_low_bytes(uint64_t value, uint32_t size);
 

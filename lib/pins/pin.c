@@ -10,7 +10,7 @@
 #include "lib/base/probe.h"
 #include "lib/fill/fill.h"
 #include "lib/pins/pins.h"
-#include "lib/protocol/pin_count.h"
+#include "lib/protocol/grace.h"
 #include "lib/protocol/protocol.h"
 #include "lib/protocol/entry.h"
 

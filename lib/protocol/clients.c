@@ -9,7 +9,6 @@
 #include "lib/base/base.h"
 #include "lib/cache.h"
 #include "lib/protocol/grace.h"
-#include "lib/protocol/pin_count.h"
 #include "lib/protocol/section.h"
 
 void clients_add(struct mapcache_client *client)
@@ -74,10 +73,12 @@ void clients_disown(struct mapcache *cache)
 
 	pthread_mutex_lock(&clients->lock);
 	for (client = clients->first; client; client = client->next) {
-		if (client->owned && client->thread == thread) {
-			client->owned = false;
-			section_disown(&client->fast);
-		}
+		if (!client->owned || client->thread != thread)
+			continue;
+		client->owned = false;
+		client->fast.nested |= MAPCACHE_NESTED_UNOWNED;
+		/* One that is open stays so: whoever joins this thread may end it. */
+		section_special(&client->fast);
 	}
 	pthread_mutex_unlock(&clients->lock);
 }

@@ -155,12 +155,11 @@ void protocol_sweep_end(struct mapcache *cache, uint64_t epoch)
 	pthread_mutex_unlock(&cache->protocol.sweep_lock);
 }
 
-/* What clients counted, open and closed ones, and the memory they take. */
-static void protocol_sum(struct mapcache *cache, uint64_t slots, uint64_t *sums,
-			 struct mapcache_stats *stats)
+void protocol_stats(struct mapcache *cache, uint64_t slots, struct mapcache_stats *stats)
 {
 	struct clients *clients = &cache->protocol.clients;
 	struct mapcache_client *client;
+	uint64_t sums[COUNTERS];
 
 	pthread_mutex_lock(&clients->lock);
 	stats->memory_bytes += table_memory(&cache->protocol.table);
@@ -174,13 +173,6 @@ static void protocol_sum(struct mapcache *cache, uint64_t slots, uint64_t *sums,
 			account_resident(client->pins, slots * sizeof(*client->pins));
 	}
 	pthread_mutex_unlock(&clients->lock);
-}
-
-void protocol_stats(struct mapcache *cache, uint64_t slots, struct mapcache_stats *stats)
-{
-	uint64_t sums[COUNTERS];
-
-	protocol_sum(cache, slots, sums, stats);
 	stats->epoch = epoch_now(&cache->shared);
 #define STATS(counter, name) stats->name = sums[COUNTER_##counter];
 	PROTOCOL_COUNTERS(STATS)

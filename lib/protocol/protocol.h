@@ -8,7 +8,7 @@
  *   - who is in a section, and which sections are over, is known (F, J).
  *
  * Locks: the clients lock, innermost but for base's; one sweep of the table at a time has its own,
- * outermost. epoch.h, grace.h, pin_count.h, section.[ch] and table.h have none:
+ * outermost. epoch.h, grace.h, section.[ch] and table.h have none:
  * tests/model compiles them as they are.
  */
 #ifndef MAPCACHE_PROTOCOL_H

@@ -31,12 +31,4 @@ static inline uint64_t section_idle(const struct mapcache_client_fast *fast)
 	return slow ? MAPCACHE_SECTION_SPECIAL : 0;
 }
 
-/* Its thread, which is this one, comes to its end: who begins a section next is its owner. */
-static inline void section_disown(struct mapcache_client_fast *fast)
-{
-	fast->nested |= MAPCACHE_NESTED_UNOWNED;
-	/* One that is open stays so: whoever joins this thread may end it. */
-	section_special(fast);
-}
-
 #endif

@@ -6,7 +6,7 @@
 
 #include "lib/base/base.h"
 #include "lib/protocol/entry.h"
-#include "lib/protocol/pin_count.h"
+#include "lib/protocol/grace.h"
 #include "lib/space/own.h"
 
 void client_fold(struct mapcache_client *client, uint64_t slot)

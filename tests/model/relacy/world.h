@@ -23,7 +23,6 @@ struct mapcache_client {
 
 #include <lib/protocol/epoch.h>
 #include <lib/protocol/grace.h>
-#include <lib/protocol/pin_count.h>
 extern "C" {
 #include <lib/protocol/section.c>
 }
