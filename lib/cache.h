@@ -73,7 +73,6 @@ struct mapcache_client {
 	mapcache_atomic_u64 counters[COUNTERS];
 	struct dirty dirty;               /* of the section that is open */
 	struct listed listed;             /* its thread only */
-	struct report report;             /* on its way as long as that is not empty */
 	struct mapcache_client *previous; /* clients lock */
 	struct mapcache_client *next_pinner;
 	int error[]; /* room for a map call's results: the pages of a bucket */

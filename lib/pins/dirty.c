@@ -71,13 +71,18 @@ static void dirty_add(struct dirty *dirty, uint64_t gfn, uint64_t pages)
 		;
 }
 
-/* error: the first of a report that fails. */
-static void dirty_send(struct mapcache *cache, struct dirty *dirty, int *error)
+/* What there is to be reported is; -errno of that. */
+static int dirty_tell(struct mapcache *cache, struct dirty *dirty)
 {
-	int failed = dirty->count ? report_send(cache, dirty->extent, dirty->count) : 0;
+	CANCEL_DEFERRED;
+	int error;
 
+	if (!dirty->count)
+		return 0;
+	error = report_send(cache, dirty->extent, dirty->count);
 	dirty->count = 0;
-	*error = *error ? *error : failed;
+	report_end(cache, &dirty->report);
+	return error;
 }
 
 /* ---- which frames an address shows ------------------------------------------------------ */
@@ -99,20 +104,29 @@ static uint64_t dirty_room(struct mapcache *cache, const void *pointer)
 	return bucket - (uint64_t)((const char *)pointer - mapping_base(cache, mapping));
 }
 
-/* What [pointer, pointer + len), which is in what dirty_room() says of it, shows, to a list. error:
- * no section is open, so that a full list is told; NULL: it is kept. */
-static void dirty_frames(struct mapcache *cache, const char *pointer, uint64_t len,
-			 struct dirty *dirty, int *error)
+/*
+ * What [pointer, pointer + len), which is in what dirty_room() says of it, shows is to be reported,
+ * and on its way from now on: before the section ends, or the pin goes, so that drain finds the
+ * one or the other (F). error: no section is open, so that what does not fit is told; NULL: it is
+ * joined.
+ */
+static void dirty_frames(struct mapcache *cache, struct dirty *dirty, uint64_t epoch,
+			 const char *pointer, uint64_t len, int *error)
 {
 	uint64_t part, in_page;
 
 	for (; len; len -= part, pointer += part) {
 		uint64_t gfn = place_frame(cache, pointer, &part);
+		int failed = 0;
 
 		part = part < len ? part : len;
 		in_page = (uintptr_t)pointer & ((UINT64_C(1) << PAGE_SHIFT) - 1);
 		if (error && dirty->count == DIRTY_EXTENTS)
-			dirty_send(cache, dirty, error);
+			failed = dirty_tell(cache, dirty);
+		if (failed && !*error)
+			*error = failed;
+		if (!dirty->count)
+			report_begin(cache, &dirty->report, epoch);
 		dirty_add(dirty, gfn, ((in_page + part - 1) >> PAGE_SHIFT) + 1);
 	}
 }
@@ -121,11 +135,8 @@ static void dirty_frames(struct mapcache *cache, const char *pointer, uint64_t l
 
 void dirty_note(struct mapcache_client *client, const void *pointer, uint64_t len)
 {
-	/* On its way from now on, before the section ends: drain finds the one or the other (F). */
-	if (!client->dirty.count)
-		report_begin(client->cache, &client->report,
-			     epoch_of(mapcache_load_relaxed(&client->fast.section)));
-	dirty_frames(client->cache, pointer, len, &client->dirty, NULL);
+	dirty_frames(client->cache, &client->dirty,
+		     epoch_of(mapcache_load_relaxed(&client->fast.section)), pointer, len, NULL);
 }
 
 void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len, int prot)
@@ -144,54 +155,37 @@ void *mapcache_ptr_slow(struct mapcache_client *client, uint64_t gpa, size_t len
 
 void section_report(struct mapcache_client *client)
 {
-	CANCEL_DEFERRED;
-	int error = 0;
-
-	if (!client->dirty.count)
-		return;
-	dirty_send(client->cache, &client->dirty, &error);
-	report_end(client->cache, &client->report);
+	(void)dirty_tell(client->cache, &client->dirty);
 }
 
-void dirty_flush(struct mapcache_client *client)
+int dirty_flush(struct mapcache_client *client)
 {
-	if (!mapcache_inside_inline(client)) {
-		section_report(client);
-		return;
+	if (!mapcache_inside_inline(client))
+		return dirty_tell(client->cache, &client->dirty);
+	if (client->dirty.count) {
+		client->fast.nested |= MAPCACHE_NESTED_DIRTY;
+		section_special(&client->fast);
 	}
-	client->fast.nested |= MAPCACHE_NESTED_DIRTY;
-	section_special(&client->fast);
+	return 0;
 }
 
 int dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client, const struct iovec *iov,
 		    int count, uint64_t written)
 {
-	bool inside = client && mapcache_inside_inline(client);
-	struct dirty dirty = { .count = 0 };
-	struct report report;
-	CANCEL_DEFERRED;
-	int error = 0;
+	struct dirty own = { .count = 0 }, *dirty = client ? &client->dirty : &own;
+	uint64_t epoch = client ? epoch_of(mapcache_load_relaxed(&client->fast.section)) : 0;
 
-	if (!inside)
-		report_begin(cache, &report, epoch_now(&cache->shared));
+	if (!epoch)
+		epoch = epoch_now(&cache->shared);
 	for (int i = 0; i < count && written; i++) {
 		uint64_t part = dirty_room(cache, iov[i].iov_base);
 
 		part = part < iov[i].iov_len ? part : iov[i].iov_len;
 		part = part < written ? part : written;
-		if (part && inside)
-			dirty_note(client, iov[i].iov_base, part);
-		else if (part)
-			dirty_frames(cache, iov[i].iov_base, part, &dirty, NULL);
+		dirty_frames(cache, dirty, epoch, iov[i].iov_base, part, NULL);
 		written -= iov[i].iov_len < written ? iov[i].iov_len : written;
 	}
-	if (inside && client->dirty.count)
-		dirty_flush(client);
-	if (inside)
-		return 0;
-	dirty_send(cache, &dirty, &error);
-	report_end(cache, &report);
-	return error;
+	return client ? dirty_flush(client) : dirty_tell(cache, dirty);
 }
 
 int dirty_unpin(struct mapcache *cache, struct mapcache_client *client, void *pointer,
@@ -264,26 +258,26 @@ static void pinned_add(struct mapcache *cache, struct mapping *mapping, struct d
 		       int *error)
 {
 	uint64_t bytes = UINT64_C(1) << cache->settings.granule_shift, granules = 0, len = 0;
+	uint64_t epoch = epoch_now(&cache->shared);
 	const char *pointer = mapping_base(cache, mapping);
 
 	if (mapping_state(mapping) == MAPPING_SPAN)
 		len = pinned_span(cache, mapping, &pointer);
 	else if (client_pins(cache, mapping))
 		granules = pinned_granules(cache, mapping);
-	dirty_frames(cache, pointer, len, dirty, error);
+	dirty_frames(cache, dirty, epoch, pointer, len, error);
 	for (unsigned int i = 0; i < cache->settings.granules; i++) {
 		if (granules >> i & 1)
-			dirty_frames(cache, pointer + i * bytes, bytes, dirty, error);
+			dirty_frames(cache, dirty, epoch, pointer + i * bytes, bytes, error);
 	}
 }
 
 int mapcache_modified_pins(struct mapcache *cache)
 {
 	struct dirty dirty = { .count = 0 };
-	struct report report;
 	CANCEL_DEFERRED;
+	int error = 0, failed;
 	uint64_t slots;
-	int error = 0;
 
 	if (!cache)
 		return -EINVAL;
@@ -291,13 +285,11 @@ int mapcache_modified_pins(struct mapcache *cache)
 		return -EOPNOTSUPP;
 	if (!entry_logging(cache))
 		return 0;
-	report_begin(cache, &report, epoch_now(&cache->shared));
 	slots = space_slots(cache);
 	for (uint64_t slot = 0; slot < slots; slot++)
 		pinned_add(cache, mapping_at(cache, slot), &dirty, &error);
-	dirty_send(cache, &dirty, &error);
-	report_end(cache, &report);
-	return error;
+	failed = dirty_tell(cache, &dirty);
+	return error ? error : failed;
 }
 
 /* ---- on and off ------------------------------------------------------------------------ */

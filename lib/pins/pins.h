@@ -33,7 +33,7 @@ bool pins_held(struct mapcache *cache, uint64_t epoch);
 /* In a section that shows [pointer, pointer + len): it is going to be written, or has been. */
 void dirty_note(struct mapcache_client *client, const void *pointer, uint64_t len);
 /* What was noted is reported: at the end of the section that is open, or at once. */
-void dirty_flush(struct mapcache_client *client);
+int dirty_flush(struct mapcache_client *client);
 /* What a pin has let be written is reported, while it is held: at the end of the section that the
  * client is in, else at once; client: whose thread this is, or NULL. -errno of the report. */
 int dirty_unpin(struct mapcache *cache, struct mapcache_client *client, void *pointer,

@@ -11,12 +11,20 @@
 struct ledger_entry;
 struct span;
 
+/* One on its way: on the stack of its thread, or a client's own. */
+struct report {
+	struct report *next, *prev;
+	uint64_t number; /* counts reports of this cache */
+	uint64_t epoch;  /* in which what it reports began to be used */
+};
+
 /* Modified pages on their way to a report; what does not fit is covered by a larger extent. */
 #define DIRTY_EXTENTS 32
 
 struct dirty {
 	struct mapcache_extent extent[DIRTY_EXTENTS + 1]; /* rising, with gaps between */
 	unsigned int count;
+	struct report report; /* on its way as long as that is not 0 */
 };
 
 /* Which parts of the guest a client has mapped by lists in an epoch (sgl.c). */
@@ -40,13 +48,6 @@ struct spans {
 	struct span *loose;
 	uint64_t count;        /* of both */
 	uint64_t pinned_bytes; /* stale and pinned, at the last reclaim */
-};
-
-/* One on its way: on the stack of its thread, or a client's own. */
-struct report {
-	struct report *next, *prev;
-	uint64_t number; /* counts reports of this cache */
-	uint64_t epoch;  /* in which what it reports began to be used */
 };
 
 struct reports {
