@@ -10,7 +10,6 @@
 #include <mapcache/mapcache.h>
 
 #include "bench/clock.h"
-#include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
 
 #define PAGE_SHIFT 12

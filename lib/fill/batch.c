@@ -38,69 +38,92 @@ static uint64_t batch_granules(const struct mapcache *cache)
 	return ((batch_end(cache) >> cache->settings.granule_shift) + 511) & ~UINT64_C(511);
 }
 
-int batch_init(struct mapcache *cache)
+/* Of what is hot and of the words, which the numbers follow. */
+static uint64_t batch_bytes(uint64_t granules)
+{
+	return HOT_MAX * sizeof(struct hot) + granules * sizeof(mapcache_atomic_u64);
+}
+
+static uint64_t batch_bytes_all(const struct mapcache *cache)
+{
+	uint64_t granules = batch_granules(cache);
+
+	return batch_bytes(granules) + granules * sizeof(uint16_t);
+}
+
+int fill_init(struct mapcache *cache)
 {
 	const struct settings *settings = &cache->settings;
 	const struct embedder *embedder = &cache->embedder;
-	struct batches *batches = &cache->fill.batches;
+	struct fills *fills = &cache->fill;
+	int error;
 
 	/* Those that can be granted are a page a bucket; those that are translated have no frames. */
-	batches->off = !(embedder->backend->flags & MAPCACHE_BACKEND_FIXED) ||
-		       embedder->backend->flags & MAPCACHE_BACKEND_READ_ONLY ||
-		       !embedder->backend->map_frames || embedder->options.translate ||
-		       settings->flags & (MAPCACHE_NO_BATCHES | MAPCACHE_DEBUG) ||
-		       settings->granules < BATCH_LEAST || settings->slots < BATCH_SLOTS_MIN;
+	fills->batches.off = !(embedder->backend->flags & MAPCACHE_BACKEND_FIXED) ||
+			     embedder->backend->flags & MAPCACHE_BACKEND_READ_ONLY ||
+			     !embedder->backend->map_frames || embedder->options.translate ||
+			     settings->flags & (MAPCACHE_NO_BATCHES | MAPCACHE_DEBUG) ||
+			     settings->granules < BATCH_LEAST || settings->slots < BATCH_SLOTS_MIN;
 	reclaim_batches(cache, batch_retire);
-	return -pthread_mutex_init(&batches->lock, NULL);
+	fills->habits = account_reserve(settings->guest_limit >> settings->bucket_shift,
+					PROT_READ | PROT_WRITE);
+	if (!fills->habits)
+		return -errno;
+	error = -pthread_mutex_init(&fills->batches.lock, NULL);
+	if (error)
+		fill_abandon(cache);
+	return error;
 }
 
-static uint64_t batch_bytes(const struct mapcache *cache, uint64_t granules)
+void fill_abandon(struct mapcache *cache)
 {
-	const struct batches *batches = &cache->fill.batches;
+	const struct settings *settings = &cache->settings;
+	struct fills *fills = &cache->fill;
 
-	return HOT_MAX * sizeof(*batches->hots.all) +
-	       granules * (sizeof(*batches->words) + sizeof(*batches->hots.number));
+	munmap(fills->habits, (size_t)(settings->guest_limit >> settings->bucket_shift));
+	if (fills->batches.words)
+		munmap(fills->batches.hots.all, (size_t)batch_bytes_all(cache));
 }
 
-void batch_abandon(struct mapcache *cache)
+void fill_destroy(struct mapcache *cache)
 {
-	if (cache->fill.batches.words)
-		munmap(cache->fill.batches.hots.all,
-		       (size_t)batch_bytes(cache, batch_granules(cache)));
+	pthread_mutex_destroy(&cache->fill.batches.lock);
+	fill_abandon(cache);
 }
 
 bool batch_start(struct mapcache *cache)
 {
 	struct batches *batches = &cache->fill.batches;
 	struct hots *hots = &batches->hots;
-	uint64_t granules = batch_granules(cache);
 
 	if (batches->off || batches->words)
 		return !batches->off;
-	hots->all = account_reserve(batch_bytes(cache, granules), PROT_READ | PROT_WRITE);
+	hots->all = account_reserve(batch_bytes_all(cache), PROT_READ | PROT_WRITE);
 	batches->off = !hots->all;
 	if (batches->off)
 		return false;
 	batches->words = (mapcache_atomic_u64 *)(hots->all + HOT_MAX);
-	hots->number = (uint16_t *)(batches->words + granules);
-	hots->granules = granules;
+	hots->granules = batch_granules(cache);
+	hots->number = (uint16_t *)(batches->words + hots->granules);
 	granules_show(&cache->shared, batches->words, batch_end(cache));
 	return true;
 }
 
-void batch_stats(struct mapcache *cache, struct mapcache_stats *stats)
+void fill_stats(struct mapcache *cache, struct mapcache_stats *stats)
 {
 	struct batches *batches = &cache->fill.batches;
-	uint64_t used;
+	struct hots *hots = &batches->hots;
+	uint64_t granules;
 
 	pthread_mutex_lock(&batches->lock);
-	used = batches->hots.used;
+	granules = batches->used * cache->settings.granules;
+	stats->memory_bytes += account_resident(cache->fill.habits, batches->used);
+	granules = granules < hots->granules ? granules : hots->granules;
+	if (granules)
+		stats->memory_bytes +=
+			account_resident(hots->all, batch_bytes(granules)) +
+			account_resident(hots->number, granules * sizeof(*hots->number));
 	pthread_mutex_unlock(&batches->lock);
-	if (!used)
-		return;
-	stats->memory_bytes += account_resident(batches->hots.all, HOT_MAX * sizeof(struct hot) +
-									   used * sizeof(uint64_t));
-	stats->memory_bytes += account_resident(batches->hots.number, used * sizeof(uint16_t));
 }
 
 /* ---- what is shown; batches lock held ---------------------------------------------------- */

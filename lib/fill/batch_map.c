@@ -13,7 +13,6 @@
 #include "lib/space/space.h"
 
 #define BATCH_MIN 2u                /* granules that nobody has asked for yet */
-#define BATCH_FIRST 16u             /* before it is known what one takes */
 #define BATCH_CALLS 4               /* its granules may take as long as so many calls */
 #define BATCH_SLOTS 8               /* at most this part of all slots */
 #define BATCH_CALM_NS NS_PER_SECOND /* without an INVALIDATE */
@@ -35,9 +34,8 @@ static struct hot_cost batch_cost(const struct mapcache *cache)
 static unsigned int batch_room(const struct mapcache *cache)
 {
 	const struct batches *batches = &cache->fill.batches;
-	bool known = mapcache_load_relaxed(&cache->fill.cost.granule);
 	struct hot_cost cost = batch_cost(cache);
-	uint64_t room = known ? BATCH_CALLS * cost.call / cost.granule : BATCH_FIRST;
+	uint64_t room = BATCH_CALLS * cost.call / cost.granule;
 	unsigned int most = cache->settings.granules - 1;
 
 	if (batches->since < batches->away_until ||
@@ -162,6 +160,8 @@ static bool batch_begin(struct fill *fill, struct batch *batch)
 	if (batches->hots.epoch != batch->epoch)
 		batch_turn(fill->cache, batch->epoch, now);
 	fill->calm = now - batches->since >= BATCH_CALM_NS;
+	if (batches->used <= fill->request->index)
+		batches->used = fill->request->index + 1;
 	begun = !fill->read_only && batch_start(fill->cache) && batch_ask(fill, batch) &&
 		!fill->calm && !entry_logging(fill->cache) && batch_choose(batch) &&
 		batch_prepare(batch);

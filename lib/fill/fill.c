@@ -36,12 +36,6 @@ static void fill_adopt(struct fill *fill, struct mapping *mapping)
 	fill->valid = 0;
 }
 
-/* The gpa of its first byte. */
-static uint64_t fill_bucket(const struct fill *fill)
-{
-	return fill->request->index << fill->cache->settings.bucket_shift;
-}
-
 static uint64_t fill_current(const struct fill *fill)
 {
 	return fill->valid | (fill->mapping->detail ? fill->mapping->detail->partial : 0);
@@ -202,7 +196,7 @@ static int fill_move(struct fill *fill, struct mapping *old, struct run run)
 		return fill_release(fill, old, error);
 	}
 	client_count(fill->client, COUNTER_REFRESHED_IN_FRESH_SLOT, 1);
-	PROBE3(refresh, fill->cache, fill_bucket(fill), 1);
+	PROBE3(refresh, fill->cache, fill->request->gpa, 1);
 	return fill_finish(fill, old, error);
 }
 
@@ -250,7 +244,7 @@ static int fill_in_place(struct fill *fill, struct mapping *mapping, uint64_t ep
 	fill->mapping = mapping;
 	fill->valid = 0;
 	client_count(fill->client, COUNTER_REFRESHED_IN_PLACE, 1);
-	PROBE3(refresh, fill->cache, fill_bucket(fill), 0);
+	PROBE3(refresh, fill->cache, fill->request->gpa, 0);
 	return fill_finish(fill, NULL, fill_map(fill, run));
 }
 
@@ -297,7 +291,6 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 		.request = request,
 		.read_only = read_only,
 	};
-	uint64_t gpa = fill_bucket(&fill) + request->offset;
 	CANCEL_DEFERRED;
 	int error;
 
@@ -305,7 +298,7 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 		mapping->busy = 1;
 	pthread_mutex_unlock(&stripe->lock);
 	client_count(client, COUNTER_MISSES, 1);
-	PROBE2(fill_begin, fill.cache, gpa);
+	PROBE2(fill_begin, fill.cache, request->gpa);
 	reclaim_help(fill.cache);
 	if (batch_serve(&fill, pointer)) {
 		error = mapping ? fill_release(&fill, mapping, 0) : 0;
@@ -319,6 +312,6 @@ int fill(struct mapcache_client *client, struct stripe *stripe, struct mapping *
 			space_untake(fill.cache);
 		batch_forget(&fill);
 	}
-	PROBE3(fill_end, fill.cache, gpa, error);
+	PROBE3(fill_end, fill.cache, request->gpa, error);
 	return error;
 }

@@ -18,13 +18,6 @@
 
 #include "lib/space/space.h"
 
-/* plan.c */
-int fill_init(struct mapcache *cache);
-void fill_destroy(struct mapcache *cache);
-/* In a child after fork(2), where locks must not be touched: the address space only. */
-void fill_abandon(struct mapcache *cache);
-void fill_stats(struct mapcache *cache, struct mapcache_stats *stats);
-
 /* lookup.c */
 /* The pointer as mapcache_ptr(), inside a section; what is written to it is the caller's to
  * report. */
@@ -36,24 +29,24 @@ void lookup_hide(struct mapcache *cache, uint64_t epoch);
 /* After many invalidations the table is closed; sweep and open it. */
 void lookup_open_table(struct mapcache *cache);
 
-/* batch.c: what one call has mapped of many buckets */
-int batch_init(struct mapcache *cache);
-/* Also in a child after fork(2), where locks must not be touched. */
-void batch_abandon(struct mapcache *cache);
-void batch_stats(struct mapcache *cache, struct mapcache_stats *stats);
-/* Retire those made before the epoch. Whether there were any. */
-bool batch_retire(struct mapcache *cache, uint64_t epoch);
-/* The same for those that show any of [gpa, gpa + len), and none that is on its way will. */
-void batch_drop(struct mapcache *cache, uint64_t gpa, uint64_t len);
-
-/* access.c: look-ups for callers who need not be inside a section */
 /*
- * Begin a section with a pointer to as much of [gpa, gpa + *len) as lies in one bucket, or in
+ * For callers who need not be inside a section: begin a section with a pointer to as much of [gpa, gpa + *len) as lies in one bucket, or in
  * one page when the rest cannot be reached; *len is set to that. NULL with errno: no section
  * was begun. Where no outer section is open this waits a while for room.
  */
 void *access_begin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot);
 /* The same for all of [gpa, gpa + len), which lies in one bucket, or nothing. */
 void *access_begin_whole(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
+
+/* batch.c: what one call has mapped of many buckets */
+int fill_init(struct mapcache *cache);
+void fill_destroy(struct mapcache *cache);
+/* In a child after fork(2), where locks must not be touched: the address space only. */
+void fill_abandon(struct mapcache *cache);
+void fill_stats(struct mapcache *cache, struct mapcache_stats *stats);
+/* Retire those made before the epoch. Whether there were any. */
+bool batch_retire(struct mapcache *cache, uint64_t epoch);
+/* The same for those that show any of [gpa, gpa + len), and none that is on its way will. */
+void batch_drop(struct mapcache *cache, uint64_t gpa, uint64_t len);
 
 #endif

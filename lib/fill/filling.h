@@ -61,8 +61,8 @@ uint64_t batch_word(const struct mapcache *cache, const struct mapping *mapping,
 /* Those made before the epoch, or showing any of the range, are shown no more. Whether there were. */
 bool batch_hide_all(struct mapcache *cache, uint64_t epoch, uint64_t gpa, uint64_t len);
 
-/* batch_map.c: no lock is held. Sets calm. The request's granules are mapped by one call together with what else is
- * in use, and *pointer is theirs; false: they are not. */
+/* batch_map.c: no lock is held. Sets calm. The request's granules are mapped by one call together with
+ * what else is in use, and *pointer is theirs; false: they are not. */
 bool batch_serve(struct fill *fill, void **pointer);
 /* A bucket that was mapped whole is no business of batches. */
 void batch_forget(const struct fill *fill);

@@ -49,8 +49,6 @@ bool hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch)
 			.part = (uint8_t)(hots->newcomers * 255 / HOT_TRUST),
 		};
 		hots->number[granule] = (uint16_t)hots->count;
-		if (granule >= hots->used)
-			hots->used = granule + 1;
 	}
 	hots->all[place].asked = (uint32_t)epoch;
 	hots->all[place].idle = 0;
@@ -155,11 +153,8 @@ unsigned int hot_take(struct hots *hots, uint64_t *granule, unsigned int room)
 		struct hot *hot = &hots->all[hots->cursor];
 
 		/* What has been asked for is mapped already. */
-		if (hot->out || hot->refused || hot->asked == (uint32_t)hots->epoch ||
-		    hot->taken == (uint32_t)hots->epoch)
-			continue;
-		hot->taken = (uint32_t)hots->epoch;
-		granule[count++] = hot->granule;
+		if (!hot->out && !hot->refused && hot->asked != (uint32_t)hots->epoch)
+			granule[count++] = hot->granule;
 	}
 	return count;
 }

@@ -20,9 +20,9 @@
 
 struct hot {
 	uint64_t granule;
-	uint32_t asked, taken; /* low halves of epochs: last asked for, last in a batch */
-	uint8_t level, wait;   /* how often it proved hot in a row; epochs until it is left out */
-	uint8_t idle;          /* epochs in a row in which nobody asked for a newcomer */
+	uint32_t asked;      /* low half of the epoch in which it was asked for last */
+	uint8_t level, wait; /* how often it proved hot in a row; epochs until it is left out */
+	uint8_t idle;        /* epochs in a row in which nobody asked for a newcomer */
 	uint8_t part; /* of the last few epochs it was left out of it was asked for, of 255 */
 	bool out;     /* of this epoch's batches */
 	bool refused; /* could not be mapped so: it stays where it is */
@@ -32,7 +32,6 @@ struct hots {
 	struct hot *all;   /* HOT_MAX */
 	uint16_t *number;  /* by granule: 1 + its place in all; 0: it has none */
 	uint64_t granules; /* that have a number */
-	uint64_t used;     /* of these, at least all that were asked for are below */
 	uint64_t epoch;    /* that all was made ready for */
 	uint32_t count, turn, cursor, hand;
 	uint32_t newcomers; /* of those asked for once, how many are again at once, of HOT_TRUST */
@@ -48,7 +47,7 @@ struct hot_cost {
 bool hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch);
 /* A new epoch: what is left out of its batches. */
 void hot_begin(struct hots *hots, uint64_t epoch, const struct hot_cost *cost);
-/* The next of those that are to be in a batch, so many at most; each is given once an epoch.
+/* The next of those that are to be in a batch, so many at most; each is given once an epoch at most.
  * Returns how many. */
 unsigned int hot_take(struct hots *hots, uint64_t *granule, unsigned int room);
 /* It could not be mapped with others: not again. */

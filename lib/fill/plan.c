@@ -14,8 +14,6 @@
  *   - a bucket of which nothing is known: whole where there was no INVALIDATE for a second. That
  *     is a guess, which pays by lasting; a bucket's first epoch after it shows what it is used for.
  */
-#include <errno.h>
-
 #include "lib/base/base.h"
 #include "lib/fill/fill.h"
 #include "lib/fill/filling.h"
@@ -32,50 +30,15 @@
 #define HABIT_LEVEL 0x07u
 #define HABIT_PROBE 0x08u
 
-int fill_init(struct mapcache *cache)
-{
-	uint64_t buckets = cache->settings.guest_limit >> cache->settings.bucket_shift;
-	void *habits = account_reserve(buckets, PROT_READ | PROT_WRITE);
-	int error;
-
-	if (!habits)
-		return -errno;
-	cache->fill.habits = habits;
-	error = batch_init(cache);
-	if (error)
-		munmap(habits, (size_t)buckets);
-	return error;
-}
-
-void fill_destroy(struct mapcache *cache)
-{
-	pthread_mutex_destroy(&cache->fill.batches.lock);
-	fill_abandon(cache);
-}
-
-void fill_abandon(struct mapcache *cache)
-{
-	munmap(cache->fill.habits,
-	       (size_t)(cache->settings.guest_limit >> cache->settings.bucket_shift));
-	batch_abandon(cache);
-}
-
-void fill_stats(struct mapcache *cache, struct mapcache_stats *stats)
-{
-	stats->memory_bytes += account_resident(cache->fill.habits,
-						mapcache_load_relaxed(&cache->fill.habits_used));
-	batch_stats(cache, stats);
-}
-
 /*
  * Whether the bucket's next epoch is to show what is used. used: what its last one has. Relaxed:
  * two who do not find the bucket in the index may come at once.
  */
 static bool plan_probes(const struct fill *fill, uint64_t used)
 {
-	struct fills *fills = &fill->cache->fill;
 	uint64_t index = fill->request->index;
-	uint8_t *habit = &fills->habits[index], before = __atomic_load_n(habit, __ATOMIC_RELAXED);
+	uint8_t *habit = &fill->cache->fill.habits[index],
+		before = __atomic_load_n(habit, __ATOMIC_RELAXED);
 	unsigned int level = before & HABIT_LEVEL;
 	/* Not all buckets in the same epoch. */
 	uint64_t hash =
@@ -86,8 +49,6 @@ static bool plan_probes(const struct fill *fill, uint64_t used)
 		level = !(used & used >> 1) ? 0 : level < HABIT_LEVEL_MAX ? level + 1 : level;
 	probe = !level || !(hash >> 32 & ((1u << (level - 1)) - 1));
 	__atomic_store_n(habit, (uint8_t)(level | (probe ? HABIT_PROBE : 0)), __ATOMIC_RELAXED);
-	if (index >= mapcache_load_relaxed(&fills->habits_used))
-		mapcache_store_relaxed(&fills->habits_used, index + 1);
 	return probe;
 }
 

@@ -16,6 +16,7 @@ struct batches {
 	struct hots hots;
 	struct mapping *first; /* shown; the newest first */
 	uint64_t count;        /* of these */
+	uint64_t used;         /* buckets; any that was asked for after an INVALIDATE is below */
 	uint64_t dropped;      /* times that what is shown went, and is not to come: batch_drop() */
 	uint64_t since, period_ns;  /* when the epoch was noticed, and how long they take */
 	uint64_t away_until;        /* ns; a call took too long: till then there are none */
@@ -25,9 +26,7 @@ struct batches {
 
 struct fills {
 	struct cost cost; /* of map calls */
-	/* plan.c: a byte a bucket on how it is used, and how many of them there may be something in. */
-	uint8_t *habits;
-	mapcache_atomic_u64 habits_used;
+	uint8_t *habits;  /* a byte a bucket on how it is used (plan.c) */
 	struct batches batches;
 };
 

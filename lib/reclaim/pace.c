@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* See the header. */
-#include "lib/reclaim/pace.h"
-
+/*
+ * A pause after each of many unmaps in a row.
+ *
+ * Every unmap holds the kernel's mmap_lock of the process, and nothing makes a thread that lets
+ * go of it wait for those who want it: they lose it to the next unmap. Whoever spins for it
+ * needs a few microseconds of it being free, whoever sleeps the time to be woken. So after each
+ * unmap the lock is left alone for a fraction of what the unmap took, and for longer when a
+ * thread of the process has gone to sleep meanwhile: one that waits for the lock is woken by
+ * every unmap and goes to sleep again when it came too late, so that none waits unseen.
+ *
+ * The thread that paces only. It blocks for some tens of microseconds.
+ */
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "lib/base/base.h"
 #include "lib/cache.h"
+#include "lib/reclaim/reclaim.h"
 
 #define PACE_SHARE 16 /* the pause is at least this part of what the unmap took */
 #define PACE_SPIN_MIN_NS 2000

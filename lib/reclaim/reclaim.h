@@ -63,10 +63,25 @@ uint64_t retired_pending(struct mapcache *cache);
 
 /* release.c: unmapping */
 /* Unmap up to so many bytes of what is ready; returns the bytes unmapped. Paced: others who
- * want the kernel's mmap_lock get it in between (pace.h). */
+ * want the kernel's mmap_lock get it in between. */
 uint64_t release(struct mapcache *cache, uint64_t budget, bool paced);
 /* What that takes for one slot. */
 const struct cost *release_cost(const struct mapcache *cache);
+
+/* pace.c: a pause after each of many unmaps in a row; it blocks for some tens of microseconds */
+struct pace {
+	long sleeps;    /* of all threads, before the unmap */
+	uint64_t since; /* ns, when the unmap began */
+};
+
+/* For the reclaim thread, once: its pauses last as long as they say. */
+void pace_prepare_thread(void);
+
+/* Before the first unmap. */
+void pace_begin(struct pace *pace);
+
+/* After each. */
+void pace_pause(struct pace *pace);
 
 /* trim.c: stale granules beside current ones. Unmaps up to budget bytes and what is next to them; old:
  * only of what was marked and has not been mapped since; returns the bytes. trim_mark: whether there

@@ -8,7 +8,6 @@
 
 #include "lib/base/base.h"
 #include "lib/base/probe.h"
-#include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/space.h"
 

@@ -10,7 +10,6 @@
 
 #include "lib/base/base.h"
 #include "lib/cache.h"
-#include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
 
 /* Looks in reclaim_ms: what is stale and not used is retired by the second, a stale granule beside

@@ -9,7 +9,6 @@
  * after the next what is marked still.
  */
 #include "lib/index/index.h"
-#include "lib/reclaim/pace.h"
 #include "lib/reclaim/reclaim.h"
 #include "lib/space/space.h"
 

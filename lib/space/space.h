@@ -86,7 +86,7 @@ bool space_tight(struct mapcache *cache);
 /* A look-up, checked. */
 struct request {
 	uint64_t index;          /* bucket */
-	uint64_t offset;         /* in the bucket */
+	uint64_t gpa, offset;    /* offset: in the bucket */
 	unsigned int first_page; /* pages of the bucket, both included */
 	unsigned int last_page;
 	uint64_t granules; /* mask of those that hold the pages */
