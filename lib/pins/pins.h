@@ -47,10 +47,6 @@ int dirty_unpin_iov(struct mapcache *cache, struct mapcache_client *client, cons
  * drain and the end of the log wait for what is on its way (F). The reports lock is taken last of
  * all and never held across the backend's call (G).
  */
-int report_init(struct mapcache *cache);
-void report_destroy(struct mapcache *cache);
-void report_stats(struct mapcache *cache, struct mapcache_stats *stats);
-
 /* Before what it reports can be seen to be over: before the section ends, before the pin goes. */
 void report_begin(struct mapcache *cache, struct report *report, uint64_t epoch);
 /* The backend has been told, or there is nothing to tell. */

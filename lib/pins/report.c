@@ -23,26 +23,6 @@ struct sending {
 	int error; /* the first that is for good */
 };
 
-int report_init(struct mapcache *cache)
-{
-	return -pthread_mutex_init(&cache->pins.reports.lock, NULL);
-}
-
-void report_destroy(struct mapcache *cache)
-{
-	pthread_mutex_destroy(&cache->pins.reports.lock);
-}
-
-void report_stats(struct mapcache *cache, struct mapcache_stats *stats)
-{
-	const struct reports *reports = &cache->pins.reports;
-
-	stats->modified_calls = mapcache_load_relaxed(&reports->calls);
-	stats->modified_errors = mapcache_load_relaxed(&reports->errors);
-	stats->modified_pages = mapcache_load_relaxed(&reports->pages);
-	stats->modified_refused = mapcache_load_relaxed(&reports->refused);
-}
-
 void report_begin(struct mapcache *cache, struct report *report, uint64_t epoch)
 {
 	struct reports *reports = &cache->pins.reports;

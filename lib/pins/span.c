@@ -21,7 +21,7 @@ static size_t pins_index_bytes(const struct mapcache *cache)
 int pins_init(struct mapcache *cache)
 {
 	struct pins *pins = &cache->pins;
-	int error = report_init(cache);
+	int error = -pthread_mutex_init(&pins->reports.lock, NULL);
 
 	if (error)
 		return error;
@@ -43,7 +43,7 @@ destroy_spans:
 destroy_ledger:
 	ledger_destroy(&pins->ledger);
 destroy_reports:
-	report_destroy(cache);
+	pthread_mutex_destroy(&pins->reports.lock);
 	return error;
 }
 
@@ -66,14 +66,18 @@ void pins_destroy(struct mapcache *cache)
 	pins_abandon(cache);
 	pthread_mutex_destroy(&spans->lock);
 	ledger_destroy(&cache->pins.ledger);
-	report_destroy(cache);
+	pthread_mutex_destroy(&cache->pins.reports.lock);
 }
 
 void pins_stats(struct mapcache *cache, struct mapcache_stats *stats)
 {
 	struct pins *pins = &cache->pins;
+	const struct reports *reports = &pins->reports;
 
-	report_stats(cache, stats);
+	stats->modified_calls = mapcache_load_relaxed(&reports->calls);
+	stats->modified_errors = mapcache_load_relaxed(&reports->errors);
+	stats->modified_pages = mapcache_load_relaxed(&reports->pages);
+	stats->modified_refused = mapcache_load_relaxed(&reports->refused);
 	pthread_mutex_lock(&pins->spans.lock);
 	stats->spans = pins->spans.count;
 	stats->pinned_stale_bytes += pins->spans.pinned_bytes;
