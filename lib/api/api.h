@@ -47,8 +47,6 @@ struct thread_seat {
 	mapcache_atomic_u32 left;       /* close has done with it */
 };
 
-int thread_init(struct mapcache *cache);
-void thread_destroy(struct mapcache *cache);
 /* Close threads' own clients: none of them is in a section. Waits for threads that end. */
 void thread_close_all(struct mapcache *cache);
 /* This thread has no seat in the cache any more. */
@@ -68,8 +66,6 @@ struct publish_server {
 /* Of a statistic: of those whose names end in _max the higher, else the sum. */
 uint64_t publish_combine(const char *name, uint64_t total, uint64_t one);
 
-int publish_init(struct mapcache *cache);
-void publish_destroy(struct mapcache *cache);
 /* At close: the thread ends, the file goes. */
 void publish_end(struct mapcache *cache);
 /* In a child after fork(2): the file is the parent's. */

@@ -39,15 +39,36 @@ static int mapcache_take_backend(struct mapcache *cache, const struct mapcache_o
 	return error;
 }
 
+static int api_init(struct mapcache *cache)
+{
+	struct worker *worker = &cache->api.publication.worker;
+	int error = waiting_init(&worker->lock, &worker->wake);
+
+	if (error)
+		return error;
+	error = -pthread_mutex_init(&cache->api.seats_lock, NULL);
+	if (error)
+		waiting_destroy(&worker->lock, &worker->wake);
+	return error;
+}
+
+static void api_destroy(struct mapcache *cache)
+{
+	struct worker *worker = &cache->api.publication.worker;
+
+	pthread_mutex_destroy(&cache->api.seats_lock);
+	waiting_destroy(&worker->lock, &worker->wake);
+}
+
 /* Everything but the struct itself and base; given up in reverse. */
 static const struct {
 	int (*init)(struct mapcache *cache);
 	void (*destroy)(struct mapcache *cache);
 } mapcache_rooms[] = {
-	{ thread_init, thread_destroy },     { publish_init, publish_destroy },
-	{ protocol_init, protocol_destroy }, { space_init, space_destroy },
-	{ index_init, index_destroy },       { reclaim_init, reclaim_destroy },
-	{ fill_init, fill_destroy },         { pins_init, pins_destroy },
+	{ api_init, api_destroy },         { protocol_init, protocol_destroy },
+	{ space_init, space_destroy },     { index_init, index_destroy },
+	{ reclaim_init, reclaim_destroy }, { fill_init, fill_destroy },
+	{ pins_init, pins_destroy },
 };
 #define MAPCACHE_ROOMS (sizeof(mapcache_rooms) / sizeof(mapcache_rooms[0]))
 

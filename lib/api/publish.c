@@ -47,20 +47,6 @@ static void publish_begin(struct mapcache *cache, struct mapcache_published *pag
 	mapcache_store_release(&page->magic, MAPCACHE_PUBLISHED_MAGIC);
 }
 
-int publish_init(struct mapcache *cache)
-{
-	struct worker *worker = &cache->api.publication.worker;
-
-	return waiting_init(&worker->lock, &worker->wake);
-}
-
-void publish_destroy(struct mapcache *cache)
-{
-	struct worker *worker = &cache->api.publication.worker;
-
-	waiting_destroy(&worker->lock, &worker->wake);
-}
-
 void publish_add_server(struct mapcache *cache, struct publish_server *server)
 {
 	struct publication *publication = &cache->api.publication;

@@ -19,36 +19,22 @@ static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_key; /* the first of the thread's seats */
 static int thread_error;         /* why there is none */
 
-int thread_init(struct mapcache *cache)
-{
-	return -pthread_mutex_init(&cache->api.seats_lock, NULL);
-}
-
-void thread_destroy(struct mapcache *cache)
-{
-	pthread_mutex_destroy(&cache->api.seats_lock);
-}
-
 /* Seq_cst: what the first one has done is seen by the other, and the reverse. */
 static bool thread_claim(struct thread_seat *seat)
 {
 	return mapcache_add_seq_cst(&seat->claims, 1) == 0;
 }
 
-static void thread_close_client(struct mapcache_client *client)
-{
-	/* The thread was cancelled, or forgot: nobody else can end it. */
-	while (mapcache_inside_inline(client))
-		mapcache_end_inline(client);
-	mapcache_client_close(client);
-}
-
 static void thread_leave(struct thread_seat *seat)
 {
+	struct mapcache_client *client = seat->client;
 	struct mapcache *cache = seat->cache;
 
-	if (seat->client)
-		thread_close_client(seat->client);
+	/* The thread was cancelled, or forgot: nobody else can end its section. */
+	while (client && mapcache_inside_inline(client))
+		mapcache_end_inline(client);
+	if (client)
+		mapcache_client_close(client);
 	clients_disown(cache);
 	pthread_mutex_lock(&cache->api.seats_lock);
 	DL_DELETE(cache->api.seats, seat);
