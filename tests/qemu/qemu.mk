@@ -22,7 +22,10 @@ check-qemu check-qemu-short:
 	$(DEPS) build check xen qemu
 	+$(Q)$(SUBMAKE) run-$@
 run-check-qemu: $(QEMU_FILES)
-	+@tests/qemu/check figures; figures=$$?; tests/qemu/check all && exit $$figures
+	@mkdir -p $(B)/check
+	+@tests/qemu/check figures >$(B)/check/qemu-figures.txt 2>&1 & \
+	tests/qemu/check all; all=$$?; wait $$!; figures=$$?; \
+	cat $(B)/check/qemu-figures.txt; [ $$all -eq 0 ] && exit $$figures
 run-check-qemu-short: $(QEMU_FILES)
 	+@tests/run tests/qemu/check
 
