@@ -26,13 +26,12 @@ void *lookup_pointer(struct mapcache_client *client, uint64_t gpa, size_t len, i
 bool lookup_refused(int error);
 /* No entry of the table shows what is older than the epoch; a busy bucket's owner shows it anew. */
 void lookup_hide(struct mapcache *cache, uint64_t epoch);
-/* After many invalidations the table is closed; sweep and open it. */
-void lookup_open_table(struct mapcache *cache);
 
 /*
- * For callers who need not be inside a section: begin a section with a pointer to as much of [gpa, gpa + *len) as lies in one bucket, or in
- * one page when the rest cannot be reached; *len is set to that. NULL with errno: no section
- * was begun. Where no outer section is open this waits a while for room.
+ * For callers who need not be inside a section: begin one with a pointer to as much of
+ * [gpa, gpa + *len) as lies in one bucket, or in one page when the rest cannot be reached; *len is
+ * set to that. NULL with errno: no section was begun. Where no outer section is open this waits a
+ * while for room.
  */
 void *access_begin(struct mapcache_client *client, uint64_t gpa, size_t *len, int prot);
 /* The same for all of [gpa, gpa + len), which lies in one bucket, or nothing. */

@@ -65,7 +65,7 @@ void lookup_hide(struct mapcache *cache, uint64_t epoch)
  * it is closed again: with 2^24 epochs between two and tags of 2^26, nothing that the first
  * one left can have come round.
  */
-void lookup_open_table(struct mapcache *cache)
+static void lookup_open_table(struct mapcache *cache)
 {
 	uint64_t epoch;
 

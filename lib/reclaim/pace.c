@@ -12,7 +12,6 @@
  * The thread that paces only. It blocks for some tens of microseconds.
  */
 #include <sched.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "lib/base/base.h"
@@ -30,12 +29,6 @@ static long pace_sleeps(void)
 	struct rusage usage;
 
 	return getrusage(RUSAGE_SELF, &usage) ? 0 : usage.ru_nvcsw;
-}
-
-void pace_prepare_thread(void)
-{
-	/* Where it is refused, pauses are some 50 us longer. */
-	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 }
 
 void pace_begin(struct pace *pace)

@@ -74,9 +74,6 @@ struct pace {
 	uint64_t since; /* ns, when the unmap began */
 };
 
-/* For the reclaim thread, once: its pauses last as long as they say. */
-void pace_prepare_thread(void);
-
 /* Before the first unmap. */
 void pace_begin(struct pace *pace);
 
