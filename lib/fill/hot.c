@@ -4,7 +4,6 @@
 #define HOT_LEVEL_MAX 7u
 #define HOT_IDLE_MAX 64u
 #define HOT_NONE UINT32_MAX
-#define HOT_LOOKS 8u /* for one that may go */
 #define HOT_AGAIN 3u /* epochs until one that nobody asked for is tried again */
 
 static uint32_t hot_place(const struct hots *hots, uint64_t granule)
@@ -24,24 +23,13 @@ static void hot_remove(struct hots *hots, uint32_t place)
 	hots->number[hots->all[place].granule] = (uint16_t)(place + 1);
 }
 
-/* Room for one more, in place of one that nobody has asked for again. */
-static bool hot_room(struct hots *hots)
-{
-	for (uint32_t i = 0; hots->count == HOT_MAX && i < HOT_LOOKS; i++) {
-		hots->hand = (hots->hand + 1) % HOT_MAX;
-		if (hots->all[hots->hand].idle)
-			hot_remove(hots, hots->hand);
-	}
-	return hots->count < HOT_MAX;
-}
-
 bool hot_ask(struct hots *hots, uint64_t granule, uint64_t epoch)
 {
 	uint32_t place = hot_place(hots, granule);
 	bool known = place != HOT_NONE;
 
 	if (!known) {
-		if (granule >= hots->granules || !hot_room(hots))
+		if (granule >= hots->granules || hots->count == HOT_MAX)
 			return false;
 		place = hots->count++;
 		hots->all[place] = (struct hot){

@@ -33,7 +33,7 @@ struct hots {
 	uint16_t *number;  /* by granule: 1 + its place in all; 0: it has none */
 	uint64_t granules; /* that have a number */
 	uint64_t epoch;    /* that all was made ready for */
-	uint32_t count, turn, cursor, hand;
+	uint32_t count, turn, cursor;
 	uint32_t newcomers; /* of those asked for once, how many are again at once, of HOT_TRUST */
 };
 
