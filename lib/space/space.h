@@ -59,7 +59,7 @@ bool space_tight(struct mapcache *cache);
  *   LIVE    in its stripe's index, published in the table or on probation; or a client's spare in
  *           use, which is in no index and never published
  *   RETIRED in no index; on one of the lists of retired.c until nobody can be using it, or off
- *           them to be unmapped or mapped over
+ *           them to be unmapped
  *   SPAN    in no index; one of the neighbours that a contiguous pin has for itself
  *   BATCH   in no index; granules of many buckets, shown by their words
  *
