@@ -218,19 +218,15 @@ int mapcache_close(struct mapcache *cache)
 		mapcache_close_in_a_child(cache);
 		return 0;
 	}
-	if (clients_used(cache))
-		return -EBUSY;
-	span_reclaim_all(cache);
-	if (pins_held(cache, UINT64_MAX))
+	if (clients_used(cache) || pins_held(cache, UINT64_MAX))
 		return -EBUSY;
 	publish_end(cache);
 	reclaim_stop(cache);
 	thread_close_all(cache);
+	span_invalidate(cache, 0, UINT64_MAX);
 	/* In pieces: one call for all of it would hold up every other thread's mmap. */
 	reclaim_sweep(cache, UINT64_MAX);
-	retired_check_pins(cache);
-	retired_advance(cache);
-	release(cache, UINT64_MAX, true);
+	mapcache_reclaim(cache, UINT64_MAX);
 	cache->embedder.backend->close(cache->embedder.backend_state);
 	mapcache_destroy(cache, MAPCACHE_ROOMS);
 	base_destroy(cache);

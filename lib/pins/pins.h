@@ -117,8 +117,6 @@ void *span_pin(struct mapcache_client *client, uint64_t gpa, uint64_t len, int p
 /* What is stale and nobody pins goes; room: or one that was not used for long. Returns the bytes
  * unmapped. */
 uint64_t span_reclaim(struct mapcache *cache, bool room);
-/* Whatever nobody pins. */
-void span_reclaim_all(struct mapcache *cache);
 /* Those that touch the range are not to be found any more. */
 void span_invalidate(struct mapcache *cache, uint64_t gpa, uint64_t len);
 /* Bytes of the span from a pointer into one of its slots on; a pin holds it. */

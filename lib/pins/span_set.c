@@ -208,22 +208,11 @@ static struct span *span_pick(struct mapcache *cache)
 	return NULL;
 }
 
-static uint64_t span_discard_all(struct mapcache *cache, struct span *gone)
-{
-	uint64_t released = 0;
-	struct span *next;
-
-	for (; gone; gone = next) {
-		next = gone->next;
-		released += span_discard(cache, gone);
-	}
-	return released;
-}
-
 uint64_t span_reclaim(struct mapcache *cache, bool room)
 {
 	struct spans *spans = &cache->pins.spans;
-	struct span *gone, *picked;
+	struct span *gone, *picked, *next;
+	uint64_t released = 0;
 
 	pthread_mutex_lock(&spans->lock);
 	gone = span_collect(cache);
@@ -234,19 +223,11 @@ uint64_t span_reclaim(struct mapcache *cache, bool room)
 		LL_PREPEND(gone, picked);
 	}
 	pthread_mutex_unlock(&spans->lock);
-	return span_discard_all(cache, gone);
-}
-
-void span_reclaim_all(struct mapcache *cache)
-{
-	struct spans *spans = &cache->pins.spans;
-	struct span *gone;
-
-	pthread_mutex_lock(&spans->lock);
-	span_loosen(spans, 0, spans->kept_count);
-	gone = span_collect(cache);
-	pthread_mutex_unlock(&spans->lock);
-	span_discard_all(cache, gone);
+	for (; gone; gone = next) {
+		next = gone->next;
+		released += span_discard(cache, gone);
+	}
+	return released;
 }
 
 /* ---- what others ask ------------------------------------------------------------------------ */
