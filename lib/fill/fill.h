@@ -37,7 +37,7 @@ void *access_begin(struct mapcache_client *client, uint64_t gpa, size_t *len, in
 /* The same for all of [gpa, gpa + len), which lies in one bucket, or nothing. */
 void *access_begin_whole(struct mapcache_client *client, uint64_t gpa, size_t len, int prot);
 
-/* batch.c: what one call has mapped of many buckets */
+/* batch.c: the start and end of the room, and what one call has mapped of many buckets */
 int fill_init(struct mapcache *cache);
 void fill_destroy(struct mapcache *cache);
 /* In a child after fork(2), where locks must not be touched: the address space only. */
