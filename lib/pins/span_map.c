@@ -32,17 +32,20 @@ struct span *span_new(struct mapcache *cache, uint64_t gpa, uint64_t len, int *e
 {
 	uint64_t page = UINT64_C(1) << PAGE_SHIFT, end = (gpa + len + page - 1) & ~(page - 1);
 	uint32_t shift = cache->settings.bucket_shift;
-	struct span *span;
+	uint64_t slots = ((end - 1) >> shift) - (gpa >> shift) + 1;
+	struct span *span = NULL;
 
 	gpa &= ~(page - 1);
-	span = calloc(1, span_bytes(end - gpa));
+	/* For what can never be had nothing is taken nor given up: a guest may say any length (H). */
+	if (slots <= cache->settings.slots)
+		span = calloc(1, span_bytes(end - gpa));
 	*error = -ENOMEM;
 	if (!span)
 		return NULL;
 	span->gpa = gpa;
 	span->len = end - gpa;
 	span->offset = span->gpa & ((UINT64_C(1) << shift) - 1);
-	span->slots = ((end - 1) >> shift) - (gpa >> shift) + 1;
+	span->slots = slots;
 	span_make_room(cache, span->slots);
 	span->first = slot_get_run(cache, span->slots, error);
 	if (!span->first) {

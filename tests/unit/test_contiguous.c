@@ -320,6 +320,25 @@ static void bad_requests_for_contiguous_pins_are_refused(void **state)
 	bed_stop(&bed);
 }
 
+static void a_length_that_can_never_be_had_takes_nothing_from_others(void **state)
+{
+	struct rig_options options = { .cache = { .flags = MAPCACHE_NO_RECLAIM_THREAD,
+						  .max_bytes = 64 * BED_BUCKET } };
+	volatile uint64_t *kept;
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed, &options);
+	kept = pin(bed.client, BED_BUCKET - BED_PAGE, 2 * BED_PAGE, PROT_READ);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)(uintptr_t)kept, 0), 0);
+	assert_int_equal(bed_stats(&bed).spans, 1);
+	assert_int_equal(pin_error(bed.client, 0, 65 * BED_BUCKET, PROT_READ,
+				   MAPCACHE_PIN_CONTIGUOUS),
+			 ENOMEM);
+	assert_int_equal(bed_stats(&bed).spans, 1);
+	bed_stop(&bed);
+}
+
 #define ROUNDS 300
 
 static int pin_rounds(struct peer *peer, void *data)
@@ -381,6 +400,7 @@ int main(void)
 		cmocka_unit_test(a_hole_in_a_contiguous_pin_is_an_error_and_nothing_stays),
 		cmocka_unit_test(read_only_memory_is_pinned_for_reading_and_refused_for_writing),
 		cmocka_unit_test(bad_requests_for_contiguous_pins_are_refused),
+		cmocka_unit_test(a_length_that_can_never_be_had_takes_nothing_from_others),
 		cmocka_unit_test(B_contiguous_pins_of_two_threads_outlive_a_storm),
 	};
 
