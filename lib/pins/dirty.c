@@ -117,14 +117,14 @@ static void dirty_frames(struct mapcache *cache, struct dirty *dirty, uint64_t e
 
 	for (; len; len -= part, pointer += part) {
 		uint64_t gfn = place_frame(cache, pointer, &part);
-		int failed = 0;
+		int failed;
 
 		part = part < len ? part : len;
 		in_page = (uintptr_t)pointer & ((UINT64_C(1) << PAGE_SHIFT) - 1);
-		if (error && dirty->count == DIRTY_EXTENTS)
+		if (error && dirty->count == DIRTY_EXTENTS) {
 			failed = dirty_tell(cache, dirty);
-		if (failed && !*error)
-			*error = failed;
+			*error = *error ? *error : failed;
+		}
 		if (!dirty->count)
 			report_begin(cache, &dirty->report, epoch);
 		dirty_add(dirty, gfn, ((in_page + part - 1) >> PAGE_SHIFT) + 1);
