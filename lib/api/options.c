@@ -27,7 +27,7 @@
 #define OPTIONS_STRIPES 64
 #define OPTIONS_RECLAIM_MS 40
 #define OPTIONS_VMAS_DEFAULT 65530 /* the kernel's own default */
-#define OPTIONS_VMAS_MIN 64
+#define OPTIONS_VMAS_MIN UINT64_C(64)
 #define OPTIONS_RESERVE_PART 48  /* of the slots: two of them are less than one in twenty */
 #define OPTIONS_RESERVE_MAX 1024 /* slots, see slot.c */
 #define OPTIONS_SLOTS_MAX (UINT64_C(1) << 26)

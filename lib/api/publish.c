@@ -123,30 +123,29 @@ static void *publish_run(void *data)
 	return NULL;
 }
 
-static int publish_map(const char *path, struct mapcache_published **page)
+/* NULL: errno. */
+static struct mapcache_published *publish_map(const char *path)
 {
-	int file, error;
-	void *memory;
+	void *page = MAP_FAILED;
+	int file, failed;
 
 	/* What a device model that died left there is replaced. */
 	(void)unlink(path);
 	file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file < 0)
-		return -errno;
+		return NULL;
 	/* Not ftruncate alone: a full file system is an error here, not a SIGBUS later. */
-	error = -posix_fallocate(file, 0, MAPCACHE_PUBLISHED_BYTES);
-	if (error)
-		goto close;
-	memory = mmap(NULL, MAPCACHE_PUBLISHED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-	if (memory == MAP_FAILED)
-		error = -errno;
-	else
-		*page = memory;
-close:
+	errno = posix_fallocate(file, 0, MAPCACHE_PUBLISHED_BYTES);
+	if (!errno)
+		page = mmap(NULL, MAPCACHE_PUBLISHED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			    file, 0);
+	failed = errno;
 	close(file);
-	if (error)
-		unlink(path);
-	return error;
+	if (page != MAP_FAILED)
+		return page;
+	unlink(path);
+	errno = failed;
+	return NULL;
 }
 
 int mapcache_publish(struct mapcache *cache, const char *path, uint32_t period_ms)
@@ -163,8 +162,9 @@ int mapcache_publish(struct mapcache *cache, const char *path, uint32_t period_m
 	publication->path = strdup(path);
 	if (!publication->path)
 		return -ENOMEM;
-	error = publish_map(path, &publication->page);
-	if (error) {
+	publication->page = publish_map(path);
+	if (!publication->page) {
+		error = -errno;
 		free(publication->path);
 		return error;
 	}
