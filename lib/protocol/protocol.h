@@ -79,7 +79,7 @@ bool client_barrier(struct mapcache *cache);
 /* Whether no section older than the epoch is left; remembered, at most one barrier an epoch. */
 bool client_quiet(struct mapcache *cache, uint64_t epoch);
 
-/* The pins of a slot, of which those that no client counts are in shared (mapping.h names them by
+/* The pins of a slot, of which those that no client counts are in shared (space.h names them by
  * mapping). Lock held. */
 int64_t client_pins_of(struct mapcache *cache, uint64_t slot, const mapcache_atomic_u64 *shared);
 /* Before the client's first pin: its counts are looked at from now on. */

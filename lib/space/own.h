@@ -55,7 +55,7 @@ int space_unmap(struct mapcache *cache, char *base, uint64_t bytes, int keep);
 
 /*
  * cover.c: what is mapped in a slot, as whole kernel mappings; the slot is the caller's, as in
- * mapping.h. Each change is followed by cover_settle().
+ * space.h. Each change is followed by cover_settle().
  */
 /* Granules that a part of the slot touches. */
 uint64_t cover_mask(const struct mapcache *cache, uint64_t offset, uint64_t bytes);
