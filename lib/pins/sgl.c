@@ -217,14 +217,18 @@ static int sgl_run(struct sgl *sgl, const struct mapcache_range *ranges, int cou
 	return error ? error : sgl->count;
 }
 
+static struct sgl sgl_begin(struct mapcache_client *client, const void *caller, int prot,
+			    struct iovec *iov, int iovcnt)
+{
+	return (struct sgl){
+		.client = client, .caller = caller, .prot = prot, .iov = iov, .room = iovcnt
+	};
+}
+
 int mapcache_pin_sgl(struct mapcache_client *client, const struct mapcache_range *ranges, int count,
 		     int prot, struct iovec *iov, int iovcnt)
 {
-	struct sgl sgl = { .client = client,
-			   .caller = __builtin_return_address(0),
-			   .prot = prot,
-			   .iov = iov,
-			   .room = iovcnt };
+	struct sgl sgl = sgl_begin(client, __builtin_return_address(0), prot, iov, iovcnt);
 	CANCEL_DEFERRED;
 	int result;
 
@@ -242,11 +246,7 @@ int mapcache_pin_iov(struct mapcache_client *client, uint64_t gpa, size_t len, i
 		     struct iovec *iov, int iovcnt)
 {
 	const struct mapcache_range range = { .gpa = gpa, .len = len };
-	struct sgl sgl = { .client = client,
-			   .caller = __builtin_return_address(0),
-			   .prot = prot,
-			   .iov = iov,
-			   .room = iovcnt };
+	struct sgl sgl = sgl_begin(client, __builtin_return_address(0), prot, iov, iovcnt);
 	CANCEL_DEFERRED;
 
 	return client && iov && iovcnt >= 0 ? sgl_run(&sgl, &range, 1) : -EINVAL;

@@ -174,26 +174,25 @@ void arena_give(struct mapcache *cache, struct mapping *mapping)
 	pthread_mutex_unlock(&arena->lock);
 }
 
-uint64_t arena_used(struct mapcache *cache)
+/* What the lock protects, as it is now. */
+static uint64_t arena_look(struct arena *arena, const uint64_t *value)
 {
-	struct arena *arena = &cache->space.arena;
-	uint64_t used;
+	uint64_t now;
 
 	pthread_mutex_lock(&arena->lock);
-	used = arena->used;
+	now = *value;
 	pthread_mutex_unlock(&arena->lock);
-	return used;
+	return now;
+}
+
+uint64_t arena_used(struct mapcache *cache)
+{
+	return arena_look(&cache->space.arena, &cache->space.arena.used);
 }
 
 uint64_t space_slots(struct mapcache *cache)
 {
-	struct arena *arena = &cache->space.arena;
-	uint64_t beyond;
-
-	pthread_mutex_lock(&arena->lock);
-	beyond = arena->beyond;
-	pthread_mutex_unlock(&arena->lock);
-	return beyond;
+	return arena_look(&cache->space.arena, &cache->space.arena.beyond);
 }
 
 /* ---- the room ----------------------------------------------------------------------------- */
