@@ -203,7 +203,7 @@ static unsigned int follow(struct world *w, const struct move *move, struct held
 	struct held before = *held;
 
 	must(!mapcache_gpa(w->cache, held->pointer, &now));
-	if (now == held->gpa && (held->kind != HELD_OWN || move->old == move->new))
+	if (now == held->gpa && held->kind != HELD_OWN && move->old != move->new)
 		return 0;
 	must(now == gpa);
 	*held = hold(w, held->pointer, gpa, held->len, true);
