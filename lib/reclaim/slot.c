@@ -35,7 +35,7 @@
 #define SLOT_PAUSE_NS UINT64_C(50000)
 #define SLOT_EVICT_BATCH 16
 #define NEIGHBOURS_WAIT_NS (4 * NS_PER_MS)
-#define NEIGHBOURS_ROUNDS 16 /* at least, however long the thread was kept from running */
+#define WAIT_ROUNDS 16 /* at least, however long the thread was kept from running */
 
 bool slot_plenty(struct mapcache *cache)
 {
@@ -182,9 +182,12 @@ int slot_room(struct mapcache *cache, struct mapping **slot)
 
 	for (unsigned int round = 0;; round++) {
 		unsigned int evicted = 0;
+		bool coming;
 
 		if (slot && slot_crowded(cache))
 			evicted = slot_make_room(cache);
+		/* Asked before the look: what comes meanwhile may be gone to others after it. */
+		coming = evicted || retired_pending(cache);
 		if (slot_look(cache, slot))
 			return 0;
 		/* Batches and contiguous mappings that nobody pins are kept only while there is room. */
@@ -194,8 +197,8 @@ int slot_room(struct mapcache *cache, struct mapping **slot)
 		retired_check_pins(cache);
 		since = since ? since : clock_ns();
 		/* Nothing to evict and nothing on its way: it is pinned. */
-		if (clock_ns() - since > SLOT_WAIT_NS)
-			return !evicted && !retired_pending(cache) ? -ENOMEM : -EAGAIN;
+		if (round >= WAIT_ROUNDS && clock_ns() - since > SLOT_WAIT_NS)
+			return coming ? -EAGAIN : -ENOMEM;
 		if (round < SLOT_YIELDS)
 			sched_yield();
 		else
@@ -259,7 +262,7 @@ struct mapping *slot_get_run(struct mapcache *cache, uint64_t count, int *error)
 		if (first || cache->reclaim.others(cache, true))
 			continue;
 		/* Whatever a round frees is looked at before the time is. */
-		if (round >= NEIGHBOURS_ROUNDS && clock_ns() - since > NEIGHBOURS_WAIT_NS)
+		if (round >= WAIT_ROUNDS && clock_ns() - since > NEIGHBOURS_WAIT_NS)
 			break;
 		if (round)
 			clock_sleep_ns(SLOT_PAUSE_NS);

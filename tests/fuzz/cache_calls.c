@@ -61,7 +61,8 @@ void look(struct world *w, struct input *input, unsigned int c)
 	} else if (!pointer) {
 		check_refused(w, gpa, len, write, error, 1);
 		/* The first look-up of a section has the client's own slot, if nothing else. */
-		must(!own || any_pin(w) || w->fault || (error != EAGAIN && error != ENOMEM));
+		must(!own || any_pin(w) || w->pins || w->fault ||
+		     (error != EAGAIN && error != ENOMEM));
 	} else {
 		check_served(w, gpa, len, write);
 		if (write)

@@ -134,8 +134,15 @@ void note_looks(struct world *w, unsigned int slots)
 
 void looked(struct world *w)
 {
-	if (!w->depth[0] && !w->depth[1])
+	if (!w->depth[0] && !w->depth[1]) {
 		w->looks = 0;
+		w->pins = false;
+	}
+}
+
+void note_pin(struct world *w)
+{
+	w->pins |= w->depth[0] || w->depth[1];
 }
 
 uint64_t rest_of_bucket(const struct world *w, uint64_t gpa)

@@ -31,6 +31,7 @@ void pin(struct world *w, struct input *input, unsigned int c)
 		return;
 	}
 	note_looks(w, 1);
+	note_pin(w);
 	pointer = mapcache_pin(w->client[c], gpa, &len, write ? RW : PROT_READ, 0);
 	if (wanted == 0 || gpa >= GUEST_LIMIT) {
 		must(!pointer && (errno == EINVAL || errno == ERANGE));
@@ -86,6 +87,7 @@ void pin_contiguous(struct world *w, struct input *input, unsigned int c)
 	/* What was evicted for it is still held by a section that is open. */
 	needed = w->depth[0] || w->depth[1] ? w->slots : slots;
 	note_looks(w, (unsigned int)slots);
+	note_pin(w);
 	pointer = mapcache_pin(w->client[c], gpa, &len, write ? RW : PROT_READ, flags);
 	if (!pointer) {
 		check_refused(w, gpa, len, write, errno, needed);
@@ -148,6 +150,7 @@ void pin_list(struct world *w, struct input *input, unsigned int c)
 			excused |= model_may_fail(&w->model, page, write);
 		note_looks(w, 2 + (unsigned int)(range[i].len / MODEL_PAGE));
 	}
+	note_pin(w);
 	count = mapcache_pin_sgl(w->client[c], range, ranges, write ? RW : PROT_READ, iov, room);
 	error = -count;
 	if (count > 0) {
@@ -254,6 +257,7 @@ void pin_in_segments(struct world *w, struct input *input, unsigned int c)
 
 	note_looks(w, 1);
 	w->looks += (unsigned int)(len / MODEL_PAGE) * 3;
+	note_pin(w);
 	count = mapcache_pin_iov(w->client[c], gpa, len, PROT_READ, iov, room);
 	if (len == 0) {
 		must(count == -EINVAL);

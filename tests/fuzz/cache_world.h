@@ -43,6 +43,7 @@ struct world {
 	struct held shown[CLIENTS][HELD_MAX]; /* in them */
 	struct held pinned[HELD_MAX];
 	unsigned int looks; /* while any section was open: what they may keep from others */
+	bool pins;          /* were tried meanwhile: a client's own slot goes with its pin */
 	uint64_t shift, slots, epoch;
 	bool fault; /* the next map call may fail with EIO */
 	bool logging;
@@ -66,6 +67,8 @@ void check_served(const struct world *w, uint64_t gpa, size_t len, bool write);
 /* Look-ups are about to be made that may take so many slots; looked: they are over. */
 void note_looks(struct world *w, unsigned int slots);
 void looked(struct world *w);
+/* A pin is about to be taken. */
+void note_pin(struct world *w);
 uint64_t rest_of_bucket(const struct world *w, uint64_t gpa);
 
 /* ---- cache_calls.c, cache_pins.c ------------------------------------------------------------ */

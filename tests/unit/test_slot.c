@@ -247,6 +247,57 @@ static void a_budget_all_pinned_is_used_again_after_the_unpins(void **state)
 	bed_stop(&bed);
 }
 
+/* What a thread that looks for room does not see: it is kept from running. */
+static struct {
+	struct bed *bed;    /* NULL: no more */
+	unsigned int round; /* after this many looks */
+	uint64_t late;      /* ns */
+} kept_from_running;
+
+void __wrap_retired_check_pins(struct mapcache *cache);
+void __real_retired_check_pins(struct mapcache *cache);
+uint64_t __wrap_clock_ns(void);
+uint64_t __real_clock_ns(void);
+
+uint64_t __wrap_clock_ns(void)
+{
+	return __real_clock_ns() + kept_from_running.late;
+}
+
+void __wrap_retired_check_pins(struct mapcache *cache)
+{
+	struct bed *bed = kept_from_running.bed;
+
+	if (bed && kept_from_running.round-- == 0) {
+		kept_from_running.bed = NULL;
+		assert_int_equal(mapcache_end(bed->other), 0);
+		assert_int_equal(bed_reclaim(bed), 0);
+		kept_from_running.late = 1000 * NS_PER_MS;
+	}
+	__real_retired_check_pins(cache);
+}
+
+static void what_was_freed_while_one_did_not_run_is_room(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	start(&bed, 4, NULL);
+	mapcache_begin(bed.other);
+	for (uint64_t bucket = 0; bucket < 16; bucket++)
+		(void)!mapcache_ptr(bed.other, bucket << SHIFT, 8, PROT_READ);
+	mapcache_begin(bed.client);
+	(void)bed_ptr(bed.client, 40 << SHIFT, PROT_READ);
+	/* The first look begins the time that is waited. */
+	kept_from_running.bed = &bed;
+	kept_from_running.round = 1;
+	assert_int_equal(*bed_ptr(bed.client, 41 << SHIFT, PROT_READ), value_of(41));
+	assert_null(kept_from_running.bed);
+	kept_from_running.late = 0;
+	assert_int_equal(mapcache_end(bed.client), 0);
+	bed_stop(&bed);
+}
+
 /* The client's own slot: for one section, never in the index, never found by others. */
 static void a_spare_slot_serves_its_own_client_only(void **state)
 {
@@ -412,6 +463,7 @@ int main(void)
 		cmocka_unit_test(what_is_pinned_is_not_evicted),
 		cmocka_unit_test(what_is_being_mapped_is_not_evicted),
 		cmocka_unit_test(a_budget_all_pinned_is_used_again_after_the_unpins),
+		cmocka_unit_test(what_was_freed_while_one_did_not_run_is_room),
 		cmocka_unit_test(a_spare_slot_serves_its_own_client_only),
 		cmocka_unit_test(a_spare_slot_serves_what_can_only_be_read),
 		cmocka_unit_test(a_pin_of_a_spare_slot_is_a_pin_like_any_other),

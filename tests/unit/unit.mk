@@ -48,6 +48,7 @@ test_dirty_pins_LDFLAGS := -Wl,--wrap=section_report
 test_barrier_LDFLAGS := -Wl,--wrap=syscall
 test_fill_LDFLAGS := -Wl,--wrap=clock_ns
 test_batch_LDFLAGS := -Wl,--wrap=clock_ns
+test_slot_LDFLAGS := -Wl,--wrap=clock_ns,--wrap=retired_check_pins
 test_trim_LDFLAGS := -Wl,--wrap=stripe_newer
 test_storm_LDFLAGS := -Wl,--wrap=clock_ns
 test_ioreq_enable_LDFLAGS := -Wl,--wrap=xendevicemodel_set_ioreq_server_state
