@@ -258,6 +258,7 @@ struct mapping *slot_get_run(struct mapcache *cache, uint64_t count, int *error)
 	if (count + keep > cache->settings.slots)
 		return NULL;
 	for (unsigned int round = 0; !first; round++) {
+		*error = retired_pending(cache) ? -EAGAIN : -ENOMEM;
 		first = arena_take_run(cache, count, keep);
 		if (first || cache->reclaim.others(cache, true))
 			continue;
@@ -272,7 +273,6 @@ struct mapping *slot_get_run(struct mapcache *cache, uint64_t count, int *error)
 		retired_advance(cache);
 		release(cache, UINT64_MAX, false);
 	}
-	*error = retired_pending(cache) ? -EAGAIN : -ENOMEM;
 	return first;
 }
 
