@@ -429,7 +429,8 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
  *   -EFAULT     there is no memory behind a page of new_gpa
  *   -EDEADLK    the caller is in a section
  *   -EOPNOTSUPP the backend cannot map at an address
- *   others      as mapcache_pin(); nothing was changed
+ *   others      as mapcache_pin(); nothing was changed, but that what was undone is as fresh as by a
+ *               look-up. What is not there for it any more is logged and shows memory of this process
  */
 MAPCACHE_CHECKED int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa,
 				      uint64_t len);

@@ -118,16 +118,27 @@ static int replace_span(struct mapcache *cache, struct span *span, uint64_t gpa,
 	return error;
 }
 
-/* Back to where they were; a failure here leaves memory that cannot be reached. */
+/*
+ * Back to where they were. What cannot be mapped again, for the guest may have taken it away meanwhile,
+ * shows memory of this process: its holder goes on using the pointer (H).
+ */
 static void replace_undo(struct relocation *relocation, size_t count)
 {
-	while (count-- > 0) {
-		const struct moved *moved = &relocation->moved[count];
+	struct mapcache *cache = relocation->cache;
 
-		if (replace_span(relocation->cache, moved->span, moved->gpa, true))
-			log_message(relocation->cache, MAPCACHE_LOG_ERROR,
-				    "mapcache_replace: 0x%llx cannot be mapped again",
-				    (unsigned long long)moved->gpa);
+	while (count-- > 0) {
+		struct span *span = relocation->moved[count].span;
+		uint64_t gpa = relocation->moved[count].gpa;
+
+		if (!replace_span(cache, span, gpa, true))
+			continue;
+		log_message(cache, MAPCACHE_LOG_ERROR,
+			    "mapcache_replace: 0x%llx cannot be mapped again",
+			    (unsigned long long)gpa);
+		if (mapcache_placeholder(cache, gpa, span->len))
+			continue;
+		(void)replace_span(cache, span, gpa, true);
+		mapcache_placeholder_end(cache, gpa, span->len);
 	}
 }
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-static uint64_t word_at(const char *pointer)
+uint64_t word_at(const char *pointer)
 {
 	uint64_t value;
 
@@ -13,8 +13,7 @@ static uint64_t word_at(const char *pointer)
 	return value;
 }
 
-/* Where the name of the held range's nth page stands, or NULL. */
-static char *name_of(const struct held *held, unsigned int n)
+char *name_of(const struct held *held, unsigned int n)
 {
 	uint64_t gpa = (held->first_page + n) * MODEL_PAGE + MODEL_NAME;
 

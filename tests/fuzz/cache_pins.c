@@ -191,6 +191,12 @@ static bool in_the_way(const struct world *w, const struct move *move)
 	return false;
 }
 
+static bool is_inside(const struct held *held, const struct move *move)
+{
+	return held->first_page >= move->old &&
+	       held->gpa + held->len <= (move->old + move->pages) * MODEL_PAGE;
+}
+
 static bool all_there(const struct world *w, const struct move *move)
 {
 	for (uint64_t page = move->new; page < move->new + move->pages; page++)
@@ -218,6 +224,24 @@ static unsigned int follow(struct world *w, const struct move *move, struct held
 	return held->kind == HELD_OWN;
 }
 
+/* Shows what it did, or is as fresh as by a look-up, or its memory could not be had back. */
+static void undone(struct world *w, const struct move *move)
+{
+	for (unsigned int i = 0; i < HELD_MAX && w->fault; i++) {
+		struct held *held = &w->pinned[i];
+
+		if (!held->pointer || held->kind == HELD_SHARED || !is_inside(held, move))
+			continue;
+		for (unsigned int n = 0; n < HELD_PAGES; n++) {
+			uint64_t now = held->name[n] ? word_at(name_of(held, n)) : 0;
+
+			must(now == held->name[n] || now == 0 ||
+			     model_may_show(&w->model, held->first_page + n, now));
+			held->name[n] = now;
+		}
+	}
+}
+
 void relocate(struct world *w, struct input *input)
 {
 	struct move move = { take(input, 1) % MODEL_PAGES, take(input, 1) % MODEL_PAGES,
@@ -234,6 +258,7 @@ void relocate(struct world *w, struct input *input)
 	}
 	if (done < 0) {
 		must(excused || w->fault || done == -ENOMEM || done == -EAGAIN);
+		undone(w, &move);
 		return;
 	}
 	/* Look-ups of the old range map afresh. */
@@ -241,8 +266,7 @@ void relocate(struct world *w, struct input *input)
 	for (unsigned int i = 0; i < HELD_MAX; i++) {
 		struct held *held = &w->pinned[i];
 
-		if (held->pointer && held->kind != HELD_SHARED && held->first_page >= move.old &&
-		    held->gpa + held->len <= (move.old + move.pages) * MODEL_PAGE)
+		if (held->pointer && held->kind != HELD_SHARED && is_inside(held, &move))
 			moved += follow(w, &move, held);
 	}
 	must((unsigned int)done >= moved);

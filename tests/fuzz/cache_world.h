@@ -54,6 +54,9 @@ struct world {
 /* A pointer that was just handed out (fresh: and may show only what the model allows). */
 struct held hold(struct world *w, char *pointer, uint64_t gpa, size_t len, bool fresh);
 void check_held(const struct held *held);
+/* Where the name of the held range's nth page stands, or NULL. */
+char *name_of(const struct held *held, unsigned int n);
+uint64_t word_at(const char *pointer);
 void check_all(struct world *w);
 /* What may be written can be, at either end; it stays what it is. */
 void touch(char *pointer, size_t len);

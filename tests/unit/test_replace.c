@@ -172,6 +172,47 @@ static void a_replacement_that_fails_half_way_is_undone(void **state)
 	bed_stop(&bed);
 }
 
+/* The trial passes; then the guest's memory is gone, the old as well as the new. */
+static int remove_both(struct spy *spy, const struct spy_call *call)
+{
+	struct bed *bed = spy->data;
+
+	if (bed && call->map && spy->maps == 2 + 2 + 1) {
+		spy->data = NULL;
+		bed_remove(bed, 256);
+		bed_remove(bed, 768);
+	}
+	return 0;
+}
+
+static void what_cannot_be_undone_is_memory_all_the_same(void **state)
+{
+	struct spy spy = { .before = remove_both };
+	volatile uint64_t *pointer;
+	struct bed bed;
+	uint64_t gpa;
+
+	(void)state;
+	bed_start(&bed, &(struct rig_options){ .cache = { .backend = &spy_backend,
+							  .backend_data = &spy,
+							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
+	pointer = pin_own(&bed, 0, LEN);
+	spy.data = &bed;
+	assert_int_equal(mapcache_replace(bed.cache, 0, TARGET, LEN), -EFAULT);
+	assert_null(spy.data);
+	for (uint64_t at = 0; at < LEN; at += BED_PAGE) {
+		assert_int_equal(*bed_at(pointer, at), 0);
+		*bed_at(pointer, at) = at;
+	}
+	assert_int_equal(mapcache_gpa(bed.cache, (void *)pointer, &gpa), 0);
+	assert_int_equal(gpa, 0);
+	/* It is the pin's alone, and gone with it. */
+	assert_int_equal(bed_read(bed.other, BED_PAGE), bed_value(1));
+	assert_int_equal(bed_error(bed.other, 256 * BED_PAGE, 8, PROT_READ), EFAULT);
+	assert_int_equal(mapcache_unpin(bed.cache, (void *)pointer, LEN), 0);
+	bed_stop(&bed);
+}
+
 /* As it is promised: every range lies in one bucket. */
 static int translate(void *data, uint64_t address, uint64_t len, uint64_t *gpa)
 {
@@ -453,6 +494,7 @@ int main(void)
 		cmocka_unit_test(a_pinned_area_inside_one_bucket_can_be_relocated),
 		cmocka_unit_test(a_replacement_that_cannot_be_mapped_changes_nothing),
 		cmocka_unit_test(a_replacement_that_fails_half_way_is_undone),
+		cmocka_unit_test(what_cannot_be_undone_is_memory_all_the_same),
 		cmocka_unit_test(replace_works_at_any_page_offset),
 		cmocka_unit_test(replace_works_for_overlapping_ranges),
 		cmocka_unit_test(a_placeholder_does_not_show_in_what_takes_its_place),
