@@ -424,8 +424,8 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
  * number of pinned areas that were relocated.
  *   -EINVAL     NULL, or numbers that are not as above
  *   -ERANGE     a range overflows or lies past guest_limit
- *   -EBUSY      such a pin lies in the old range partly, or a placeholder does, or the pin is being
- *               relocated
+ *   -EBUSY      such a pin lies in the old range partly, or the mapping that a contiguous one shares
+ *               with a longer one, or a placeholder does, or the pin is being relocated
  *   -EFAULT     there is no memory behind a page of new_gpa
  *   -EDEADLK    the caller is in a section
  *   -EOPNOTSUPP the backend cannot map at an address

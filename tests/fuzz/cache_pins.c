@@ -178,13 +178,18 @@ static bool in_the_way(const struct world *w, const struct move *move)
 {
 	for (unsigned int i = 0; i < HELD_MAX; i++) {
 		const struct held *held = &w->pinned[i];
-		uint64_t last = (held->gpa + held->len - 1) / MODEL_PAGE;
+		uint64_t first = held->first_page, last = (held->gpa + held->len - 1) / MODEL_PAGE;
 
-		if (!held->pointer || held->kind == HELD_SHARED || last < move->old ||
-		    held->first_page >= move->old + move->pages)
+		if (!held->pointer || held->kind == HELD_SHARED)
 			continue;
-		/* What a shared one is a part of is not known. */
-		if (held->kind == HELD_CONTIGUOUS || held->first_page < move->old ||
+		/* What a shared one is a part of is not known: a longer pin may have made it. */
+		if (held->kind == HELD_CONTIGUOUS) {
+			first = first < HELD_PAGES ? 0 : first - HELD_PAGES;
+			last += HELD_PAGES;
+		}
+		if (last < move->old || first >= move->old + move->pages)
+			continue;
+		if (held->kind == HELD_CONTIGUOUS || first < move->old ||
 		    last >= move->old + move->pages)
 			return true;
 	}
