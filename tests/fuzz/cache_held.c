@@ -88,12 +88,15 @@ bool any_pin(const struct world *w)
 
 bool may_be_full(const struct world *w, uint64_t wanted)
 {
-	uint64_t held = slots_pinned(w) + w->looks;
+	uint64_t held = slots_pinned(w) + w->looks, reserve = w->slots / 8 + 1;
 
+	/* What goes while a section is open is held by it; free are those kept for that. */
+	if (w->looks > reserve)
+		return true;
 	/* Neighbours may be hard to find between what is held. */
 	if (wanted > 1 && held)
 		return true;
-	return held + 2 * (w->slots / 8 + 1) + wanted >= w->slots;
+	return held + 2 * reserve + wanted >= w->slots;
 }
 
 void check_refused(const struct world *w, uint64_t gpa, size_t len, bool write, int error,
