@@ -195,6 +195,7 @@ static void what_cannot_be_undone_is_memory_all_the_same(void **state)
 	(void)state;
 	bed_start(&bed, &(struct rig_options){ .cache = { .backend = &spy_backend,
 							  .backend_data = &spy,
+							  .bucket_shift = RIG_BUCKET_SHIFT,
 							  .flags = MAPCACHE_NO_RECLAIM_THREAD } });
 	pointer = pin_own(&bed, 0, LEN);
 	spy.data = &bed;
