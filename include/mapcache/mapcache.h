@@ -420,8 +420,10 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
  * (C). While modified pages are logged, what the pins showed for writing is reported first.
  * old_gpa, new_gpa and len are multiples of 4096; the ranges may overlap. No other thread may be
  * using the pins or looking the old range up meanwhile: for a moment there is nothing behind them, though
- * their address space is never free for others. Outside of sections; may block. Returns the
- * number of pinned areas that were relocated.
+ * their address space is never free for others. A failure is undone: nothing was changed, but that
+ * what was undone is as fresh as by a look-up; what is not there for it any more is logged and shows
+ * memory of this process. Outside of sections; may block. Returns the number of pinned areas that
+ * were relocated.
  *   -EINVAL     NULL, or numbers that are not as above
  *   -ERANGE     a range overflows or lies past guest_limit
  *   -EBUSY      such a pin lies in the old range partly, or the mapping that a contiguous one shares
@@ -429,8 +431,7 @@ int mapcache_invalidate_range(struct mapcache *cache, uint64_t gpa, uint64_t len
  *   -EFAULT     there is no memory behind a page of new_gpa
  *   -EDEADLK    the caller is in a section
  *   -EOPNOTSUPP the backend cannot map at an address
- *   others      as mapcache_pin(); nothing was changed, but that what was undone is as fresh as by a
- *               look-up. What is not there for it any more is logged and shows memory of this process
+ *   others      as mapcache_pin()
  */
 MAPCACHE_CHECKED int mapcache_replace(struct mapcache *cache, uint64_t old_gpa, uint64_t new_gpa,
 				      uint64_t len);

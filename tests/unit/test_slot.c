@@ -247,6 +247,15 @@ static void a_budget_all_pinned_is_used_again_after_the_unpins(void **state)
 	bed_stop(&bed);
 }
 
+/* Every slot is held by the other client's section; this one's begins. */
+static void hold_all(struct bed *bed)
+{
+	mapcache_begin(bed->other);
+	for (uint64_t bucket = 0; bucket < 16; bucket++)
+		(void)!mapcache_ptr(bed->other, bucket << SHIFT, 8, PROT_READ);
+	mapcache_begin(bed->client);
+}
+
 /* What a thread that looks for room does not see: it is kept from running. */
 static struct {
 	struct bed *bed;    /* NULL: no more */
@@ -283,10 +292,7 @@ static void what_was_freed_while_one_did_not_run_is_room(void **state)
 
 	(void)state;
 	start(&bed, 4, NULL);
-	mapcache_begin(bed.other);
-	for (uint64_t bucket = 0; bucket < 16; bucket++)
-		(void)!mapcache_ptr(bed.other, bucket << SHIFT, 8, PROT_READ);
-	mapcache_begin(bed.client);
+	hold_all(&bed);
 	(void)bed_ptr(bed.client, 40 << SHIFT, PROT_READ);
 	/* The first look begins the time that is waited. */
 	kept_from_running.bed = &bed;
@@ -306,10 +312,7 @@ static void a_spare_slot_serves_its_own_client_only(void **state)
 
 	(void)state;
 	start(&bed, 4, NULL);
-	mapcache_begin(bed.other);
-	for (uint64_t bucket = 0; bucket < 16; bucket++)
-		(void)!mapcache_ptr(bed.other, bucket << SHIFT, 8, PROT_READ);
-	mapcache_begin(bed.client);
+	hold_all(&bed);
 	spare = bed_ptr(bed.client, 40 << SHIFT, PROT_READ | PROT_WRITE);
 	assert_int_equal(*spare, value_of(40));
 	*spare = 1;
@@ -336,10 +339,7 @@ static void a_spare_slot_serves_what_can_only_be_read(void **state)
 	(void)state;
 	start(&bed, 4, NULL);
 	assert_true(xensim_p2m_set_type(bed.domain, 40 * 16, 1, XENSIM_DENIED) >= 0);
-	mapcache_begin(bed.other);
-	for (uint64_t bucket = 0; bucket < 16; bucket++)
-		(void)!mapcache_ptr(bed.other, bucket << SHIFT, 8, PROT_READ);
-	mapcache_begin(bed.client);
+	hold_all(&bed);
 	assert_null(mapcache_ptr(bed.client, 40 << SHIFT, 8, PROT_READ | PROT_WRITE));
 	spare = bed_ptr(bed.client, 40 << SHIFT, PROT_READ);
 	assert_int_equal(*spare, value_of(40));
@@ -360,10 +360,7 @@ static void a_pin_of_a_spare_slot_is_a_pin_like_any_other(void **state)
 
 	(void)state;
 	start(&bed, 4, NULL);
-	mapcache_begin(bed.other);
-	for (uint64_t bucket = 0; bucket < 16; bucket++)
-		(void)!mapcache_ptr(bed.other, bucket << SHIFT, 8, PROT_READ);
-	mapcache_begin(bed.client);
+	hold_all(&bed);
 	pin = bed_pin(bed.client, 40 << SHIFT);
 	assert_in_range(arena_slot(bed.cache, (const void *)pin), 0, ARENA_SPARES - 1);
 	assert_int_equal(mapcache_end(bed.client), 0);
